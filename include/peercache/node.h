@@ -1,0 +1,151 @@
+/*
+ * libpeercache-net: a libp2p node that joins its network, remembers it, and rejoins from memory.
+ *
+ * A node owns its event loop: peercache_node_run() blocks until the node stops. Events are told on that
+ * thread, in order; what an event points to is valid during the callback only. From the callback the calls
+ * marked "in callback" may be made; peercache_node_stop() may be called from any thread and from a signal
+ * handler. Argument order and results as in peercache.h.
+ */
+#ifndef PEERCACHE_NODE_H
+#define PEERCACHE_NODE_H
+
+#include <peercache/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct peercache_node peercache_node;
+typedef struct peercache_node_options peercache_node_options;
+
+typedef enum peercache_mode {
+    PEERCACHE_MODE_CLIENT, /* dials only; announces no kad protocol, is put in nobody's routing table */
+    PEERCACHE_MODE_SERVER, /* also listens, answers identify, ping and FIND_NODE */
+} peercache_mode;
+
+/* Options with their defaults; NULL when memory is out. peercache_node_new copies; the caller frees. */
+PEERCACHE_API peercache_node_options *peercache_node_options_new(void);
+PEERCACHE_API void peercache_node_options_free(peercache_node_options *options);
+/* Default: client. */
+PEERCACHE_API void peercache_node_options_set_mode(peercache_node_options *options, peercache_mode mode);
+/* Name of the network, chooses cache and protocol. Default: "ipfs". EINVAL: empty, or with a '/' or a leading
+ * dot. */
+PEERCACHE_API int peercache_node_options_set_network(peercache_node_options *options, const char *network);
+/* The Kademlia protocol. Default: that of the network's description. EINVAL: not of the form /a/b. */
+PEERCACHE_API int peercache_node_options_set_kad_protocol(peercache_node_options *options,
+                                                          const char *protocol);
+/* Loopback and private addresses admitted, each ip:port its own group. Default: false. */
+PEERCACHE_API void peercache_node_options_set_local(peercache_node_options *options, bool local);
+/* Path of the cache; NULL for none. Default: none. */
+PEERCACHE_API int peercache_node_options_set_cache(peercache_node_options *options, const char *path);
+/* Save what was learnt. Default: true. */
+PEERCACHE_API void peercache_node_options_set_save(peercache_node_options *options, bool save);
+/* Add a peer to dial first, a multiaddr in text. EPARSE with the reason in peercache_node_options_errmsg().
+ */
+PEERCACHE_API int peercache_node_options_add_peer(peercache_node_options *options, const char *multiaddr);
+/* Add an address to listen on, such as /ip4/0.0.0.0/udp/0/quic-v1. EPARSE; EUNSUPPORTED not ip/udp/quic-v1.
+ */
+PEERCACHE_API int peercache_node_options_add_listen(peercache_node_options *options, const char *multiaddr);
+/* The node's private key as libp2p protobuf. Default: a fresh Ed25519 key. EPARSE, EUNSUPPORTED. */
+PEERCACHE_API int peercache_node_options_set_key(peercache_node_options *options, const uint8_t *key,
+                                                 size_t length);
+/* Verified peers to stop joining at, and those below which a join failed. 1 ≤ min ≤ target ≤ 1000, else
+ * EINVAL. Defaults: 5 and 1. */
+PEERCACHE_API int peercache_node_options_set_target(peercache_node_options *options, uint32_t target,
+                                                    uint32_t min);
+/* The whole join, 1 to 3,600,000 ms. Default: 10,000. */
+PEERCACHE_API int peercache_node_options_set_timeout(peercache_node_options *options, uint32_t timeout_ms);
+/* Look our own id up once after joining, so that the cache learns the neighbourhood. Default: true. */
+PEERCACHE_API void peercache_node_options_set_walk(peercache_node_options *options, bool walk);
+/* Stop by itself once joined (or failed) and walked. Default: false. */
+PEERCACHE_API void peercache_node_options_set_once(peercache_node_options *options, bool once);
+/* The node stops cleanly on SIGINT and SIGTERM by itself. Default: false. */
+PEERCACHE_API void peercache_node_options_set_handle_signals(peercache_node_options *options, bool handle);
+/* Reason of the last failed call on these options; valid until the next. */
+PEERCACHE_API const char *peercache_node_options_errmsg(const peercache_node_options *options);
+
+typedef enum peercache_join_status {
+    PEERCACHE_JOINED,   /* the target was reached */
+    PEERCACHE_DEGRADED, /* at least the minimum */
+    PEERCACHE_FAILED,   /* below the minimum */
+} peercache_join_status;
+
+/* "joined", "degraded", "failed". */
+PEERCACHE_API const char *peercache_join_status_name(peercache_join_status status);
+
+/* One dial's end. All times count from the start of the join. */
+typedef struct peercache_dial {
+    const char *id;   /* "" when not known */
+    const char *addr; /* multiaddr with /p2p/ID when the id is known */
+    peercache_via via;
+    peercache_outcome code;
+    const char *detail; /* in words; "" for OK */
+    int64_t rtt_us;     /* -1 when not measured */
+    int64_t proven_us;  /* from this dial's start until the certificate proved the id; -1 when it never did */
+    int64_t elapsed_us; /* when it ended, from the start of the join */
+} peercache_dial;
+
+typedef struct peercache_join_report {
+    peercache_join_status status;
+    const char *cause; /* of the closed list of the manual ("no_sources"), NULL when there is none */
+    uint32_t target;
+    uint32_t verified;
+    uint32_t dialed;
+    uint32_t failed;
+    int64_t elapsed_us;
+    const peercache_dial *peers; /* the verified, in the order of their verification */
+    size_t peer_count;
+    const peercache_dial *failures; /* the first 1000 */
+    size_t failure_count;
+} peercache_join_report;
+
+typedef enum peercache_node_event_kind {
+    PEERCACHE_NODE_LISTENING, /* addr: a full multiaddr with /p2p/ID; one event an address */
+    PEERCACHE_NODE_DIALING,   /* dial: id, addr, via, elapsed_us */
+    PEERCACHE_NODE_VERIFIED,  /* dial */
+    PEERCACHE_NODE_UNJOINED,  /* dial that failed: code and detail */
+    PEERCACHE_NODE_JOIN_DONE, /* report; joining is over, its figures are settled */
+    PEERCACHE_NODE_WALKED,    /* count: peers met in the lookup of our own id */
+    PEERCACHE_NODE_PONG,      /* dial: a ping's answer or failure; rtt_us */
+    PEERCACHE_NODE_WARNING,   /* text: survived, worth knowing (cache moved aside, read-only, …) */
+    PEERCACHE_NODE_STOPPED,   /* saved: whether the cache was written; the last event */
+} peercache_node_event_kind;
+
+typedef struct peercache_node_event {
+    peercache_node_event_kind kind;
+    const char *addr;
+    const peercache_dial *dial;
+    const peercache_join_report *report;
+    uint32_t count;
+    const char *text;
+    bool saved;
+} peercache_node_event;
+
+/*
+ * Make a node: opens sockets and cache, reads the cache's best peers; dials nothing yet. Like peercache_open
+ * it always sets *ret_node (NULL only when memory is out), to ask for the text. Errors: those of
+ * peercache_open for the cache; EIO a socket could not be opened or bound; EUNSUPPORTED a network without a
+ * description and no kad protocol.
+ */
+PEERCACHE_API int peercache_node_new(const peercache_node_options *options, peercache_node **ret_node);
+PEERCACHE_API void peercache_node_free(peercache_node *node);
+PEERCACHE_API const char *peercache_node_errmsg(const peercache_node *node);
+/* One callback for all events; set before run. */
+PEERCACHE_API void peercache_node_on_event(peercache_node *node,
+                                           void (*callback)(void *context, const peercache_node_event *event),
+                                           void *context);
+/* The node's peer id, base58; valid as long as the node. */
+PEERCACHE_API const char *peercache_node_id(const peercache_node *node);
+/* Join, and live until stopped (or done, with `once`). Flushes the cache before it returns. Errors: EIO,
+ * ESTATE. */
+PEERCACHE_API int peercache_node_run(peercache_node *node);
+/* Begin a graceful stop; run returns soon after. From any thread or signal handler. */
+PEERCACHE_API void peercache_node_stop(peercache_node *node);
+/* Instead of joining, dial one address and ping it `count` times, a second apart; each answer is a PONG event
+ * and the node stops after the last. Before run. Errors: EPARSE, EINVAL count 0 or over 1,000,000. */
+PEERCACHE_API int peercache_node_set_ping(peercache_node *node, const char *multiaddr, uint32_t count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

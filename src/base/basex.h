@@ -1,0 +1,34 @@
+/*
+ * Texts of bytes: base16, base32, base36, base58 (Bitcoin alphabet), base64url without padding.
+ * Base58 and base36 are positional (quadratic), so their input is bounded by PC_BASE_BASEX_MAX_BYTES.
+ * All decoders are strict: an unknown character, wrong padding bits or over-long input is PEERCACHE_EPARSE.
+ */
+#ifndef PC_BASE_BASEX_H
+#define PC_BASE_BASEX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PC_BASE_BASEX_MAX_BYTES 128
+
+/* Encoders write NUL-terminated text. Errors: ELIMIT the text does not fit `capacity` or the input is over
+ * the bound. */
+int pc_base_hex_encode(const uint8_t *data, size_t size, char *ret_text, size_t capacity);
+int pc_base_base32_encode(const uint8_t *data, size_t size, char *ret_text,
+                          size_t capacity); /* RFC 4648, lower, no pad */
+int pc_base_base36_encode(const uint8_t *data, size_t size, char *ret_text, size_t capacity); /* lower */
+int pc_base_base58_encode(const uint8_t *data, size_t size, char *ret_text, size_t capacity);
+int pc_base_base64url_encode(const uint8_t *data, size_t size, char *ret_text, size_t capacity);
+
+/* Decoders take text of `length` characters. Errors: EPARSE; ELIMIT it does not fit `capacity`. */
+int pc_base_hex_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity, size_t *ret_size);
+int pc_base_base32_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
+                          size_t *ret_size); /* either case */
+int pc_base_base36_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
+                          size_t *ret_size); /* either case */
+int pc_base_base58_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
+                          size_t *ret_size);
+int pc_base_base64url_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
+                             size_t *ret_size);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * Byte cursors whose first error sticks: later reads give zeroes, later writes do nothing, and the caller
+ * checks once. All parsing goes through them. Integers are big-endian; varints are the unsigned LEB128 of the
+ * multiformats spec (at most 9 bytes, 63 bits, shortest form only).
+ */
+#ifndef PC_BASE_CURSOR_H
+#define PC_BASE_CURSOR_H
+
+#include "base/bytes.h"
+
+struct pc_reader {
+    const uint8_t *at;
+    const uint8_t *end;
+    int error; /* 0 or PEERCACHE_EPARSE */
+};
+
+void pc_base_reader_init(struct pc_reader *r, const void *data, size_t size);
+size_t pc_base_reader_left(const struct pc_reader *r);
+uint8_t pc_base_read_u8(struct pc_reader *r);
+uint16_t pc_base_read_u16(struct pc_reader *r);
+uint32_t pc_base_read_u32(struct pc_reader *r);
+uint64_t pc_base_read_u64(struct pc_reader *r);
+/* A multiformats varint. Errors: cut short, over 9 bytes, not the shortest form. */
+uint64_t pc_base_read_varint(struct pc_reader *r);
+/* A protobuf varint: up to 10 bytes, any form. */
+uint64_t pc_base_read_varint_any(struct pc_reader *r);
+/* `size` bytes, borrowed from the input; { NULL, 0 } on error. */
+struct pc_bytes pc_base_read_bytes(struct pc_reader *r, size_t size);
+
+struct pc_writer {
+    uint8_t *start;
+    uint8_t *at;
+    uint8_t *end;
+    int error; /* 0 or PEERCACHE_ELIMIT */
+};
+
+void pc_base_writer_init(struct pc_writer *w, void *data, size_t capacity);
+size_t pc_base_writer_size(const struct pc_writer *w);
+void pc_base_write_u8(struct pc_writer *w, uint8_t v);
+void pc_base_write_u16(struct pc_writer *w, uint16_t v);
+void pc_base_write_u32(struct pc_writer *w, uint32_t v);
+void pc_base_write_u64(struct pc_writer *w, uint64_t v);
+void pc_base_write_varint(struct pc_writer *w, uint64_t v);
+void pc_base_write_bytes(struct pc_writer *w, const void *data, size_t size);
+/* Bytes of the varint of v, 1 to 10. */
+size_t pc_base_varint_size(uint64_t v);
+
+#endif

@@ -1,0 +1,101 @@
+#include "base/map.h"
+
+#include <peercache/types.h>
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#define FIRST_SLOTS 16
+
+void pc_base_map_init(struct pc_map *map, pc_map_key_fn key, const uint8_t secret[16])
+{
+    memset(map, 0, sizeof(*map));
+    map->key = key;
+    memcpy(map->secret, secret, sizeof(map->secret));
+}
+
+void pc_base_map_deinit(struct pc_map *map)
+{
+    free(map->slots);
+    map->slots = NULL;
+    map->slot_count = 0;
+    map->count = 0;
+}
+
+static uint64_t hash_of(const struct pc_map *map, struct pc_bytes key)
+{
+    uint8_t out[crypto_shorthash_BYTES];
+    uint64_t hash;
+    crypto_shorthash(out, key.data, key.size, map->secret);
+    memcpy(&hash, out, sizeof(hash));
+    return hash;
+}
+
+struct pc_map_node *pc_base_map_find(const struct pc_map *map, struct pc_bytes key)
+{
+    if (map->count == 0)
+        return NULL;
+    uint64_t hash = hash_of(map, key);
+    for (struct pc_map_node *n = map->slots[hash & (map->slot_count - 1)]; n; n = n->next)
+        if (n->hash == hash && pc_bytes_equal(map->key(n), key))
+            return n;
+    return NULL;
+}
+
+static int grow(struct pc_map *map)
+{
+    size_t slot_count = map->slot_count ? map->slot_count * 2 : FIRST_SLOTS;
+    struct pc_map_node **slots = calloc(slot_count, sizeof(struct pc_map_node *));
+    if (!slots)
+        return PEERCACHE_ENOMEM;
+    for (size_t i = 0; i < map->slot_count; i++) {
+        for (struct pc_map_node *n = map->slots[i], *next; n; n = next) {
+            next = n->next;
+            n->next = slots[n->hash & (slot_count - 1)];
+            slots[n->hash & (slot_count - 1)] = n;
+        }
+    }
+    free(map->slots);
+    map->slots = slots;
+    map->slot_count = slot_count;
+    return 0;
+}
+
+int pc_base_map_insert(struct pc_map *map, struct pc_map_node *node)
+{
+    if (map->count >= map->slot_count) {
+        int result = grow(map);
+        if (result)
+            return result;
+    }
+    node->hash = hash_of(map, map->key(node));
+    struct pc_map_node **slot = &map->slots[node->hash & (map->slot_count - 1)];
+    node->next = *slot;
+    *slot = node;
+    map->count++;
+    return 0;
+}
+
+void pc_base_map_remove(struct pc_map *map, struct pc_map_node *node)
+{
+    struct pc_map_node **link = &map->slots[node->hash & (map->slot_count - 1)];
+    while (*link != node)
+        link = &(*link)->next;
+    *link = node->next;
+    node->next = NULL;
+    map->count--;
+}
+
+struct pc_map_node *pc_base_map_next(const struct pc_map *map, const struct pc_map_node *node)
+{
+    size_t slot = 0;
+    if (node) {
+        if (node->next)
+            return node->next;
+        slot = (size_t)(node->hash & (map->slot_count - 1)) + 1;
+    }
+    for (; slot < map->slot_count; slot++)
+        if (map->slots[slot])
+            return map->slots[slot];
+    return NULL;
+}

@@ -1,0 +1,42 @@
+/*
+ * An intrusive hash map: the caller embeds a pc_map_node and keeps the memory. Keys are byte strings hashed
+ * with SipHash-2-4 under a secret, so that strangers' keys can't be chosen to collide. Chained, doubles when
+ * full.
+ */
+#ifndef PC_BASE_MAP_H
+#define PC_BASE_MAP_H
+
+#include "base/bytes.h"
+
+struct pc_map_node {
+    struct pc_map_node *next;
+    uint64_t hash;
+};
+
+/* The key of a node, borrowed; must not change while the node is in a map. */
+typedef struct pc_bytes (*pc_map_key_fn)(const struct pc_map_node *node);
+
+struct pc_map {
+    struct pc_map_node **slots; /* NULL until the first insert */
+    size_t slot_count;          /* a power of two, or 0 */
+    size_t count;
+    pc_map_key_fn key;
+    uint8_t secret[16];
+};
+
+void pc_base_map_init(struct pc_map *map, pc_map_key_fn key, const uint8_t secret[16]);
+/* Frees the slots, not the nodes. */
+void pc_base_map_deinit(struct pc_map *map);
+struct pc_map_node *pc_base_map_find(const struct pc_map *map, struct pc_bytes key);
+/* The key must not be in the map. ENOMEM: nothing changed. */
+int pc_base_map_insert(struct pc_map *map, struct pc_map_node *node);
+/* The node must be in the map. */
+void pc_base_map_remove(struct pc_map *map, struct pc_map_node *node);
+/* Walk: start with NULL; the order is of no meaning; don't insert during it; the node returned may be removed
+ * once its successor was asked for. */
+struct pc_map_node *pc_base_map_next(const struct pc_map *map, const struct pc_map_node *node);
+
+/* The object a node is embedded in. */
+#define PC_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * The joining plan: which candidate to dial next, and when joining is over. Tell it what happened, ask what
+ * to do. Pure. Thin for now: sources given at the start and those met while dialling; endpoints, stagger,
+ * shares, racing and backoff have their place here later.
+ *
+ * Rules: at most `unstalled_max` dials that are not stalled and `dials_max` in all; a dial is stalled once it
+ * is silent for three typical round trips (the median of those measured; PC_JOIN_STALL_FIRST_US until one
+ * is). Order: via flag and env first, then cache, endpoint, dht; in the order offered within one, but one
+ * group gets no second unstalled dial while another group waits. An address is dialled once; of one peer one
+ * address at a time.
+ */
+#ifndef PC_JOIN_JOINER_H
+#define PC_JOIN_JOINER_H
+
+#include "addr/multiaddr.h"
+#include "addr/netgroup.h"
+#include "base/log.h"
+
+#include <peercache/types.h>
+
+#define PC_JOIN_UNSTALLED_MAX   10
+#define PC_JOIN_DIALS_MAX       128
+#define PC_JOIN_CANDIDATES_MAX  4096
+#define PC_JOIN_STALL_FIRST_US  300000
+#define PC_JOIN_STALL_MIN_US    10000
+#define PC_JOIN_DIAL_TIMEOUT_US 5000000
+
+struct pc_joiner_options {
+    uint32_t target;    /* verified peers to stop at */
+    uint32_t min;       /* below it the join failed */
+    int64_t timeout_us; /* of the whole join */
+    uint32_t unstalled_max;
+    uint32_t dials_max;
+    int64_t dial_timeout_us;
+    enum pc_netgroup_mode mode;
+};
+
+struct pc_joiner_candidate {
+    struct pc_peer_id id; /* size 0: unknown */
+    struct pc_maddr addr;
+    struct pc_ip_port ip_port; /* family 0: cannot be dialled (a name, another transport) */
+    peercache_via via;
+};
+
+struct pc_joiner;
+
+int pc_join_new(const struct pc_joiner_options *options, int64_t now_us, struct pc_joiner **ret_joiner);
+void pc_join_free(struct pc_joiner *joiner);
+/* Offer a candidate; one that is known (same id and address) is ignored. ELIMIT: too many wait. ENOMEM. */
+int pc_join_offer(struct pc_joiner *joiner, const struct pc_joiner_candidate *candidate);
+/*
+ * The next dial to make now: true and its number (≥ 1, counting up), candidate, and deadline. Call until
+ * false.
+ */
+bool pc_join_next(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial,
+                  struct pc_joiner_candidate *ret_candidate, int64_t *ret_deadline_us);
+/* A dial ended. `id` is the proven one (may be NULL); rtt_us -1 when not measured. Unknown numbers are
+ * ignored. */
+void pc_join_ended(struct pc_joiner *joiner, uint64_t dial, peercache_outcome outcome,
+                   const struct pc_peer_id *id, int64_t rtt_us, int64_t now_us);
+/* A peer verified by another way (it dialled us) counts to the target too. */
+void pc_join_verified_inbound(struct pc_joiner *joiner, const struct pc_peer_id *id);
+
+enum pc_join_phase {
+    PC_JOIN_RUNNING,
+    PC_JOIN_JOINED,    /* the target is reached */
+    PC_JOIN_EXHAUSTED, /* nothing waits, nothing is under way */
+    PC_JOIN_TIMED_OUT,
+};
+enum pc_join_phase pc_join_phase_at(const struct pc_joiner *joiner, int64_t now_us);
+/* When to ask again though nothing happened: a stall, or the timeout. PC_TIME_NEVER when over. */
+int64_t pc_join_deadline(const struct pc_joiner *joiner);
+uint32_t pc_join_verified_count(const struct pc_joiner *joiner);
+bool pc_join_was_offered_anything(const struct pc_joiner *joiner);
+/* Dials under way, for cancelling: fills numbers, returns how many there are. */
+size_t pc_join_dials_under_way(const struct pc_joiner *joiner, uint64_t *ret_dials, size_t capacity);
+
+#endif
