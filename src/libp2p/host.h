@@ -1,0 +1,134 @@
+/*
+ * All QUIC connections of one node, both roles: datagrams and time in, datagrams and events out. No clock, no
+ * socket. (RFC 9000, 9001; libp2p/specs quic, tls, connections, identify, ping, kad-dht.)
+ *
+ *   pc_libp2p_host_receive ─► │      │ ─► pc_libp2p_host_next_event   (opened, failed, closed, answered,
+ * asked) pc_libp2p_host_dial …  ─► │ host │ pc_libp2p_host_expire  ─► │      │ ─► pc_libp2p_host_send
+ * (datagrams, until it returns 0)
+ *
+ * The caller, after any call: takes events until there is none, then datagrams until there is none, then arms
+ * its timer for pc_libp2p_host_deadline(). Nothing is done behind its back.
+ *
+ * A connection is known by a number: chosen by the caller for those it dials (top bit clear, never reused),
+ * by the host for inbound ones (top bit set).
+ *
+ * A dialled connection is PROVEN when the certificate showed the peer id (after one round trip), and OPENED
+ * when moreover the handshake is confirmed and identify was answered (after two; the identify request leaves
+ * with the client's last flight).
+ */
+#ifndef PC_LIBP2P_HOST_H
+#define PC_LIBP2P_HOST_H
+
+#include "addr/multiaddr.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "libp2p/identity.h"
+#include "libp2p/message.h"
+
+#define PC_LIBP2P_INBOUND            (UINT64_C(1) << 63)
+#define PC_LIBP2P_SOCKET_ANY         UINT32_MAX
+#define PC_LIBP2P_DATAGRAM_MAX_BYTES 1452 /* what we send at most: 1500 less IPv6 and UDP headers */
+#define PC_LIBP2P_LISTEN_ADDRS_MAX   16
+
+struct pc_libp2p_options {
+    const struct pc_identity *identity; /* borrowed, outlives the host */
+    const char *kad_protocol;           /* "/ipfs/kad/1.0.0"; copied */
+    const char *agent;                  /* "peercache/0.1.0"; copied */
+    bool server;                        /* accepts inbound connections, announces and answers kad */
+    uint32_t connections_max;           /* both directions; further inbound ones are refused. Default 1000 */
+    uint32_t streams_max;               /* inbound streams open at once per connection. Default 32 */
+    int64_t stream_timeout_us; /* an inbound stream that is not done by then is reset. Default 10 s */
+    int64_t idle_timeout_us;   /* Default 30 s */
+    struct pc_rng rng;         /* seed state, copied */
+    const struct pc_log *log;  /* borrowed, may be NULL */
+};
+/* All defaults; identity, kad_protocol and rng still to be set. */
+void pc_libp2p_options_init(struct pc_libp2p_options *options);
+
+struct pc_libp2p_host;
+
+int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p_host **ret_host);
+/* Drops everything at once; close connections and send first for a polite end. NULL does nothing. */
+void pc_libp2p_host_free(struct pc_libp2p_host *host);
+/* Our addresses for identify, without /p2p/ID. ELIMIT more than PC_LIBP2P_LISTEN_ADDRS_MAX. */
+int pc_libp2p_host_set_addrs(struct pc_libp2p_host *host, const struct pc_maddr *addrs, size_t count);
+
+struct pc_datagram {
+    uint32_t socket; /* the driver's number of the socket it came by / should leave by; SOCKET_ANY: any of the
+                        family */
+    struct pc_ip_port local; /* the address it came to / should leave from; family 0: the kernel's choice */
+    struct pc_ip_port remote;
+    uint8_t ecn; /* the two ECN bits */
+    uint8_t *data;
+    size_t size; /* received: its bytes. send: room on entry, bytes on return */
+};
+
+/* A datagram came. Bad ones are dropped: they are data, not errors. */
+void pc_libp2p_host_receive(struct pc_libp2p_host *host, peercache_time now,
+                            const struct pc_datagram *datagram);
+/* The network said that a remote refuses (REFUSED: ICMP port unreachable) or that there is no way
+ * (UNREACHABLE). A hint: it ends only dials to it that have received nothing yet. */
+void pc_libp2p_host_unreachable(struct pc_libp2p_host *host, peercache_time now,
+                                const struct pc_ip_port *remote, peercache_outcome outcome,
+                                const char *detail);
+/* Timers up to now. */
+void pc_libp2p_host_expire(struct pc_libp2p_host *host, peercache_time now);
+/* mono_us of the next timer, PC_TIME_NEVER when none. */
+int64_t pc_libp2p_host_deadline(const struct pc_libp2p_host *host);
+/* The next datagram to send: true and *datagram filled (data and size are the caller's room of at least
+ * PC_LIBP2P_DATAGRAM_MAX_BYTES). */
+bool pc_libp2p_host_send(struct pc_libp2p_host *host, peercache_time now, struct pc_datagram *datagram);
+
+/*
+ * Dial. `expected` may be NULL: any id is then proven. Ends in OPENED or FAILED, at the latest at
+ * deadline_us. ENOMEM; ELIMIT connections_max. EINVAL the number is in use or has the top bit.
+ */
+int pc_libp2p_host_dial(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
+                        const struct pc_ip_port *remote, const struct pc_peer_id *expected,
+                        int64_t deadline_us);
+/* Ask over an open connection; ends in ANSWERED or REQUEST_FAILED with this number. ENOTFOUND the connection
+ * is gone. ENOMEM. */
+int pc_libp2p_host_ping(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
+                        uint64_t request, int64_t deadline_us);
+int pc_libp2p_host_find_node(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
+                             uint64_t request, struct pc_bytes key, int64_t deadline_us);
+/* Answer an ASKED. ENOTFOUND its stream is gone, which is no fault. */
+int pc_libp2p_host_answer(struct pc_libp2p_host *host, peercache_time now, uint64_t asked,
+                          const struct pc_kad_peer *peers, size_t count);
+/* Close politely (CONNECTION_CLOSE, application code `code`). No further event of it. Unknown numbers are
+ * ignored. */
+void pc_libp2p_host_close(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
+                          uint64_t code);
+/* True while there are closing packets still to be sent or connections alive. */
+size_t pc_libp2p_host_connection_count(const struct pc_libp2p_host *host);
+
+enum pc_libp2p_event_kind {
+    PC_LIBP2P_OPENED,   /* a dial succeeded, or an inbound connection was identified */
+    PC_LIBP2P_FAILED,   /* a dial ended otherwise; the connection is gone */
+    PC_LIBP2P_CLOSED,   /* an opened connection is gone: outcome and detail say why (OK: the peer closed it,
+                           TIMEOUT: idle or silent) */
+    PC_LIBP2P_ANSWERED, /* a ping (rtt_us) or a FIND_NODE (kad) was answered */
+    PC_LIBP2P_REQUEST_FAILED, /* outcome: TIMEOUT, MISBEHAVED (malformed, over a limit), PROTOCOL_MISMATCH
+                                 (refused the protocol), CANCELLED (connection gone) */
+    PC_LIBP2P_ASKED,          /* a peer asks FIND_NODE(key): answer with number `asked` */
+};
+
+/* Valid until the next call on the host, like all it points to. */
+struct pc_libp2p_event {
+    enum pc_libp2p_event_kind kind;
+    uint64_t connection;
+    uint64_t request; /* ANSWERED, REQUEST_FAILED */
+    uint64_t asked;   /* ASKED */
+    peercache_outcome outcome;
+    char detail[PEERCACHE_DETAIL_BYTES];
+    struct pc_peer_id id; /* the proven id; size 0 when none was proven */
+    struct pc_ip_port remote;
+    int64_t proven_us; /* OPENED, FAILED: from dial to proof; -1 not proven */
+    int64_t rtt_us; /* OPENED: smoothed round trip of the connection; ANSWERED a ping: its time; -1 unknown */
+    const struct pc_identify *identify; /* OPENED */
+    const struct pc_kad_message *kad;   /* ANSWERED a FIND_NODE */
+    struct pc_bytes key;                /* ASKED */
+};
+bool pc_libp2p_host_next_event(struct pc_libp2p_host *host, struct pc_libp2p_event *ret_event);
+
+#endif
