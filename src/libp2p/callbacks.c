@@ -1,6 +1,7 @@
 /*
  * ngtcp2's callbacks: cryptography goes to ngtcp2's own helpers, streams to their buffers and protocols. They
- * never end or free a connection: they condemn it, and pc_libp2p_connection_settle() acts when ngtcp2 is back.
+ * never end or free a connection: they condemn it, and pc_libp2p_connection_settle() acts when ngtcp2 is
+ * back.
  */
 #include "libp2p/connection.h"
 
@@ -116,8 +117,8 @@ static int stream_open(ngtcp2_conn *quic, int64_t id, void *user_data)
     struct pc_stream *stream = pc_libp2p_stream_new(connection, false, id);
     if (!stream)
         return NGTCP2_ERR_CALLBACK_FAILURE;
-    pc_libp2p_stream_set_deadline(
-        stream, pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
+    pc_libp2p_stream_set_deadline(stream,
+                                  pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
     if (ngtcp2_conn_set_stream_user_data(quic, id, stream))
         return NGTCP2_ERR_CALLBACK_FAILURE;
     return 0;

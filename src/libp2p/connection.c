@@ -104,8 +104,8 @@ static void path_out(const struct pc_connection *connection, const ngtcp2_path *
 
 static void set_timer(struct pc_connection *connection, int64_t at_us)
 {
-    int result =
-        pc_base_heap_set(&connection->host->connection_timers, &connection->timer, pc_base_time_min(at_us, FAR));
+    int result = pc_base_heap_set(&connection->host->connection_timers, &connection->timer,
+                                  pc_base_time_min(at_us, FAR));
     assert(result == 0); /* the node is inside since the connection was made */
     (void)result;
 }
@@ -266,8 +266,8 @@ static void write_farewell(struct pc_connection *connection, const pc_quic_close
     struct pc_datagram where = { 0 };
     ngtcp2_path_storage_zero(&storage);
     ngtcp2_ssize size =
-        ngtcp2_conn_write_connection_close(connection->quic, &storage.path, &info, packet, sizeof(packet), close,
-                                           pc_libp2p_host_ts(connection->host));
+        ngtcp2_conn_write_connection_close(connection->quic, &storage.path, &info, packet, sizeof(packet),
+                                           close, pc_libp2p_host_ts(connection->host));
     if (size <= 0)
         return; /* nothing was sent before, or no keys yet: the peer knows of nothing to close */
     connection->farewell = malloc((size_t)size);
@@ -281,7 +281,8 @@ static void write_farewell(struct pc_connection *connection, const pc_quic_close
     connection->remote = where.remote;
 }
 
-/* The objects go, the connection ids stay for three probe timeouts. Frees it when there is no point in that. */
+/* The objects go, the connection ids stay for three probe timeouts. Frees it when there is no point in that.
+ */
 static void linger(struct pc_connection *connection, const pc_quic_close *close)
 {
     struct pc_libp2p_host *host = connection->host;
@@ -295,8 +296,8 @@ static void linger(struct pc_connection *connection, const pc_quic_close *close)
         pc_libp2p_connection_free(connection);
         return;
     }
-    set_timer(connection, pc_base_time_add(host->now.mono_us,
-                                           pc_base_time_min(linger_us, PC_CONNECTION_LINGER_MAX_US)));
+    set_timer(connection,
+              pc_base_time_add(host->now.mono_us, pc_base_time_min(linger_us, PC_CONNECTION_LINGER_MAX_US)));
     if (connection->farewell) {
         connection->farewell_due = true;
         host->farewell_count++;
@@ -351,7 +352,8 @@ static void condemn_closed_by_peer(struct pc_connection *connection)
         pc_libp2p_connection_condemn(connection, PEERCACHE_OK, "closed by the peer (code %llu)", shown);
     } else if (application || code == NGTCP2_NO_ERROR || code == NGTCP2_INTERNAL_ERROR ||
                code == NGTCP2_CONNECTION_REFUSED || code == NGTCP2_APPLICATION_ERROR) {
-        pc_libp2p_connection_condemn(connection, PEERCACHE_REFUSED, "the peer refused the connection (%s %llu)",
+        pc_libp2p_connection_condemn(connection, PEERCACHE_REFUSED,
+                                     "the peer refused the connection (%s %llu)",
                                      application ? "application code" : "transport code", shown);
     } else {
         pc_libp2p_connection_condemn(connection, PEERCACHE_MISBEHAVED,
@@ -406,8 +408,7 @@ static void end(struct pc_connection *connection, int result)
     else if (result)
         pc_quic_close_library(&close, result);
     else
-        pc_quic_close_application(&close,
-                                  connection->outcome == PEERCACHE_TIMEOUT ? 0 : PC_CLOSE_CODE_FAULT);
+        pc_quic_close_application(&close, connection->outcome == PEERCACHE_TIMEOUT ? 0 : PC_CLOSE_CODE_FAULT);
     tell_end(connection);
     linger(connection, silent ? NULL : &close);
 }
@@ -431,8 +432,8 @@ void pc_libp2p_connection_unreachable(struct pc_connection *connection, peercach
 void pc_libp2p_connection_fault(struct pc_connection *connection)
 {
     int64_t now_us = connection->host->now.mono_us;
-    int64_t credit_us = pc_base_time_add(connection->fault_credit_us,
-                                         pc_base_time_sub(now_us, connection->fault_at_us));
+    int64_t credit_us =
+        pc_base_time_add(connection->fault_credit_us, pc_base_time_sub(now_us, connection->fault_at_us));
     credit_us = pc_base_time_min(credit_us, PC_CONNECTION_FAULTS * PC_US_PER_S) - PC_US_PER_S;
     connection->fault_credit_us = credit_us;
     connection->fault_at_us = now_us;
@@ -469,8 +470,8 @@ static void ask_identify(struct pc_connection *connection)
         return;
     }
     if (connection->inbound) /* a dial has its own deadline */
-        pc_libp2p_stream_set_deadline(
-            stream, pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
+        pc_libp2p_stream_set_deadline(stream,
+                                      pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
     connection->stream_allowed = true;
 }
 
@@ -547,8 +548,8 @@ void pc_libp2p_connection_settle(struct pc_connection *connection, int result)
     pc_libp2p_host_wake(connection->host, connection);
 }
 
-int pc_libp2p_connection_request(struct pc_connection *connection, enum pc_protocol protocol, uint64_t request,
-                                 struct pc_bytes message, int64_t deadline_us)
+int pc_libp2p_connection_request(struct pc_connection *connection, enum pc_protocol protocol,
+                                 uint64_t request, struct pc_bytes message, int64_t deadline_us)
 {
     struct pc_libp2p_queued *result = calloc(1, sizeof(*result));
     struct pc_stream *stream = result ? pc_libp2p_stream_new(connection, true, -1) : NULL;
@@ -579,9 +580,8 @@ static void settings_init(struct pc_connection *connection, ngtcp2_settings *set
     settings->initial_ts = pc_libp2p_host_ts(host);
     settings->rand_ctx.native_handle = &host->options.rng;
     settings->no_pmtud = 1; /* our messages are small; probing costs two of seven packets of a handshake */
-    settings->handshake_timeout = connection->inbound ?
-                                      PC_CONNECTION_HANDSHAKE_US * NGTCP2_MICROSECONDS :
-                                      UINT64_MAX; /* a dial has its own deadline */
+    settings->handshake_timeout = connection->inbound ? PC_CONNECTION_HANDSHAKE_US * NGTCP2_MICROSECONDS
+                                                      : UINT64_MAX; /* a dial has its own deadline */
     ngtcp2_transport_params_default(params);
     params->initial_max_data = PC_CONNECTION_WINDOW;
     params->initial_max_stream_data_bidi_local = PC_STREAM_LOCAL_WINDOW;
@@ -708,8 +708,8 @@ static void condemn_late(struct pc_connection *connection)
         break;
     case PC_CONNECTION_PROVEN:
         pc_libp2p_connection_condemn(connection, PEERCACHE_TIMEOUT,
-                                     connection->opened ? "the handshake was not confirmed in time" :
-                                                          "identify was not answered in time");
+                                     connection->opened ? "the handshake was not confirmed in time"
+                                                        : "identify was not answered in time");
         break;
     case PC_CONNECTION_OPEN:
     case PC_CONNECTION_LINGERING:

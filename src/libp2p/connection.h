@@ -6,8 +6,8 @@
  *             └───────────┴────────────┴─────────────┴──► LINGERING ─► freed
  *
  * SILENT: nothing was received. PROVEN: the TLS handshake is done on our side and showed a peer id; identify
- * is asked. OPEN: it was answered and the handshake is confirmed. LINGERING: ngtcp2's and GnuTLS's objects are
- * gone; for three probe timeouts late datagrams are met with the closing packet (RFC 9000 section 10.2).
+ * is asked. OPEN: it was answered and the handshake is confirmed. LINGERING: ngtcp2's and GnuTLS's objects
+ * are gone; for three probe timeouts late datagrams are met with the closing packet (RFC 9000 section 10.2).
  */
 #ifndef PC_LIBP2P_CONNECTION_H
 #define PC_LIBP2P_CONNECTION_H
@@ -16,13 +16,14 @@
 #include "libp2p/ngtcp2_compat.h"
 #include "libp2p/stream.h"
 
-#define PC_CONNECTION_WINDOW        (128 * 1024)         /* what the peer may send ahead on all streams */
-#define PC_CONNECTION_CID_LIMIT     4                    /* connection ids of the peer that we keep */
-#define PC_CONNECTION_HANDSHAKE_US  (10 * PC_US_PER_S)   /* an inbound handshake takes no longer */
+#define PC_CONNECTION_WINDOW        (128 * 1024)       /* what the peer may send ahead on all streams */
+#define PC_CONNECTION_CID_LIMIT     4                  /* connection ids of the peer that we keep */
+#define PC_CONNECTION_HANDSHAKE_US  (10 * PC_US_PER_S) /* an inbound handshake takes no longer */
 #define PC_CONNECTION_LINGER_MAX_US (3 * PC_US_PER_S)
-/* Streams of the peer that came to nothing: so many at once, and one more each second (a rapid-reset flood). */
-#define PC_CONNECTION_FAULTS        128
-#define PC_CLOSE_CODE_FAULT         1 /* application code of a connection closed for a broken protocol or limit */
+/* Streams of the peer that came to nothing: so many at once, and one more each second (a rapid-reset flood).
+ */
+#define PC_CONNECTION_FAULTS 128
+#define PC_CLOSE_CODE_FAULT  1 /* application code of a connection closed for a broken protocol or limit */
 
 enum pc_connection_state {
     PC_CONNECTION_SILENT,
@@ -49,10 +50,10 @@ struct pc_connection {
     unsigned state;
     bool inbound;
     bool in_sending;
-    bool confirmed;    /* the handshake, by the other side too */
-    bool handshaken;   /* the handshake is done on our side */
+    bool confirmed;      /* the handshake, by the other side too */
+    bool handshaken;     /* the handshake is done on our side */
     bool stream_allowed; /* the peer raised its limit: streams that wait may be opened */
-    bool reset;        /* by a stateless reset */
+    bool reset;          /* by a stateless reset */
     struct pc_connection *previous;
     struct pc_connection *next;
     struct pc_connection *sending_previous;
@@ -106,8 +107,8 @@ void pc_libp2p_connection_accept(struct pc_libp2p_host *host, const struct pc_da
                                  const ngtcp2_pkt_hd *header);
 void pc_libp2p_connection_receive(struct pc_connection *connection, const struct pc_datagram *datagram);
 /* Ask over a stream of its own; ends in an event with this number. ENOMEM. */
-int pc_libp2p_connection_request(struct pc_connection *connection, enum pc_protocol protocol, uint64_t request,
-                                 struct pc_bytes message, int64_t deadline_us);
+int pc_libp2p_connection_request(struct pc_connection *connection, enum pc_protocol protocol,
+                                 uint64_t request, struct pc_bytes message, int64_t deadline_us);
 void pc_libp2p_silent_key(const struct pc_ip_port *remote, uint8_t ret_key[PC_SILENT_KEY_BYTES]);
 /* Its timer fired. */
 void pc_libp2p_connection_expire(struct pc_connection *connection);

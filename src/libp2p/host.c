@@ -16,7 +16,7 @@
 
 #define STREAMS_MAX_LIMIT      1024
 #define INITIAL_MIN_BYTES      1200 /* of a client's first datagram (RFC 9000 section 14.1) */
-#define RESET_MIN_TRIGGER      43   /* a stateless reset is shorter than what it answers, and at least 21 bytes */
+#define RESET_MIN_TRIGGER      43 /* a stateless reset is shorter than what it answers, and at least 21 bytes */
 #define RESET_MAX_RANDOM_BYTES 40
 
 void pc_libp2p_options_init(struct pc_libp2p_options *options)
@@ -31,19 +31,22 @@ void pc_libp2p_options_init(struct pc_libp2p_options *options)
 
 static struct pc_bytes cid_key(const struct pc_map_node *node)
 {
-    const struct pc_connection_cid *entry = PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection_cid, node);
+    const struct pc_connection_cid *entry =
+        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection_cid, node);
     return pc_bytes_of(entry->cid.data, entry->cid.datalen);
 }
 
 static struct pc_bytes number_key(const struct pc_map_node *node)
 {
-    const struct pc_connection *connection = PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection, number_node);
+    const struct pc_connection *connection =
+        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection, number_node);
     return pc_bytes_of(&connection->number, sizeof(connection->number));
 }
 
 static struct pc_bytes silent_key(const struct pc_map_node *node)
 {
-    const struct pc_connection *connection = PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection, silent_node);
+    const struct pc_connection *connection =
+        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection, silent_node);
     return pc_bytes_of(connection->silent_key, sizeof(connection->silent_key));
 }
 
@@ -443,8 +446,8 @@ int64_t pc_libp2p_host_deadline(const struct pc_libp2p_host *host)
 {
     const struct pc_heap_node *connection = pc_base_heap_first(&host->connection_timers);
     const struct pc_heap_node *stream = pc_base_heap_first(&host->stream_timers);
-    int64_t at_us = pc_base_time_min(connection ? connection->at : PC_TIME_NEVER,
-                                     stream ? stream->at : PC_TIME_NEVER);
+    int64_t at_us =
+        pc_base_time_min(connection ? connection->at : PC_TIME_NEVER, stream ? stream->at : PC_TIME_NEVER);
     return at_us >= PC_TIME_NEVER - 1 ? PC_TIME_NEVER : at_us; /* those that are set but never fire */
 }
 
@@ -460,7 +463,7 @@ bool pc_libp2p_host_send(struct pc_libp2p_host *host, peercache_time now, struct
         struct pc_connection *connection = host->sending_first;
         datagram->size = PC_LIBP2P_DATAGRAM_MAX_BYTES;
         if (!pc_libp2p_connection_write(connection, datagram))
-            continue; /* it left the queue, or ended and has a closing packet now */
+            continue;                 /* it left the queue, or ended and has a closing packet now */
         if (connection->in_sending) { /* to the end of the queue: all take turns */
             pc_libp2p_host_unwake(host, connection);
             pc_libp2p_host_wake(host, connection);

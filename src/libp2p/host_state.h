@@ -17,10 +17,10 @@
 #include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2.h>
 
-#define PC_LIBP2P_CID_BYTES     8   /* of the connection ids we choose: 64 random bits */
-#define PC_LIBP2P_LOOSE_MAX     64  /* datagrams of no connection that wait to be sent */
-#define PC_LIBP2P_LOOSE_RATE    100 /* and of these at most so many a second: nobody is flooded by our hand */
-#define PC_LIBP2P_TEXT_BYTES    128 /* agent and kad protocol */
+#define PC_LIBP2P_CID_BYTES  8   /* of the connection ids we choose: 64 random bits */
+#define PC_LIBP2P_LOOSE_MAX  64  /* datagrams of no connection that wait to be sent */
+#define PC_LIBP2P_LOOSE_RATE 100 /* and of these at most so many a second: nobody is flooded by our hand */
+#define PC_LIBP2P_TEXT_BYTES 128 /* agent and kad protocol */
 
 struct pc_connection;
 

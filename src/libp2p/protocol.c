@@ -46,8 +46,8 @@ static void done(struct pc_stream *stream)
     }
     free(pc_libp2p_stream_take(stream));
     pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_DONE);
-    pc_libp2p_stream_set_deadline(
-        stream, pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
+    pc_libp2p_stream_set_deadline(stream,
+                                  pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
 }
 
 static void done_well(struct pc_stream *stream)
@@ -119,7 +119,8 @@ static void send_identify(struct pc_stream *stream)
     for (size_t i = 0; i < host->addr_count; i++)
         identify->addrs[identify->addr_count++] = pc_addr_maddr_bytes(&host->addrs[i]);
     const enum pc_protocol spoken[] = { PC_SPEAKS_IDENTIFY, PC_SPEAKS_PING, PC_SPEAKS_KAD };
-    size_t count = host->options.server ? 3 : 2; /* a client that named kad would be put into routing tables */
+    size_t count =
+        host->options.server ? 3 : 2; /* a client that named kad would be put into routing tables */
     for (size_t i = 0; i < count; i++) {
         const char *name = protocol_name(host, spoken[i]);
         identify->protocols[identify->protocol_count++] = pc_bytes_of(name, strlen(name));
@@ -183,8 +184,8 @@ static bool ping_answered(struct pc_stream *stream)
 static void renew(struct pc_stream *stream)
 {
     struct pc_libp2p_host *host = host_of(stream);
-    pc_libp2p_stream_set_deadline(
-        stream, pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
+    pc_libp2p_stream_set_deadline(stream,
+                                  pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
 }
 
 static bool ping_asked(struct pc_stream *stream)
@@ -260,8 +261,8 @@ static bool find_node_asked(struct pc_stream *stream)
     struct pc_libp2p_host *host = host_of(stream);
     struct pc_bytes message;
     size_t used;
-    int result =
-        pc_libp2p_frame_decode(pc_bytes_of(stream->data, stream->size), PC_KAD_REQUEST_BYTES, &message, &used);
+    int result = pc_libp2p_frame_decode(pc_bytes_of(stream->data, stream->size), PC_KAD_REQUEST_BYTES,
+                                        &message, &used);
     if (result == 0)
         return false;
     if (result > 0)

@@ -1,6 +1,6 @@
 /*
- * What is spoken on a stream: multistream-select and then identify, ping or Kademlia FIND_NODE, as the one who
- * opened it and as the one who was asked (libp2p/specs connections, identify, ping, kad-dht).
+ * What is spoken on a stream: multistream-select and then identify, ping or Kademlia FIND_NODE, as the one
+ * who opened it and as the one who was asked (libp2p/specs connections, identify, ping, kad-dht).
  *
  *              local                                       remote
  *   start ─► HEADER ─► SELECT ─► TALK ─► DONE     open ─► HEADER ─► SELECT ─┬─► TALK ◄──► ASKED
@@ -18,13 +18,15 @@
 #include "base/map.h"
 #include "libp2p/host.h"
 
-#define PC_PING_BYTES          32
-#define PC_PING_BACKLOG_BYTES  1024 /* echoes that the peer did not acknowledge yet; honest pings come in turn */
-#define PC_KAD_REQUEST_BYTES   4096 /* a FIND_NODE we are asked; its key is a peer id, its length is below 50 */
-#define PC_PROPOSALS_MAX       8    /* protocols that one stream may try */
+#define PC_PING_BYTES 32
+#define PC_PING_BACKLOG_BYTES                                                                                \
+    1024 /* echoes that the peer did not acknowledge yet; honest pings come in turn */
+#define PC_KAD_REQUEST_BYTES 4096 /* a FIND_NODE we are asked; its key is a peer id, its length is below 50  \
+                                   */
+#define PC_PROPOSALS_MAX     8    /* protocols that one stream may try */
 
-#define PC_PROTOCOL_IDENTIFY   "/ipfs/id/1.0.0"
-#define PC_PROTOCOL_PING       "/ipfs/ping/1.0.0"
+#define PC_PROTOCOL_IDENTIFY "/ipfs/id/1.0.0"
+#define PC_PROTOCOL_PING     "/ipfs/ping/1.0.0"
 
 enum pc_protocol {
     PC_SPEAKS_NOTHING,
@@ -55,7 +57,8 @@ struct pc_talk {
     uint64_t asked;
 };
 
-/* Begin as the opener; `result` becomes the talk's, NULL for identify. ENOMEM: `result` stays the caller's. */
+/* Begin as the opener; `result` becomes the talk's, NULL for identify. ENOMEM: `result` stays the caller's.
+ */
 int pc_libp2p_protocol_start(struct pc_stream *stream, enum pc_protocol protocol, struct pc_bytes request,
                              struct pc_libp2p_queued *result);
 /* Bytes came, or the end of them (`ended` of the stream is set before). */

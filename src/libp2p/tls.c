@@ -66,7 +66,7 @@ bool pc_libp2p_tls_accepted(struct pc_connection *connection)
 
 int pc_libp2p_tls_new(struct pc_connection *connection)
 {
-    static const gnutls_datum_t alpn = { (unsigned char *)(uintptr_t)"libp2p", 6 };
+    static const gnutls_datum_t alpn = { (unsigned char *)(uintptr_t) "libp2p", 6 };
     struct pc_libp2p_host *host = connection->host;
     unsigned role = connection->inbound ? GNUTLS_SERVER : GNUTLS_CLIENT;
     if (gnutls_init(&connection->tls,
@@ -77,8 +77,8 @@ int pc_libp2p_tls_new(struct pc_connection *connection)
     gnutls_session_t tls = connection->tls;
     connection->reference = (ngtcp2_crypto_conn_ref){ get_quic, connection };
     if (gnutls_priority_set(tls, host->priority) ||
-        (connection->inbound ? ngtcp2_crypto_gnutls_configure_server_session(tls) :
-                               ngtcp2_crypto_gnutls_configure_client_session(tls)))
+        (connection->inbound ? ngtcp2_crypto_gnutls_configure_server_session(tls)
+                             : ngtcp2_crypto_gnutls_configure_client_session(tls)))
         return PEERCACHE_ENOMEM;
     gnutls_session_set_ptr(tls, &connection->reference);
     if (gnutls_credentials_set(tls, GNUTLS_CRD_CERTIFICATE,
