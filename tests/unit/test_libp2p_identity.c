@@ -3,6 +3,7 @@
 #include "certificate_maker.h"
 #include "libp2p_vectors.h"
 
+#include "libp2p/der.h"
 #include "libp2p/key.h"
 
 #include "base/rng.h"
@@ -334,9 +335,46 @@ static void random_changes_are_refused(void **state)
     }
 }
 
+/* An element is read: its contents' size, or -1. */
+static int der_size_read(const void *data, size_t size)
+{
+    struct pc_reader r;
+    pc_base_reader_init(&r, data, size);
+    struct pc_bytes contents = pc_libp2p_der_read(&r, PC_DER_OCTET_STRING);
+    return r.error ? -1 : (int)contents.size;
+}
+
+static void der_lengths_have_one_form(void **state)
+{
+    (void)state;
+    static uint8_t data[70000];
+    const size_t sizes[] = { 0, 1, 127, 128, 255, 256, 65535 };
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct pc_writer w;
+        pc_base_writer_init(&w, data, sizeof(data));
+        pc_libp2p_der_write_header(&w, PC_DER_OCTET_STRING, sizes[i]);
+        size_t whole = pc_base_writer_size(&w) + sizes[i];
+        assert_int_equal(pc_libp2p_der_size(sizes[i]), whole);
+        assert_int_equal(der_size_read(data, whole), sizes[i]);
+        assert_int_equal(der_size_read(data, whole - 1), -1);
+    }
+    memset(data, 0, sizeof(data));
+    memcpy(data, "\x04\x81\x7f", 3); /* 127 in two bytes */
+    assert_int_equal(der_size_read(data, sizeof(data)), -1);
+    memcpy(data, "\x04\x82\x00\xff", 4); /* 255 in three */
+    assert_int_equal(der_size_read(data, sizeof(data)), -1);
+    memcpy(data, "\x04\x83\x01\x00\x00", 5); /* 65536: over the bound */
+    assert_int_equal(der_size_read(data, sizeof(data)), -1);
+    memcpy(data, "\x04\x80\x00\x00", 4); /* indefinite */
+    assert_int_equal(der_size_read(data, sizeof(data)), -1);
+    memcpy(data, "\x05\x01", 2); /* another tag */
+    assert_int_equal(der_size_read(data, sizeof(data)), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(der_lengths_have_one_form),
         cmocka_unit_test(certificate_vectors),
         cmocka_unit_test(own_certificates_verify),
         cmocka_unit_test(certificates_follow_the_time_given),

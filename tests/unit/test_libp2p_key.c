@@ -249,7 +249,7 @@ static void sizes_and_curves(void **state)
 }
 
 /* RSA public keys built of numbers: too many bits, an exponent that would take minutes. */
-static int verify_rsa_numbers(size_t modulus_bytes, size_t exponent_bytes)
+static int verify_rsa_numbers(size_t modulus_bytes, size_t exponent_bytes, uint8_t last)
 {
     uint8_t modulus[1100], exponent[1100], signature[PC_SIGNATURE_MAX_BYTES], room[PC_PUBLIC_KEY_MAX_BYTES];
     gnutls_datum_t m = { modulus, (unsigned)modulus_bytes }, e = { exponent, (unsigned)exponent_bytes }, spki;
@@ -257,6 +257,7 @@ static int verify_rsa_numbers(size_t modulus_bytes, size_t exponent_bytes)
     memset(modulus, 0xff, sizeof(modulus));
     memset(exponent, 0xff, sizeof(exponent));
     exponent[0] = 0x7f;
+    modulus[modulus_bytes - 1] = last;
     memset(signature, 0x11, sizeof(signature));
     assert_int_equal(gnutls_pubkey_init(&pubkey), 0);
     assert_int_equal(gnutls_pubkey_import_rsa_raw(pubkey, &m, &e), 0);
@@ -271,13 +272,15 @@ static int verify_rsa_numbers(size_t modulus_bytes, size_t exponent_bytes)
 static void costly_rsa_keys_are_refused(void **state)
 {
     (void)state;
-    assert_int_equal(verify_rsa_numbers(256, 3), PEERCACHE_ECRYPTO); /* well formed, the signature is not */
-    assert_int_equal(verify_rsa_numbers(256, 4), PEERCACHE_ECRYPTO);
-    assert_int_equal(verify_rsa_numbers(256, 5), PEERCACHE_EUNSUPPORTED);
-    assert_int_equal(verify_rsa_numbers(1024, 1000), PEERCACHE_EUNSUPPORTED);
-    assert_int_equal(verify_rsa_numbers(1024, 3), PEERCACHE_ECRYPTO);
-    assert_int_equal(verify_rsa_numbers(1025, 3), PEERCACHE_EUNSUPPORTED);
-    assert_int_equal(verify_rsa_numbers(255, 3), PEERCACHE_EUNSUPPORTED);
+    assert_int_equal(verify_rsa_numbers(256, 3, 0xff),
+                     PEERCACHE_ECRYPTO); /* well formed, the signature is not */
+    assert_int_equal(verify_rsa_numbers(256, 3, 0xfe), PEERCACHE_ECRYPTO); /* an even modulus */
+    assert_int_equal(verify_rsa_numbers(256, 4, 0xff), PEERCACHE_ECRYPTO);
+    assert_int_equal(verify_rsa_numbers(256, 5, 0xff), PEERCACHE_EUNSUPPORTED);
+    assert_int_equal(verify_rsa_numbers(1024, 1000, 0xff), PEERCACHE_EUNSUPPORTED);
+    assert_int_equal(verify_rsa_numbers(1024, 3, 0xff), PEERCACHE_ECRYPTO);
+    assert_int_equal(verify_rsa_numbers(1025, 3, 0xff), PEERCACHE_EUNSUPPORTED);
+    assert_int_equal(verify_rsa_numbers(255, 3, 0xff), PEERCACHE_EUNSUPPORTED);
 }
 
 static void bad_public_keys_are_refused(void **state)
