@@ -350,10 +350,10 @@ int pc_libp2p_certificate_verify(struct pc_bytes der, int64_t wall_ms, struct pc
     int r = certificate_parse(der, &c, ret_reason);
     if (r < 0)
         return r;
-    int64_t wall_s = wall_ms / 1000; /* both ends of the validity are included, to the second */
-    if (wall_s < c.not_before_s)
+    /* Both ends are included, and the last second is whole. The years have four digits: no overflow. */
+    if (wall_ms < c.not_before_s * 1000)
         return refuse(ret_reason, PEERCACHE_ECRYPTO, "not yet valid");
-    if (wall_s > c.not_after_s)
+    if (wall_ms >= (c.not_after_s + 1) * 1000)
         return refuse(ret_reason, PEERCACHE_ECRYPTO, "expired");
     r = self_signature_verify(&c, ret_reason);
     if (r < 0)

@@ -126,7 +126,7 @@ size_t pc_libp2p_der_size(size_t size)
 
 void pc_libp2p_der_write_header(struct pc_writer *w, enum pc_der_tag tag, size_t size)
 {
-    pc_base_write_u8(w, tag);
+    pc_base_write_u8(w, (uint8_t)tag);
     switch (length_size(size)) {
     case 1:
         pc_base_write_u8(w, (uint8_t)size);
