@@ -55,8 +55,8 @@ void pc_libp2p_connection_drop_tokens(struct pc_connection *connection)
 }
 
 /* ngtcp2 sends to another connection id of the peer, or no longer does. */
-static int dcid_status(ngtcp2_conn *quic, ngtcp2_connection_id_status_type type, uint64_t sequence,
-                       const ngtcp2_cid *cid, const uint8_t *token, void *user_data)
+static int dcid_status(ngtcp2_conn *quic, pc_quic_cid_status type, uint64_t sequence, const ngtcp2_cid *cid,
+                       const uint8_t *token, void *user_data)
 {
     struct pc_connection *connection = user_data;
     struct pc_map *tokens = &connection->host->tokens;
