@@ -328,7 +328,7 @@ int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, cons
     if (pc_base_heap_set(&host->connection_timers, &connection->timer, FAR) ||
         pc_libp2p_connection_add_cid(connection, &source) || list_silent(connection) ||
         ngtcp2_conn_client_new(&connection->quic, &destination, &source, &path.quic, NGTCP2_PROTO_VER_V1,
-                               &callbacks, &settings, &params, NULL, connection) ||
+                               &callbacks, &settings, &params, &host->quic_memory.functions, connection) ||
         pc_libp2p_tls_new(connection)) {
         pc_libp2p_connection_free(connection);
         return PEERCACHE_ENOMEM;
@@ -369,7 +369,7 @@ void pc_libp2p_connection_accept(struct pc_libp2p_host *host, const struct pc_da
         pc_libp2p_connection_add_cid(connection, &source) ||
         pc_libp2p_connection_add_cid(connection, &header->dcid) ||
         ngtcp2_conn_server_new(&connection->quic, &header->scid, &source, &path.quic, header->version,
-                               &callbacks, &settings, &params, NULL, connection) ||
+                               &callbacks, &settings, &params, &host->quic_memory.functions, connection) ||
         pc_libp2p_tls_new(connection)) {
         pc_libp2p_connection_free(connection);
         return;

@@ -102,6 +102,7 @@ int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p
     pc_base_map_init(&host->numbers, number_key, secret);
     pc_base_map_init(&host->silent, silent_key, secret);
     pc_base_map_init(&host->asks, ask_key, secret);
+    pc_libp2p_quic_memory_init(&host->quic_memory);
     pc_base_heap_init(&host->connection_timers);
     pc_base_heap_init(&host->stream_timers);
     host->loose_credit_us = PC_US_PER_S;
@@ -133,6 +134,7 @@ void pc_libp2p_host_free(struct pc_libp2p_host *host)
     pc_base_map_deinit(&host->asks);
     pc_base_heap_deinit(&host->connection_timers);
     pc_base_heap_deinit(&host->stream_timers);
+    pc_libp2p_quic_memory_deinit(&host->quic_memory);
     gnutls_priority_deinit(host->priority);
     sodium_memzero(host->reset_secret, sizeof(host->reset_secret));
     free(host);

@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "libp2p/host.h"
+#include "libp2p/quic_memory.h"
 
 #include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2.h>
@@ -50,6 +51,7 @@ struct pc_libp2p_host {
     size_t addr_count;
     uint8_t reset_secret[32]; /* stateless reset tokens are a keyed hash of the connection id */
     gnutls_priority_t priority;
+    struct pc_quic_memory quic_memory;
 
     peercache_time now; /* never goes back on mono_us */
     int64_t origin_us;  /* mono_us of the first call; ngtcp2 counts from there */

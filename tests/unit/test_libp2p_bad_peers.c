@@ -805,6 +805,44 @@ static void endless_data_is_not_kept(void **state)
     meeting_free(m);
 }
 
+/* Pings without end and without waiting: more echoes pile up than are taken. */
+static void endless_pings_are_reset(void **state)
+{
+    (void)state;
+    static uint8_t pings[200000];
+    struct meeting *m = dialled_new(peer_credentials());
+    open_us(m);
+    struct raw_stream *stream = raw_peer_open(&m->peer, sizeof(pings) + 64);
+    raw_peer_send_line(stream, "/multistream/1.0.0");
+    raw_peer_send_line(stream, "/ipfs/ping/1.0.0");
+    raw_peer_send(stream, pings, sizeof(pings));
+    sim_run(&m->sim, m->sim.now.mono_us + S);
+    assert_true(stream->reset);
+    assert_true(stream->in_size < 4096);
+    assert_int_equal(pc_libp2p_host_connection_count(host_of(m)), 1);
+    meeting_free(m);
+}
+
+/* What comes after identify was answered is not kept, and the stream does not stay for ever. */
+static void data_behind_an_identify_request_is_thrown_away(void **state)
+{
+    (void)state;
+    static uint8_t junk[100000];
+    struct meeting *m = dialled_new(peer_credentials());
+    open_us(m);
+    struct raw_stream *stream = raw_peer_open(&m->peer, sizeof(junk) + 64);
+    raw_peer_send_line(stream, "/multistream/1.0.0");
+    raw_peer_send_line(stream, "/ipfs/id/1.0.0");
+    raw_peer_send(stream, junk, sizeof(junk));
+    sim_run(&m->sim, m->sim.now.mono_us + S);
+    assert_true(stream->in_ended);
+    assert_true(stream->sent <= 16384 + 64);
+    sim_run(&m->sim, m->sim.now.mono_us + 11 * S);
+    assert_true(stream->closed);
+    assert_int_equal(pc_libp2p_host_connection_count(host_of(m)), 1);
+    meeting_free(m);
+}
+
 static void endless_proposals_are_reset(void **state)
 {
     (void)state;
@@ -851,6 +889,8 @@ int main(void)
         cmocka_unit_test(slow_streams_are_reset),
         cmocka_unit_test(floods_of_streams_end_the_connection),
         cmocka_unit_test(endless_data_is_not_kept),
+        cmocka_unit_test(endless_pings_are_reset),
+        cmocka_unit_test(data_behind_an_identify_request_is_thrown_away),
         cmocka_unit_test(endless_proposals_are_reset),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
