@@ -1,0 +1,72 @@
+/*
+ * What we know of a peer, and how knowledge merges.
+ *
+ * A record is a peer id with up to 8 addresses, each with its history. Writers never exchange totals: they
+ * commit deltas (so many successes, so many failures, seen at), and applying deltas is commutative and
+ * associative: counts add (saturating), times take the latest, round-trip time the newest measurement,
+ * failures by kind add, the first source stays, removal is a dated tombstone, caps apply after merging. The
+ * score is derived, never merged.
+ *
+ * Times are UTC milliseconds (wall_ms); 0 is never; one in the future is clamped to now by whoever takes it
+ * in.
+ */
+#ifndef PC_CACHE_RECORD_H
+#define PC_CACHE_RECORD_H
+
+#include "addr/multiaddr.h"
+#include "addr/netgroup.h"
+
+#include <peercache/types.h>
+
+#define PC_RTT_UNKNOWN UINT32_MAX
+
+/* The history of one address; also the shape of a delta. */
+struct pc_history {
+    uint32_t success_count;
+    uint32_t failure_count;                     /* all kinds */
+    uint32_t failures[PEERCACHE_OUTCOME_COUNT]; /* by outcome; OK unused */
+    int64_t last_seen_ms;
+    int64_t last_success_ms;
+    int64_t last_attempt_ms;
+    uint32_t rtt_us;   /* PC_RTT_UNKNOWN */
+    int64_t rtt_at_ms; /* when it was measured; 0 never */
+};
+
+struct pc_record_addr {
+    struct pc_maddr addr;
+    struct pc_history history;
+    peercache_source source;         /* the first */
+    struct pc_netgroup source_group; /* of whoever told us first */
+    int64_t first_seen_ms;
+};
+
+struct pc_record {
+    struct pc_peer_id id; /* size 0: known by address only, then exactly one address */
+    peercache_state state;
+    uint32_t bucket;
+    uint8_t addr_count;
+    struct pc_record_addr addrs[PEERCACHE_ADDRS_PER_PEER];
+};
+
+/* One writer's news of one address of one peer, or of a peer's removal. */
+struct pc_delta {
+    struct pc_peer_id id;
+    struct pc_maddr addr;      /* size 0: only with `removed` */
+    struct pc_history history; /* counts are increments */
+    peercache_source source;
+    struct pc_netgroup source_group;
+    int64_t first_seen_ms;
+    int64_t removed_ms; /* not 0: a tombstone; what was seen at or before it goes. With an address: that
+                           address only */
+    struct pc_peer_id proven_id; /* not size 0: the address, known without id, is this peer's */
+};
+
+/* Merge `from` into `into`: the rule above. */
+void pc_cache_history_merge(struct pc_history *into, const struct pc_history *from);
+/* Apply a delta of the same peer id to a record. Returns whether anything changed. A ninth address replaces
+ * the least useful (fewest successes, then oldest last_seen) if it is more useful. */
+bool pc_cache_record_apply(struct pc_record *record, const struct pc_delta *delta, int64_t now_ms);
+/* The record has nothing left to say (all addresses removed). */
+bool pc_cache_record_empty(const struct pc_record *record);
+
+#endif
