@@ -289,16 +289,18 @@ static void lookup_ends_with_the_beta_closest(void **state)
 
 #define NODES 500
 
-/* A network with good tables: each node's is filled with everyone, in a random order. */
+/* Each node's table is filled with everyone, in a random order; a stale one holds the dead too. */
 struct network {
     struct pc_kad_table *tables[NODES];
+    bool stale;
     bool dead[NODES];
     struct pc_kad_entry model[NODES];
 };
 
-static void network_init(struct network *network, struct pc_rng *rng, unsigned dead_percent)
+static void network_init(struct network *network, struct pc_rng *rng, unsigned dead_percent, bool stale)
 {
     memset(network, 0, sizeof(*network));
+    network->stale = stale;
     for (uint32_t i = 0; i < NODES; i++) {
         network->model[i].id = id_of(i + 1);
         network->model[i].key = pc_kad_key_of_peer(&network->model[i].id);
@@ -308,8 +310,10 @@ static void network_init(struct network *network, struct pc_rng *rng, unsigned d
     for (uint32_t i = 0; i < NODES; i++) {
         uint32_t first = (uint32_t)pc_base_rng_below(rng, NODES);
         for (uint32_t j = 0; j < NODES; j++) {
-            const struct pc_peer_id *id = &network->model[(first + j * 7) % NODES].id; /* 7 and 500 coprime */
-            int result = pc_kad_table_seen(network->tables[i], id, NULL, 0, 1);
+            uint32_t other = (first + j * 7) % NODES; /* everyone: 7 and 500 are coprime */
+            if (network->dead[other] && !stale)
+                continue;
+            int result = pc_kad_table_seen(network->tables[i], &network->model[other].id, NULL, 0, 1);
             assert_true(result == 0 || result == PEERCACHE_ELIMIT || result == PEERCACHE_EINVAL);
         }
     }
@@ -351,6 +355,10 @@ static size_t run_lookup(struct network *network, struct pc_rng *rng, struct pc_
         size_t count = pc_kad_table_closest(network->tables[node], target, answer, PC_KAD_K);
         for (size_t i = 0; i < count; i++)
             assert_int_equal(pc_kad_lookup_add(lookup, &answer[i]->id, answer[i]->addrs, 0), 0);
+        for (size_t i = 0; i < 3; i++) { /* and a few of whatever state: some will fail */
+            const struct pc_peer_id *other = &network->model[pc_base_rng_below(rng, NODES)].id;
+            assert_int_equal(pc_kad_lookup_add(lookup, other, NULL, 0), 0);
+        }
         pc_kad_lookup_answered(lookup, &id);
     }
     assert_true(pc_kad_lookup_done(lookup));
@@ -363,8 +371,8 @@ static void lookup_finds_the_closest_live_nodes(void **state)
     struct pc_rng rng;
     static struct network network;
     pc_base_rng_init_u64(&rng, 5);
-    for (unsigned round = 0; round < 4; round++) {
-        network_init(&network, &rng, round * 10);
+    for (unsigned round = 0; round < 7; round++) {
+        network_init(&network, &rng, round % 4 * 15, round >= 4);
         for (unsigned attempt = 0; attempt < 25; attempt++) {
             struct pc_kad_lookup *lookup;
             struct pc_kad_key target;
@@ -383,7 +391,7 @@ static void lookup_finds_the_closest_live_nodes(void **state)
                 seeds++;
             }
             size_t requests = run_lookup(&network, &rng, lookup, &own_id, &target, alpha);
-            assert_true(requests < 150); /* far from asking everyone */
+            assert_true(requests < 200); /* far from asking everyone */
 
             const struct pc_kad_entry *live[NODES], *found[PC_KAD_K];
             size_t live_count = 0;
@@ -393,8 +401,14 @@ static void lookup_finds_the_closest_live_nodes(void **state)
             sort_target = target;
             qsort(live, live_count, sizeof(live[0]), by_distance);
             assert_int_equal(pc_kad_lookup_closest(lookup, found, PC_KAD_K), PC_KAD_K);
-            for (size_t i = 0; i < PC_KAD_K; i++)
-                assert_int_equal(number_of(&found[i]->id), number_of(&live[i]->id));
+            /* Where answers of 20 hold dead ones, nobody may have told of the last few: the nearest are
+             * found. */
+            size_t sure = network.stale ? PC_KAD_K / 2 : PC_KAD_K;
+            for (size_t i = 0; i < PC_KAD_K; i++) {
+                assert_false(network.dead[number_of(&found[i]->id) - 1]);
+                if (i < sure)
+                    assert_int_equal(number_of(&found[i]->id), number_of(&live[i]->id));
+            }
             pc_kad_lookup_free(lookup);
         }
         network_deinit(&network);
@@ -407,7 +421,7 @@ static void lookup_ends_when_all_fail(void **state)
     struct pc_rng rng;
     static struct network network;
     pc_base_rng_init_u64(&rng, 6);
-    network_init(&network, &rng, 100);
+    network_init(&network, &rng, 100, true);
     struct pc_kad_lookup *lookup;
     struct pc_peer_id own_id = id_of(0);
     struct pc_kad_key target = pc_kad_key_of_peer(&own_id);
