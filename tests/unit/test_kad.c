@@ -285,6 +285,19 @@ static void lookup_ends_with_the_beta_closest(void **state)
     assert_ptr_equal(closest[3], asked[4]);
     assert_int_equal(pc_kad_lookup_closest(lookup, closest, 2), 2);
     pc_kad_lookup_free(lookup);
+
+    assert_int_equal(pc_kad_lookup_new(&target, &own_id, 3, 2, &lookup), 0);
+    for (uint32_t i = 1; i <= 10; i++) {
+        struct pc_peer_id id = id_of(i);
+        assert_int_equal(pc_kad_lookup_add(lookup, &id, NULL, 0), 0);
+    }
+    for (size_t i = 0; i < 3; i++)
+        asked[i] = pc_kad_lookup_next(lookup);
+    pc_kad_lookup_answered(lookup, &asked[0]->id);
+    assert_false(pc_kad_lookup_done(lookup));
+    pc_kad_lookup_answered(lookup, &asked[1]->id);
+    assert_true(pc_kad_lookup_done(lookup)); /* exactly beta, with one more under way */
+    pc_kad_lookup_free(lookup);
 }
 
 #define NODES 500
@@ -488,6 +501,7 @@ static void lookup_keeps_the_nearest_at_its_bound(void **state)
     }
     sort_target = target;
     qsort(sorted, TOLD, sizeof(sorted[0]), by_distance);
+    assert_int_equal(pc_kad_lookup_add(lookup, &sorted[TOLD - 1]->id, NULL, 0), 0); /* displaces nobody */
     size_t given = 0;
     for (const struct pc_kad_entry *entry; (entry = pc_kad_lookup_next(lookup)); given++) {
         struct pc_peer_id id = entry->id;
