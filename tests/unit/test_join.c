@@ -549,6 +549,33 @@ static void stalled_dial_frees_its_group(void **state)
     pc_join_free(joiner);
 }
 
+/* In local mode each ip:port is its own group: none waits behind another port of the same host. */
+static void local_mode_tells_ports_apart(void **state)
+{
+    (void)state;
+    for (int mode = PC_NETGROUP_PUBLIC; mode <= PC_NETGROUP_LOCAL; mode++) {
+        struct pc_joiner_options options = { .target = 5,
+                                             .min = 1,
+                                             .timeout_us = PC_US_PER_S,
+                                             .unstalled_max = 10,
+                                             .dials_max = 10,
+                                             .dial_timeout_us = 1,
+                                             .mode = (enum pc_netgroup_mode)mode };
+        struct pc_joiner *joiner;
+        assert_int_equal(pc_join_new(&options, 0, &joiner), 0);
+        for (uint8_t i = 0; i < 2; i++) {
+            struct pc_joiner_candidate c = candidate_of(i + 1U, 127 << 8, 1, PEERCACHE_VIA_FLAG);
+            c.ip_port.port = (uint16_t)(c.ip_port.port + i);
+            c.addr.bytes[8] = (uint8_t)(c.addr.bytes[8] + i);
+            assert_int_equal(pc_join_offer(joiner, &c), 0);
+        }
+        assert_int_equal(offer(joiner, 3, 10 << 8, 1, PEERCACHE_VIA_CACHE), 0);
+        expect_peer(joiner, 0, 1);
+        expect_peer(joiner, 0, mode == PC_NETGROUP_LOCAL ? 2 : 3);
+        pc_join_free(joiner);
+    }
+}
+
 /* Names have no group: they come in their order, and hold nobody back. */
 static void names_come_in_their_order(void **state)
 {
@@ -681,6 +708,7 @@ int main(void)
         cmocka_unit_test(addresses_of_one_peer_are_bounded),
         cmocka_unit_test(one_group_does_not_starve_others),
         cmocka_unit_test(stalled_dial_frees_its_group),
+        cmocka_unit_test(local_mode_tells_ports_apart),
         cmocka_unit_test(names_come_in_their_order),
         cmocka_unit_test(candidates_are_bounded),
         cmocka_unit_test(rules_hold_under_random_events),
