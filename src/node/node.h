@@ -1,0 +1,135 @@
+/*
+ * The node: join, kad and cache at work behind one step function. An event in, actions out; pure.
+ *
+ *   START, LISTENING, LOADED, WIRE, TIME, COMMITTED, STOP  ─► pc_node_step ─►  DIAL, CLOSE, PING, FIND_NODE,
+ * ANSWER, COMMIT, TELL, STOPPED
+ *
+ * The life of a node:
+ *
+ *   idle ──START──► joining ──report settled──► walking ──lookup done──► living ──STOP──► stopping ──►
+ * stopped │          ▲                                                  │ │          └───────────── nobody
+ * left (server) ───────────────┘ └─(ping asked)─► pinging ──last answer──► stopping
+ *
+ * With `once` a node goes from joining (or walking) straight to stopping. STOP is taken in every state.
+ *
+ * Everything that could be many in one step (dials, closes, requests) is done by a pump that stops when the
+ * action array is full and goes on in the next step: pc_node_deadline() is then now.
+ */
+#ifndef PC_NODE_NODE_H
+#define PC_NODE_NODE_H
+
+#include "addr/multiaddr.h"
+#include "addr/netgroup.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "cache/record.h"
+#include "libp2p/host.h"
+
+#include <peercache/node.h>
+
+#define PC_NODE_ACTIONS_MAX        64
+#define PC_NODE_TELLS_MAX          16   /* of them TELL */
+#define PC_NODE_PEERS_MAX          256  /* given by flags */
+#define PC_NODE_REPORT_MAX         1000 /* dials listed in a report, of either kind */
+#define PC_NODE_CACHE_OFFER_MAX    1024 /* cached candidates offered to one join */
+#define PC_NODE_REQUEST_TIMEOUT_US (5 * PC_US_PER_S)
+#define PC_NODE_WALK_MAX_US        (60 * PC_US_PER_S) /* of one lookup of a living node */
+#define PC_NODE_REFRESH_US         (600 * PC_US_PER_S)
+#define PC_NODE_COMMIT_FIRST_US    (30 * PC_US_PER_S)
+#define PC_NODE_COMMIT_EVERY_US    (3600 * PC_US_PER_S)
+#define PC_NODE_REJOIN_FIRST_US    (5 * PC_US_PER_S)
+#define PC_NODE_REJOIN_MAX_US      (300 * PC_US_PER_S)
+#define PC_NODE_PING_EVERY_US      PC_US_PER_S
+
+struct pc_node_source {
+    char text[PEERCACHE_ADDR_TEXT_BYTES]; /* as given, for the report */
+    struct pc_peer_id id;
+    struct pc_maddr addr;
+    peercache_via via;
+};
+
+struct pc_node_options {
+    struct pc_peer_id own_id;
+    const char *kad_protocol; /* copied */
+    bool server;
+    bool once;
+    bool walk;
+    bool save; /* COMMIT is asked for; false: what is learnt stays in memory */
+    enum pc_netgroup_mode mode;
+    uint32_t target;
+    uint32_t min;
+    int64_t timeout_us;
+    const struct pc_node_source *sources; /* copied */
+    size_t source_count;
+    uint32_t ping_count;      /* not 0: ping sources[0] instead of joining */
+    uint32_t peers_max;       /* of the working set; 0: PC_CACHE_SET_DEFAULT_PEERS */
+    uint8_t secret[16];       /* of the store, or random */
+    struct pc_rng rng;        /* copied */
+    const struct pc_log *log; /* borrowed */
+};
+
+struct pc_node;
+
+int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node);
+void pc_node_free(struct pc_node *node);
+
+enum pc_node_event_kind {
+    PC_NODE_START,
+    PC_NODE_LISTENING, /* `addr`: an address we can be reached at, /ip/udp/quic-v1; before START */
+    PC_NODE_LOADED,    /* `record`: of the store; before START or at any later time */
+    PC_NODE_WIRE,      /* `wire`: what libp2p tells */
+    PC_NODE_TIME,      /* the deadline came */
+    PC_NODE_COMMITTED, /* `result` of the one COMMIT under way; `text` says why it failed */
+    PC_NODE_STOP,
+};
+
+struct pc_node_event {
+    enum pc_node_event_kind kind;
+    struct pc_bytes addr;
+    const struct pc_record *record;
+    const struct pc_libp2p_event *wire;
+    int result;
+    const char *text;
+};
+
+enum pc_node_action_kind {
+    PC_NODE_DIAL,      /* connection, remote, id (size 0: any), deadline_us */
+    PC_NODE_CLOSE,     /* connection */
+    PC_NODE_PING,      /* connection, request, deadline_us */
+    PC_NODE_FIND_NODE, /* connection, request, key, deadline_us */
+    PC_NODE_ANSWER,    /* asked, peers */
+    PC_NODE_COMMIT,    /* deltas; one at a time, answered by COMMITTED */
+    PC_NODE_TELL,      /* event: for the application */
+    PC_NODE_STOPPED,   /* the last action; nothing may be stepped afterwards */
+};
+
+struct pc_node_action {
+    enum pc_node_action_kind kind;
+    uint64_t connection;
+    uint64_t request;
+    uint64_t asked;
+    struct pc_ip_port remote;
+    struct pc_peer_id id;
+    int64_t deadline_us;
+    struct pc_bytes key;
+    const struct pc_kad_peer *peers;
+    size_t peer_count;
+    const struct pc_delta *deltas;
+    size_t delta_count;
+    peercache_node_event event;
+};
+
+/*
+ * One step. *ret_actions is owned by the node, valid until the next step. Returns how many actions there are.
+ * Running out of memory loses a candidate or a memory, never the node: it is logged and the step goes on.
+ */
+size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_node_event *event,
+                    const struct pc_node_action **ret_actions);
+/* mono_us at which a TIME event is due; PC_TIME_NEVER when none. */
+int64_t pc_node_deadline(const struct pc_node *node);
+
+/* What status text and tests look at. */
+size_t pc_node_table_count(const struct pc_node *node);
+size_t pc_node_cache_count(const struct pc_node *node);
+
+#endif

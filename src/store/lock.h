@@ -1,0 +1,25 @@
+/*
+ * The lock of a store: flock on <path>.lock, which is never removed or renamed (a lock taken on an inode that
+ * a rename replaces guards nothing). flock and not fcntl locks, which vanish when any descriptor of the file
+ * closes. Waiting retries with growing pauses up to the deadline and reads the monotonic clock for it: the
+ * one exception to "no clock, no waiting".
+ */
+#ifndef PC_STORE_LOCK_H
+#define PC_STORE_LOCK_H
+
+#include "base/bytes.h"
+
+struct pc_store_lock {
+    int fd; /* -1: closed */
+};
+
+void pc_store_lock_init(struct pc_store_lock *lock);
+/* Opens (makes, 0600) the lock file. EPERM, EIO, EREADONLY. */
+int pc_store_lock_open(struct pc_store_lock *lock, const char *path, struct pc_reason *ret_reason);
+/* EBUSY after timeout_ms, with the reason. */
+int pc_store_lock_take(struct pc_store_lock *lock, bool shared, uint32_t timeout_ms,
+                       struct pc_reason *ret_reason);
+void pc_store_lock_release(struct pc_store_lock *lock);
+void pc_store_lock_close(struct pc_store_lock *lock);
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * A store: where the cache lives between processes. One small interface, one file a kind; the name chooses
+ * the kind (SQLite for everything until the JSON file comes). Files, nothing else: no thread, no socket.
+ *
+ * Every call may touch the disk and wait for the lock (`timeout_ms`). Writers are many processes; the lock is
+ * flock on <path>.lock, held as briefly as the work needs.
+ */
+#ifndef PC_STORE_STORE_H
+#define PC_STORE_STORE_H
+
+#include "cache/record.h"
+
+#define PC_STORE_LOCK_TIMEOUT_MS 5000
+#define PC_STORE_PATH_BYTES      4096
+
+struct pc_store_options {
+    const char *network; /* borrowed during open */
+    enum pc_netgroup_mode mode;
+    bool read_only;
+    bool is_default_path; /* a corrupt file is moved aside whatever its name */
+    uint32_t timeout_ms;  /* for the lock at open */
+    int64_t now_ms;
+    uint8_t random[32]; /* for the store's secret (when it is made), the writer id and file names */
+    uint64_t writer_id; /* 0: drawn from random */
+};
+
+struct pc_store;
+
+/* What a reader visits; returning other than 0 stops and is returned. */
+typedef int (*pc_store_visit)(void *context, const struct pc_record *record);
+
+enum pc_store_query_kind {
+    PC_STORE_ALL,  /* by peer id */
+    PC_STORE_BEST, /* up to `count`: tried before new, most recently successful (then seen) first */
+    PC_STORE_BY_ID,
+    PC_STORE_CHANGED, /* what others committed since the last BEST or CHANGED of this handle, removed ones as
+                         records without addresses */
+};
+struct pc_store_query {
+    enum pc_store_query_kind kind;
+    size_t count;
+    struct pc_peer_id id;
+};
+
+/* Every slot is filled by every kind of store. Errors and the text are those of the functions below. */
+struct pc_store_ops {
+    int (*query)(struct pc_store *store, const struct pc_store_query *query, pc_store_visit visit,
+                 void *context);
+    int (*commit)(struct pc_store *store, uint64_t sequence, const struct pc_delta *deltas, size_t count,
+                  int64_t now_ms, uint32_t timeout_ms);
+    int (*meta_get)(struct pc_store *store, const char *key, uint8_t *ret_value, size_t capacity,
+                    size_t *ret_size);
+    int (*meta_put)(struct pc_store *store, const char *key, struct pc_bytes value, uint32_t timeout_ms);
+    int (*check)(struct pc_store *store);
+    void (*close)(struct pc_store *store);
+};
+
+/* The head of every store; the kinds embed it first. */
+struct pc_store {
+    const struct pc_store_ops *ops;
+    char path[PC_STORE_PATH_BYTES];
+    bool read_only;
+    uint8_t secret[16];       /* of the file, made with it */
+    struct pc_reason error;   /* of the last failure: path and cause */
+    struct pc_reason warning; /* what open survived; "" when nothing */
+    uint64_t writer_id;
+};
+
+/*
+ * Open, and make the file (0600) and its directories (0700) when missing. Errors as peercache_open
+ * (peercache.h); ret_reason has the text. Corrupt files ending in .db, or at the default path, are moved
+ * aside as <file>.corrupt-<time> (with -wal and -shm, at most three kept), under the lock and after a second
+ * look, what can be read is salvaged; store->warning tells. Any other file that is not ours is refused
+ * untouched.
+ */
+int pc_store_open(const char *path, const struct pc_store_options *options, struct pc_store **ret_store,
+                  struct pc_reason *ret_reason);
+/* Checkpoint and free. NULL does nothing. */
+void pc_store_close(struct pc_store *store);
+/* Errors: EIO, ECORRUPT, ENOMEM, or what visit returned. */
+int pc_store_query(struct pc_store *store, const struct pc_store_query *query, pc_store_visit visit,
+                   void *context);
+/*
+ * Commit a batch in one transaction. (writer id, sequence) is in the ledger, so that one that is retried
+ * counts once. 0: acknowledged, it survives the death of the process. Read-only: 0 and nothing happens.
+ * Errors: EBUSY, EFULL, EIO, EPERM, ECORRUPT, ENOTFOUND the file was moved away and could not be reopened.
+ */
+int pc_store_commit(struct pc_store *store, uint64_t sequence, const struct pc_delta *deltas, size_t count,
+                    int64_t now_ms, uint32_t timeout_ms);
+/* ENOTFOUND; ELIMIT. */
+int pc_store_meta_get(struct pc_store *store, const char *key, uint8_t *ret_value, size_t capacity,
+                      size_t *ret_size);
+int pc_store_meta_put(struct pc_store *store, const char *key, struct pc_bytes value, uint32_t timeout_ms);
+/* Look the whole file over. ECORRUPT with the first finding in store->error. */
+int pc_store_check(struct pc_store *store);
+
+/*
+ * The default path: $STATE_DIRECTORY/<network>/peers.db, else $XDG_STATE_HOME/peercache/<network>/peers.db,
+ * else $HOME/.local/state/…, else the home of the user database. <network>-local in local mode. The
+ * environment is given, not read. ENOTFOUND: no home anywhere; ELIMIT.
+ */
+struct pc_store_environment {
+    const char *state_directory; /* NULL when not set */
+    const char *xdg_state_home;
+    const char *home; /* HOME or the home directory of the user database */
+};
+int pc_store_default_path(const struct pc_store_environment *environment, const char *network, bool local,
+                          char *ret_path, size_t capacity);
+
+#endif
