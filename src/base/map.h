@@ -38,5 +38,8 @@ struct pc_map_node *pc_base_map_next(const struct pc_map *map, const struct pc_m
 
 /* The object a node is embedded in. */
 #define PC_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+/* As above, of a node and an object that are only read. */
+#define PC_CONST_CONTAINER_OF(pointer, type, member)                                                         \
+    ((const type *)(const void *)((const char *)(pointer)-offsetof(type, member)))
 
 #endif

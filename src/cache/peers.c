@@ -17,9 +17,7 @@ static struct pc_cache_peer *of_node(struct pc_map_node *node)
 
 struct pc_bytes pc_cache_peer_key_of_node(const struct pc_map_node *node)
 {
-    return pc_cache_peer_key(
-        (const struct pc_cache_peer *)(const void *)((const char *)node -
-                                                     offsetof(struct pc_cache_peer, node)));
+    return pc_cache_peer_key(PC_CONST_CONTAINER_OF(node, struct pc_cache_peer, node));
 }
 
 struct pc_cache_peer *pc_cache_peer_find(const struct pc_cache_set *set, struct pc_bytes key)

@@ -16,8 +16,7 @@ static struct pc_bytes key_of(const struct pc_pending *pending)
 
 static struct pc_bytes key_of_node(const struct pc_map_node *node)
 {
-    return key_of(
-        (const struct pc_pending *)(const void *)((const char *)node - offsetof(struct pc_pending, node)));
+    return key_of(PC_CONST_CONTAINER_OF(node, struct pc_pending, node));
 }
 
 void pc_cache_pending_init(struct pc_pending_table *table, const uint8_t secret[16])

@@ -101,24 +101,20 @@ struct pc_joiner {
     struct pc_peer_id *verified; /* of options.target, in order */
 };
 
-/* PC_CONTAINER_OF of a const node. */
-#define CONST_CONTAINER_OF(pointer, type, member)                                                            \
-    ((const type *)(const void *)((const char *)(pointer)-offsetof(type, member)))
-
 static struct pc_bytes candidate_key(const struct pc_map_node *node)
 {
-    const struct candidate *candidate = CONST_CONTAINER_OF(node, struct candidate, node);
+    const struct candidate *candidate = PC_CONST_CONTAINER_OF(node, struct candidate, node);
     return pc_bytes_of(candidate->key, candidate->key_size);
 }
 
 static struct pc_bytes peer_key(const struct pc_map_node *node)
 {
-    return pc_addr_peer_id_bytes(&CONST_CONTAINER_OF(node, struct peer, node)->id);
+    return pc_addr_peer_id_bytes(&PC_CONST_CONTAINER_OF(node, struct peer, node)->id);
 }
 
 static struct pc_bytes group_key(const struct pc_map_node *node)
 {
-    const struct group *group = CONST_CONTAINER_OF(node, struct group, node);
+    const struct group *group = PC_CONST_CONTAINER_OF(node, struct group, node);
     return pc_bytes_of(group->name.bytes, group->name.size);
 }
 

@@ -31,35 +31,31 @@ void pc_libp2p_options_init(struct pc_libp2p_options *options)
 
 static struct pc_bytes cid_key(const struct pc_map_node *node)
 {
-    const struct pc_connection_cid *entry =
-        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection_cid, node);
+    const struct pc_connection_cid *entry = PC_CONST_CONTAINER_OF(node, struct pc_connection_cid, node);
     return pc_bytes_of(entry->cid.data, entry->cid.datalen);
 }
 
 static struct pc_bytes token_key(const struct pc_map_node *node)
 {
-    const struct pc_connection_token *entry =
-        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection_token, node);
+    const struct pc_connection_token *entry = PC_CONST_CONTAINER_OF(node, struct pc_connection_token, node);
     return pc_bytes_of(entry->token, sizeof(entry->token));
 }
 
 static struct pc_bytes number_key(const struct pc_map_node *node)
 {
-    const struct pc_connection *connection =
-        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection, number_node);
+    const struct pc_connection *connection = PC_CONST_CONTAINER_OF(node, struct pc_connection, number_node);
     return pc_bytes_of(&connection->number, sizeof(connection->number));
 }
 
 static struct pc_bytes silent_key(const struct pc_map_node *node)
 {
-    const struct pc_connection *connection =
-        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection, silent_node);
+    const struct pc_connection *connection = PC_CONST_CONTAINER_OF(node, struct pc_connection, silent_node);
     return pc_bytes_of(connection->silent_key, sizeof(connection->silent_key));
 }
 
 static struct pc_bytes ask_key(const struct pc_map_node *node)
 {
-    const struct pc_stream *stream = PC_CONTAINER_OF((uintptr_t)node, const struct pc_stream, talk.ask);
+    const struct pc_stream *stream = PC_CONST_CONTAINER_OF(node, struct pc_stream, talk.ask);
     return pc_bytes_of(&stream->talk.asked, sizeof(stream->talk.asked));
 }
 

@@ -23,22 +23,19 @@ void pc_node_move(struct pc_node *node, enum node_phase next)
 
 static struct pc_bytes connection_number_key(const struct pc_map_node *n)
 {
-    const struct connection *connection =
-        (const struct connection *)(const void *)((const char *)n - offsetof(struct connection, by_number));
+    const struct connection *connection = PC_CONST_CONTAINER_OF(n, struct connection, by_number);
     return pc_bytes_of(&connection->number, sizeof(connection->number));
 }
 
 static struct pc_bytes connection_id_key(const struct pc_map_node *n)
 {
-    const struct connection *connection =
-        (const struct connection *)(const void *)((const char *)n - offsetof(struct connection, by_id));
+    const struct connection *connection = PC_CONST_CONTAINER_OF(n, struct connection, by_id);
     return pc_addr_peer_id_bytes(&connection->id);
 }
 
 static struct pc_bytes request_number_key(const struct pc_map_node *n)
 {
-    const struct request *request =
-        (const struct request *)(const void *)((const char *)n - offsetof(struct request, by_number));
+    const struct request *request = PC_CONST_CONTAINER_OF(n, struct request, by_number);
     return pc_bytes_of(&request->number, sizeof(request->number));
 }
 

@@ -134,8 +134,7 @@ struct item {
 
 static struct pc_bytes item_key(const struct pc_map_node *node)
 {
-    const struct item *item =
-        (const struct item *)(const void *)((const char *)node - offsetof(struct item, node));
+    const struct item *item = PC_CONST_CONTAINER_OF(node, struct item, node);
     return pc_bytes_of(&item->number, sizeof(item->number));
 }
 
