@@ -131,6 +131,11 @@ void pc_libp2p_connection_depart(struct pc_connection *connection)
     unlist_silent(connection);
     pc_base_map_remove(&host->numbers, &connection->number_node);
     host->alive_count--;
+    while (connection->events_first) { /* they are still told */
+        connection->events_first->owner = NULL;
+        connection->events_first = connection->events_first->owner_next;
+    }
+    connection->events_last = NULL;
     pc_base_fsm_move(moves, &connection->state, PC_CONNECTION_LINGERING);
     drop_quic(connection);
 }
@@ -235,7 +240,7 @@ static void become_open(struct pc_connection *connection)
     opened->event.remote = connection->remote;
     opened->event.proven_us = connection->proven_us;
     opened->event.rtt_us = pc_quic_smoothed_rtt_us(connection->quic);
-    pc_libp2p_host_queue_event(connection->host, opened);
+    pc_libp2p_host_queue_event(connection, opened);
 }
 
 void pc_libp2p_connection_settle(struct pc_connection *connection, int result)

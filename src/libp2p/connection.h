@@ -97,6 +97,8 @@ struct pc_connection {
     peercache_outcome outcome;
     char detail[PEERCACHE_DETAIL_BYTES];
 
+    struct pc_libp2p_queued *events_first; /* those that wait to be taken, in order */
+    struct pc_libp2p_queued *events_last;
     struct pc_libp2p_queued *opened; /* the event, made when identify was answered */
     struct pc_libp2p_queued *final;  /* reserved, so that the end can always be told */
 

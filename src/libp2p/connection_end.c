@@ -94,7 +94,7 @@ static void tell_end(struct pc_connection *connection)
         .rtt_us = -1,
     };
     memcpy(final->event.detail, connection->detail, sizeof(final->event.detail));
-    pc_libp2p_host_queue_event(host, final);
+    pc_libp2p_host_queue_event(connection, final);
 }
 
 /* The peer closed: what that means depends on how far we were. */
@@ -182,6 +182,8 @@ void pc_libp2p_connection_end(struct pc_connection *connection, int result)
 void pc_libp2p_connection_close(struct pc_connection *connection, uint64_t code)
 {
     pc_quic_close close;
+    for (struct pc_libp2p_queued *queued = connection->events_first; queued; queued = queued->owner_next)
+        queued->muted = true;
     pc_quic_close_application(&close, code);
     linger(connection, &close);
 }

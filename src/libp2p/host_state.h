@@ -28,6 +28,9 @@ struct pc_connection;
 /* An event on its way to the caller; `blob` is the memory that its pointers borrow from. */
 struct pc_libp2p_queued {
     struct pc_libp2p_queued *next;
+    struct pc_libp2p_queued *owner_next; /* of the same connection */
+    struct pc_connection *owner;         /* NULL when it is gone */
+    bool muted;                          /* the caller closed the connection: not told any more */
     struct pc_libp2p_event event;
     uint8_t *blob;
     struct pc_bytes message; /* in blob: what is decoded when the event is taken, or the key that is asked */
@@ -103,8 +106,8 @@ static inline int64_t pc_libp2p_host_from_ts(const struct pc_libp2p_host *host, 
     return pc_base_time_add(host->origin_us, (int64_t)us - PC_US_PER_S);
 }
 
-/* Queue an event; it and its blob are the queue's from now on. */
-void pc_libp2p_host_queue_event(struct pc_libp2p_host *host, struct pc_libp2p_queued *queued);
+/* Queue an event of the connection; it and its blob are the queue's from now on. */
+void pc_libp2p_host_queue_event(struct pc_connection *connection, struct pc_libp2p_queued *queued);
 /* An event with its blob; NULL does nothing. */
 void pc_libp2p_queued_free(struct pc_libp2p_queued *queued);
 /* The connection may have something to send. */

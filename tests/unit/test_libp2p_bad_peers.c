@@ -568,6 +568,44 @@ static void ten_thousand_addresses_in_one_answer(void **state)
     check_request(false, answer, pc_base_writer_size(&w), false, PEERCACHE_MISBEHAVED, "over its limit");
 }
 
+/* As large as an honest answer can be: it comes through the flow control of stream and connection. */
+static void the_largest_answer_comes_through(void **state)
+{
+    (void)state;
+    static uint8_t answer[PC_KAD_MESSAGE_MAX_BYTES];
+    static uint8_t addr[240];
+    struct pc_kad_message *message = calloc(1, sizeof(*message));
+    struct meeting *m = meeting_new(true, peer_credentials());
+    assert_non_null(message);
+    memset(addr, 1, sizeof(addr));
+    message->type = PC_KAD_FIND_NODE;
+    message->peer_count = PC_KAD_PEERS_MAX;
+    for (size_t i = 0; i < PC_KAD_PEERS_MAX; i++) {
+        message->peers[i].id = *pc_libp2p_identity_id(peer_identity);
+        message->peers[i].addr_count = PC_KAD_PEER_ADDRS_MAX;
+        for (size_t j = 0; j < PC_KAD_PEER_ADDRS_MAX; j++)
+            message->peers[i].addrs[j] = pc_bytes_of(addr, sizeof(addr));
+    }
+    assert_int_equal(pc_libp2p_kad_encode(message, answer, sizeof(answer), &m->say_size), 0);
+    assert_true(m->say_size > 150000);
+    m->only_for = pc_bytes_of("x", 1);
+    m->protocol = "/test/kad/1.0.0";
+    m->say = answer;
+    assert_int_equal(dial(m, S)->kind, PC_LIBP2P_OPENED);
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_int_equal(pc_libp2p_host_find_node(host_of(m), m->sim.now, 1, i, pc_bytes_of("key", 3),
+                                                  m->sim.now.mono_us + 5 * S),
+                         0);
+        sim_run(&m->sim, m->sim.now.mono_us + 5 * S);
+        assert_int_equal(m->sim.event_count, 2 + i);
+        assert_int_equal(m->sim.events[1 + i].event.kind, PC_LIBP2P_ANSWERED);
+        assert_int_equal(m->sim.events[1 + i].peer_count, PC_KAD_PEERS_MAX);
+        assert_int_equal(m->sim.events[1 + i].first_peer_addr_count, PC_KAD_PEER_ADDRS_MAX);
+    }
+    free(message);
+    meeting_free(m);
+}
+
 /* ---- those who dial us ----------------------------------------------------------------------------------
  */
 
@@ -843,6 +881,32 @@ static void data_behind_an_identify_request_is_thrown_away(void **state)
     meeting_free(m);
 }
 
+/* What was thrown away is given back to the window of the connection: others go on. */
+static void wasted_streams_do_not_use_up_the_window(void **state)
+{
+    (void)state;
+    static uint8_t junk[16000];
+    struct meeting *m = dialled_new(peer_credentials());
+    memset(junk, 0xfe, sizeof(junk));
+    open_us(m);
+    for (size_t i = 0; i < 60; i++) { /* together a megabyte, eight windows */
+        struct raw_stream *stream = raw_peer_open(&m->peer, sizeof(junk) + 64);
+        assert_non_null(stream);
+        raw_peer_send_line(stream, "/multistream/1.0.0");
+        raw_peer_send_line(stream, i % 2 ? "/ipfs/id/1.0.0" : "/test/kad/1.0.0");
+        raw_peer_send(stream, junk, sizeof(junk));
+        stream->finish = true;
+        sim_run(&m->sim, m->sim.now.mono_us + S);
+    }
+    struct raw_stream *stream = raw_peer_open(&m->peer, sizeof(junk));
+    raw_peer_send_line(stream, "/multistream/1.0.0");
+    raw_peer_send_line(stream, "/ipfs/ping/1.0.0");
+    raw_peer_send(stream, junk, 32);
+    sim_run(&m->sim, m->sim.now.mono_us + S);
+    assert_int_equal(stream->in_size, 20 + 18 + 32);
+    meeting_free(m);
+}
+
 static void endless_proposals_are_reset(void **state)
 {
     (void)state;
@@ -891,6 +955,8 @@ int main(void)
         cmocka_unit_test(endless_data_is_not_kept),
         cmocka_unit_test(endless_pings_are_reset),
         cmocka_unit_test(data_behind_an_identify_request_is_thrown_away),
+        cmocka_unit_test(the_largest_answer_comes_through),
+        cmocka_unit_test(wasted_streams_do_not_use_up_the_window),
         cmocka_unit_test(endless_proposals_are_reset),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
