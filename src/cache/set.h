@@ -20,6 +20,7 @@
 #define PC_CACHE_PENDING_PER_PEER  16      /* deltas of one peer */
 #define PC_CACHE_HELD_MAX          1024    /* failures held back; the oldest gives way */
 #define PC_CACHE_OWN_ADDRS_MAX     64
+#define PC_CACHE_PICK_MAX          4096 /* candidates of one pick */
 
 struct pc_cache_set_options {
     uint32_t peers_max;
