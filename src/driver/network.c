@@ -251,8 +251,8 @@ static void list_known(const char *name, const struct pc_driver_network_dirs *di
             (void)snprintf(list.text + used, sizeof(list.text) - used, ", …");
             break;
         }
-        used += (size_t)snprintf(list.text + used, sizeof(list.text) - used, "%s%s", i > 0 ? ", " : "",
-                                 names[i]);
+        used +=
+            (size_t)snprintf(list.text + used, sizeof(list.text) - used, "%s%s", i > 0 ? ", " : "", names[i]);
     }
     pc_base_reason(ret_reason, "unknown network \"%.40s\": known are %s; or name its Kademlia protocol", name,
                    list.text);

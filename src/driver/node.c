@@ -1,233 +1,341 @@
-/*
- * peercache_node: the loop between the world and the pure node. It does input and output and decides nothing.
- *
- *   datagram ─► host ─┐                                ┌─► host ─► datagrams
- *   time ─────────────┼─► pc_node_wire_run (one turn) ─┼─► COMMIT ─► store worker ─► COMMITTED
- *   stop, COMMITTED ──┘                                ├─► TELL ─► the callback
- *                                                      └─► STOPPED ─► last datagrams, end of the loop
- *
- * Every callback of the loop ends in serve(): step, send what there is to send, arm the one timer. Work that
- * an edge action asks for while the node is being stepped is only noted, and done after the step.
- */
-#include "driver/clock.h"
+/* The public face of libpeercache-net: makes all parts of a node, and lets loop.c run them. */
+#include "base/time.h"
 #include "driver/listen.h"
-#include "driver/options.h"
-#include "driver/store_worker.h"
-#include "driver/timer.h"
-#include "driver/udp.h"
-#include "node/wire.h"
+#include "driver/loop.h"
 
 #include <assert.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#define AGENT            "peercache/" PC_VERSION
-#define CACHE_LOAD_MAX   1000                 /* records read before a join */
-#define LAST_FLUSH_US    (200 * PC_US_PER_MS) /* for closing packets that the kernel does not take at once */
-#define SERVE_TURNS_MAX  16 /* of one serve(): what is left then comes with the next round of the loop */
-#define STOP_SIGNALS     2
+#define AGENT          "peercache/" PC_VERSION
+#define CACHE_LOAD_MAX 1000    /* records read before a join */
+#define PINGS_MAX      1000000 /* of peercache_node_set_ping */
 
-enum run_state {
-    RUN_NEW,
-    RUN_RUNNING,
-    RUN_FLUSHING, /* the node has stopped; its last datagrams and commits leave */
-    RUN_DONE,
-};
+/* ----- making ----- */
 
-struct peercache_node {
-    struct peercache_node_options options; /* a copy, sources too */
-    struct pc_reason error;
-    enum run_state state;
-    struct pc_driver_clock clock;
-
-    uv_loop_t loop;
-    bool loop_open;
-    uv_async_t stop_async;
-    uv_signal_t stop_signals[STOP_SIGNALS];
-    bool handles_open; /* stop_async and stop_signals */
-    bool stop_asked;
-    struct pc_driver_timer timer;
-    struct pc_driver_udp *udp;
-
-    char kad_protocol[PC_DRIVER_KAD_PROTOCOL_BYTES];
-    struct pc_identity *identity;
-    char id[PEERCACHE_PEER_ID_TEXT_BYTES];
-    size_t listening_count;
-    struct pc_ip_port listening[PC_LIBP2P_LISTEN_ADDRS_MAX]; /* what we can be reached at */
-
-    struct pc_store *store; /* NULL: none */
-    struct pc_driver_store_worker *worker;
-    bool refused_commit; /* a COMMIT that the worker could not take: to be answered after the step */
-    int refused_result;
-
-    struct pc_wire wire;
-    int64_t flush_until_us;
-
-    void (*callback)(void *context, const peercache_node_event *event);
-    void *callback_context;
-};
-
-static void serve(struct peercache_node *node, const struct pc_node_event *event);
-
-/* ----- telling ----- */
-
-static void tell(struct peercache_node *node, const peercache_node_event *event)
+static int fail(struct peercache_node *node, int result, const char *text)
 {
-    if (node->callback)
-        node->callback(node->callback_context, event);
+    pc_base_reason(&node->error, "%s", text);
+    return result;
 }
 
-static void warn(struct peercache_node *node, const char *text)
+static int copy_options(struct peercache_node *node, const peercache_node_options *options)
 {
-    peercache_node_event event = { .kind = PEERCACHE_NODE_WARNING, .text = text };
-    tell(node, &event);
+    node->options = *options;
+    node->options.sources = NULL;
+    node->options.source_room = 0;
+    if (options->source_count == 0)
+        return 0;
+    size_t size = options->source_count * sizeof(*options->sources);
+    node->options.sources = malloc(size);
+    if (!node->options.sources) {
+        node->options.source_count = 0;
+        return fail(node, PEERCACHE_ENOMEM, "out of memory");
+    }
+    memcpy(node->options.sources, options->sources, size);
+    return 0;
 }
 
-/* ----- the edge of the pure node ----- */
+static int choose_protocol(struct peercache_node *node)
+{
+    struct pc_driver_network_dirs dirs;
+    if (node->options.kad_protocol[0] != '\0') {
+        memcpy(node->kad_protocol, node->options.kad_protocol, sizeof(node->kad_protocol));
+        return 0;
+    }
+    struct pc_driver_network *network = malloc(sizeof(*network));
+    if (!network)
+        return fail(node, PEERCACHE_ENOMEM, "out of memory");
+    pc_driver_network_dirs_of_environment(&dirs);
+    int result = pc_driver_network_find(node->options.network, &dirs, network, &node->error);
+    if (result == 0)
+        memcpy(node->kad_protocol, network->kad_protocol, sizeof(node->kad_protocol));
+    free(network);
+    return result == PEERCACHE_ENOTFOUND ? PEERCACHE_EUNSUPPORTED : result;
+}
 
-static void on_edge(void *context, const struct pc_node_action *action)
+static int make_identity(struct peercache_node *node)
+{
+    uint8_t seed[32];
+    int result = 0;
+    if (node->options.key_size == 0) {
+        randombytes_buf(seed, sizeof(seed));
+        result = pc_libp2p_key_generate(seed, node->options.key, sizeof(node->options.key),
+                                        &node->options.key_size);
+        sodium_memzero(seed, sizeof(seed));
+        if (result != 0)
+            return fail(node, result, "no key could be made");
+    }
+    result = pc_libp2p_identity_new(pc_bytes_of(node->options.key, node->options.key_size),
+                                    pc_driver_clock_now(&node->clock).wall_ms, &node->identity, &node->error);
+    sodium_memzero(node->options.key, sizeof(node->options.key));
+    if (result == 0)
+        pc_addr_peer_id_format(pc_libp2p_identity_id(node->identity), node->id);
+    return result;
+}
+
+static bool is_wildcard(const struct pc_ip_port *address)
+{
+    static const uint8_t zero[16];
+    return memcmp(address->ip, zero, sizeof(zero)) == 0;
+}
+
+/* A family that this machine lacks is no fault where "any address" was asked for. */
+static int listen_on(struct peercache_node *node, const struct pc_ip_port *address)
+{
+    struct pc_ip_port bound;
+    int result = pc_driver_udp_bind(node->udp, address, &bound, &node->error);
+    if (result == PEERCACHE_EUNSUPPORTED && is_wildcard(address)) {
+        node->wildcard_missing = true;
+        return 0;
+    }
+    if (result != 0)
+        return PEERCACHE_EIO;
+    return pc_driver_listen_expand(&bound, node->options.local, node->listening, PC_LIBP2P_LISTEN_ADDRS_MAX,
+                                   &node->listening_count, &node->error);
+}
+
+static int open_sockets(struct peercache_node *node)
+{
+    static const struct pc_ip_port anywhere[] = { { .family = 4 }, { .family = 6 } };
+    static const struct pc_ip_port loopback = { .family = 4, .ip = { 127, 0, 0, 1 } };
+    const struct pc_driver_udp_handler handler = pc_driver_loop_udp_handler(node);
+    const struct peercache_node_options *options = &node->options;
+    bool server = options->mode == PEERCACHE_MODE_SERVER;
+    int result = pc_driver_udp_new(&node->loop, &handler, &node->udp);
+    if (result != 0)
+        return fail(node, result, "out of memory");
+    for (size_t i = 0; i < options->listen_count && result == 0; i++)
+        result = listen_on(node, &options->listens[i].address);
+    if (server && options->listen_count == 0 && options->local)
+        result = listen_on(node, &loopback);
+    if (server && options->listen_count == 0 && !options->local) {
+        result = listen_on(node, &anywhere[0]);
+        if (result == 0)
+            result = listen_on(node, &anywhere[1]);
+    }
+    if (result != 0)
+        return result;
+    return pc_driver_udp_bind_to_dial(node->udp, &node->error);
+}
+
+static int open_store(struct peercache_node *node)
+{
+    struct pc_store_options options = {
+        .network = node->options.network,
+        .mode = node->options.local ? PC_NETGROUP_LOCAL : PC_NETGROUP_PUBLIC,
+        .read_only = !node->options.save,
+        .timeout_ms = PC_STORE_LOCK_TIMEOUT_MS,
+        .now_ms = pc_driver_clock_now(&node->clock).wall_ms,
+    };
+    if (!node->options.has_cache)
+        return 0;
+    randombytes_buf(options.random, sizeof(options.random));
+    int result = pc_store_open(node->options.cache, &options, &node->store, &node->error);
+    if (result == 0 && node->options.save && !node->store->read_only) {
+        result = pc_driver_store_worker_new(&node->loop, node->store, pc_driver_loop_committed, node,
+                                            &node->worker);
+        if (result != 0)
+            (void)fail(node, result, "out of memory");
+    }
+    return result;
+}
+
+static void seed(struct pc_rng *ret_rng)
+{
+    uint8_t bytes[PC_RNG_SEED_BYTES];
+    randombytes_buf(bytes, sizeof(bytes));
+    pc_base_rng_init(ret_rng, bytes);
+    sodium_memzero(bytes, sizeof(bytes));
+}
+
+static int make_host(struct peercache_node *node)
+{
+    struct pc_libp2p_options options;
+    struct pc_maddr addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    pc_libp2p_options_init(&options);
+    options.identity = node->identity;
+    options.kad_protocol = node->kad_protocol;
+    options.agent = AGENT;
+    options.server = node->options.mode == PEERCACHE_MODE_SERVER;
+    seed(&options.rng);
+    int result = pc_libp2p_host_new(&options, &node->wire.host);
+    for (size_t i = 0; i < node->listening_count; i++)
+        pc_addr_from_ip_port(&node->listening[i], &addrs[i]);
+    if (result == 0)
+        result = pc_libp2p_host_set_addrs(node->wire.host, addrs, node->listening_count);
+    return result != 0 ? fail(node, result, peercache_strerror(result)) : 0;
+}
+
+/* The pure node, told where it listens. ping_count 0: to join from the given sources. */
+static int make_pure_node(struct peercache_node *node, const struct pc_node_source *sources,
+                          size_t source_count, uint32_t ping_count)
+{
+    const struct peercache_node_options *given = &node->options;
+    struct pc_node_options options = {
+        .own_id = *pc_libp2p_identity_id(node->identity),
+        .kad_protocol = node->kad_protocol,
+        .server = given->mode == PEERCACHE_MODE_SERVER,
+        .once = given->once,
+        .walk = given->walk,
+        .save = node->worker != NULL,
+        .mode = given->local ? PC_NETGROUP_LOCAL : PC_NETGROUP_PUBLIC,
+        .target = given->target,
+        .min = given->min,
+        .timeout_us = (int64_t)given->timeout_ms * PC_US_PER_MS,
+        .sources = sources,
+        .source_count = source_count,
+        .ping_count = ping_count,
+    };
+    struct pc_node *pure = NULL;
+    seed(&options.rng);
+    if (node->store)
+        memcpy(options.secret, node->store->secret, sizeof(options.secret));
+    else
+        randombytes_buf(options.secret, sizeof(options.secret));
+    int result = pc_node_new(&options, &pure);
+    if (result != 0)
+        return fail(node, result, peercache_strerror(result));
+    pc_node_free(node->wire.node);
+    node->wire.node = pure;
+    for (size_t i = 0; i < node->listening_count; i++) {
+        struct pc_maddr addr;
+        pc_addr_from_ip_port(&node->listening[i], &addr);
+        struct pc_node_event event = { .kind = PC_NODE_LISTENING, .addr = pc_addr_maddr_bytes(&addr) };
+        pc_node_wire_run(&node->wire, pc_driver_clock_now(&node->clock), &event);
+    }
+    return 0;
+}
+
+static int on_record(void *context, const struct pc_record *record)
 {
     struct peercache_node *node = context;
-    switch (action->kind) {
-    case PC_NODE_TELL:
-        tell(node, &action->event);
+    struct pc_node_event event = { .kind = PC_NODE_LOADED, .record = record };
+    pc_node_wire_run(&node->wire, pc_driver_clock_now(&node->clock), &event);
+    return 0;
+}
+
+static int load_cache(struct peercache_node *node)
+{
+    const struct pc_store_query best = { .kind = PC_STORE_BEST, .count = CACHE_LOAD_MAX };
+    if (!node->store)
+        return 0;
+    int result = pc_store_query(node->store, &best, on_record, node);
+    if (result != 0)
+        node->error = node->store->error;
+    return result;
+}
+
+static int make_all(struct peercache_node *node, const peercache_node_options *options)
+{
+    int result;
+    if (!options || (options->mode == PEERCACHE_MODE_CLIENT && options->listen_count > 0))
+        return fail(node, PEERCACHE_EINVAL, options ? "a client does not listen" : "no options");
+    if (sodium_init() < 0)
+        return fail(node, PEERCACHE_ECRYPTO, "libsodium cannot be used");
+    node->wire.edge = pc_driver_loop_edge;
+    node->wire.context = node;
+    if ((result = copy_options(node, options)) != 0 || (result = choose_protocol(node)) != 0 ||
+        (result = make_identity(node)) != 0 || (result = pc_driver_loop_open(node)) != 0 ||
+        (result = open_sockets(node)) != 0 || (result = open_store(node)) != 0 ||
+        (result = make_host(node)) != 0 ||
+        (result = make_pure_node(node, node->options.sources, node->options.source_count, 0)) != 0)
+        return result;
+    return load_cache(node);
+}
+
+int peercache_node_new(const peercache_node_options *options, peercache_node **ret_node)
+{
+    struct peercache_node *node = calloc(1, sizeof(*node));
+    *ret_node = node;
+    if (!node)
+        return PEERCACHE_ENOMEM;
+    pc_driver_clock_init(&node->clock);
+    pc_driver_timer_init(&node->timer);
+    int result = make_all(node, options);
+    node->ready = result == 0;
+    return result;
+}
+
+void peercache_node_free(peercache_node *node)
+{
+    if (!node)
         return;
-    case PC_NODE_COMMIT:
-        node->refused_result = PEERCACHE_ESTATE; /* asked for a save without a store: a bug, but no loss */
-        if (node->worker)
-            node->refused_result = pc_driver_store_worker_commit(node->worker, action->deltas,
-                                                                 action->delta_count,
-                                                                 node->clock.last.wall_ms);
-        node->refused_commit = node->refused_result != 0;
-        return;
-    case PC_NODE_STOPPED:
-        node->state = RUN_FLUSHING;
-        node->flush_until_us = pc_base_time_add(node->clock.last.mono_us, LAST_FLUSH_US);
-        return;
-    case PC_NODE_DIAL:
-    case PC_NODE_CLOSE:
-    case PC_NODE_PING:
-    case PC_NODE_FIND_NODE:
-    case PC_NODE_ANSWER:
-        break; /* the wire's own */
+    assert(node->state != PC_DRIVER_RUNNING && node->state != PC_DRIVER_FLUSHING);
+    pc_driver_loop_close(node);
+    pc_driver_udp_free(node->udp);
+    pc_driver_store_worker_free(node->worker);
+    pc_store_close(node->store);
+    pc_node_free(node->wire.node);
+    pc_libp2p_host_free(node->wire.host);
+    pc_libp2p_identity_free(node->identity);
+    free(node->options.sources);
+    sodium_memzero(node->options.key, sizeof(node->options.key));
+    free(node);
+}
+
+/* ----- using ----- */
+
+const char *peercache_node_errmsg(const peercache_node *node)
+{
+    return node->error.text;
+}
+
+void peercache_node_on_event(peercache_node *node,
+                             void (*callback)(void *context, const peercache_node_event *event),
+                             void *context)
+{
+    node->callback = callback;
+    node->callback_context = context;
+}
+
+const char *peercache_node_id(const peercache_node *node)
+{
+    return node->id;
+}
+
+int peercache_node_set_ping(peercache_node *node, const char *multiaddr, uint32_t count)
+{
+    struct pc_node_source source;
+    if (!node->ready || node->state != PC_DRIVER_NEW)
+        return fail(node, PEERCACHE_ESTATE, "the node has been run already, or could not be made");
+    if (!multiaddr || count < 1 || count > PINGS_MAX) {
+        pc_base_reason(&node->error, "%u pings: it must be 1 to %d, of one multiaddr", count, PINGS_MAX);
+        return PEERCACHE_EINVAL;
     }
-    assert(!"an action that is not for the edge");
+    int result = pc_driver_source_parse(multiaddr, &source, &node->error);
+    if (result != 0)
+        return result;
+    return make_pure_node(node, &source, 1, count); /* one that has loaded nothing: it joins nothing */
 }
 
-static void on_committed(void *context, int result, const char *text)
+void peercache_node_stop(peercache_node *node)
 {
-    struct pc_node_event event = { .kind = PC_NODE_COMMITTED, .result = result, .text = text };
-    serve(context, &event);
+    if (node->async_open)
+        (void)uv_async_send(&node->stop_async); /* it can only fail on a handle that is closing */
 }
 
-/* ----- one turn ----- */
-
-/* Take datagrams from the host while there is room, and send them. Whether any was sent or refused. */
-static bool send_datagrams(struct peercache_node *node, peercache_time now)
+static void warn_at_start(struct peercache_node *node)
 {
-    struct pc_datagram *slot;
-    bool any = false;
-    while ((slot = pc_driver_udp_slot(node->udp)) && pc_libp2p_host_send(node->wire.host, now, slot)) {
-        pc_driver_udp_keep(node->udp);
-        any = true;
-    }
-    pc_driver_udp_flush(node->udp);
-    return any;
+    if (node->store && node->store->warning.text[0] != '\0')
+        pc_driver_loop_warn(node, node->store->warning.text);
+    if (node->wildcard_missing)
+        pc_driver_loop_warn(node, "this machine lacks IPv6 or IPv4: the other is listened on alone");
+    if (node->options.mode == PEERCACHE_MODE_SERVER && node->listening_count == 0)
+        pc_driver_loop_warn(node, "no interface has an address that others could reach");
 }
 
-static void step(struct peercache_node *node, peercache_time now, const struct pc_node_event *event)
+int peercache_node_run(peercache_node *node)
 {
-    if (node->state != RUN_RUNNING)
-        return; /* a node that has stopped is not stepped again */
-    pc_node_wire_run(&node->wire, now, event);
-    while (node->refused_commit && node->state == RUN_RUNNING) {
-        struct pc_node_event answer = { .kind = PC_NODE_COMMITTED,
-                                        .result = node->refused_result,
-                                        .text = peercache_strerror(node->refused_result) };
-        node->refused_commit = false;
-        pc_node_wire_run(&node->wire, now, &answer);
-    }
-}
-
-/* Whether the last datagrams and commits have left. */
-static bool flushed(const struct peercache_node *node, peercache_time now)
-{
-    if (node->worker && !pc_driver_store_worker_idle(node->worker))
-        return false;
-    return pc_driver_udp_waiting(node->udp) == 0 || now.mono_us >= node->flush_until_us;
-}
-
-static void serve(struct peercache_node *node, const struct pc_node_event *event)
-{
-    peercache_time now = pc_driver_clock_now(&node->clock);
-    int64_t deadline_us;
-    step(node, now, event);
-    for (int turn = 0; send_datagrams(node, now); turn++) {
-        if (turn == SERVE_TURNS_MAX)
-            break;
-        /* What could not be sent was told to the host; a full queue goes on when there is room again. */
-        step(node, now, NULL);
-    }
-    if (node->state == RUN_FLUSHING) {
-        pc_driver_udp_stop_receiving(node->udp);
-        if (flushed(node, now)) {
-            node->state = RUN_DONE;
-            uv_stop(&node->loop);
-        }
-        deadline_us = node->flush_until_us;
-    } else {
-        deadline_us = pc_node_wire_deadline(&node->wire);
-    }
-    pc_driver_timer_set(&node->timer, node->state == RUN_DONE ? PC_TIME_NEVER : deadline_us, now.mono_us);
-}
-
-/* ----- what the loop brings ----- */
-
-static void on_received(void *context, const struct pc_datagram *datagram)
-{
-    struct peercache_node *node = context;
-    peercache_time now = pc_driver_clock_now(&node->clock);
-    if (node->state != RUN_RUNNING)
-        return;
-    pc_libp2p_host_receive(node->wire.host, now, datagram);
-    step(node, now, NULL);
-}
-
-static void on_unreachable(void *context, const struct pc_ip_port *remote, peercache_outcome outcome,
-                           const char *detail)
-{
-    struct peercache_node *node = context;
-    if (node->state == RUN_RUNNING)
-        pc_libp2p_host_unreachable(node->wire.host, node->clock.last, remote, outcome, detail);
-}
-
-static void on_rest(void *context)
-{
-    serve(context, NULL);
-}
-
-static void on_due(void *context)
-{
-    serve(context, NULL);
-}
-
-static void ask_to_stop(struct peercache_node *node)
-{
-    struct pc_node_event event = { .kind = PC_NODE_STOP };
-    if (node->stop_asked || node->state != RUN_RUNNING)
-        return;
-    node->stop_asked = true;
-    serve(node, &event);
-}
-
-static void on_stop_async(uv_async_t *async)
-{
-    ask_to_stop(async->data);
-}
-
-static void on_stop_signal(uv_signal_t *signal, int number)
-{
-    (void)number;
-    ask_to_stop(signal->data);
+    if (!node->ready || node->state != PC_DRIVER_NEW)
+        return fail(node, PEERCACHE_ESTATE, "the node has been run already, or could not be made");
+    int result = pc_driver_udp_start(node->udp, &node->error);
+    if (result == 0)
+        result = pc_driver_loop_start_signals(node);
+    if (result != 0)
+        return result;
+    node->state = PC_DRIVER_RUNNING;
+    warn_at_start(node);
+    pc_driver_loop_run(node);
+    return 0;
 }

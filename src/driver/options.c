@@ -160,8 +160,9 @@ int peercache_node_options_add_listen(peercache_node_options *options, const cha
     }
     if (source.id.size != 0 ||
         pc_addr_classify(pc_addr_maddr_bytes(&source.addr), &listen.address) != PC_ADDR_QUIC_V1) {
-        pc_base_reason(&options->error, "\"%.96s\" is no address to listen on: the form is "
-                                        "/ip4|ip6/ADDRESS/udp/PORT/quic-v1",
+        pc_base_reason(&options->error,
+                       "\"%.96s\" is no address to listen on: the form is "
+                       "/ip4|ip6/ADDRESS/udp/PORT/quic-v1",
                        multiaddr);
         return PEERCACHE_EUNSUPPORTED;
     }

@@ -1,4 +1,5 @@
-/* See socket.h. RFC 3542 (IPV6_PKTINFO), RFC 9000 sections 14 (no fragments) and 13.4 (ECN), ip(7), ipv6(7). */
+/* See socket.h. RFC 3542 (IPV6_PKTINFO), RFC 9000 sections 14 (no fragments) and 13.4 (ECN), ip(7), ipv6(7).
+ */
 #ifdef __APPLE__
 #define __APPLE_USE_RFC_3542
 #endif
@@ -22,9 +23,8 @@
 #define ECN_MASK 3 /* of the traffic class: RFC 3168 */
 
 /* Room for the control messages of one datagram: pktinfo, traffic class, on Linux an extended error. */
-union control {
-    struct cmsghdr align;
-    uint8_t bytes[256];
+struct control {
+    _Alignas(struct cmsghdr) uint8_t bytes[256];
 };
 
 union address {
@@ -188,7 +188,8 @@ static void read_control(struct msghdr *message, struct pc_datagram *datagram)
             memcpy(datagram->local.ip, &info.ipi_addr, 4);
 #endif
         } else if (c->cmsg_level == IPPROTO_IP &&
-                   (c->cmsg_type == IP_TOS || c->cmsg_type == IP_RECVTOS)) { /* Linux says TOS, others RECVTOS */
+                   (c->cmsg_type == IP_TOS ||
+                    c->cmsg_type == IP_RECVTOS)) { /* Linux says TOS, others RECVTOS */
             datagram->ecn = (uint8_t)(*CMSG_DATA(c) & ECN_MASK);
         }
     }
@@ -207,9 +208,9 @@ static struct cmsghdr *put_control(struct msghdr *message, struct cmsghdr *at, i
 
 /* Fill a message for sending; `iov`, `to` and `control` are its memory. */
 static void write_message(const struct pc_datagram *datagram, struct msghdr *ret_message, struct iovec *iov,
-                          union address *to, union control *control)
+                          union address *to, struct control *control)
 {
-    struct cmsghdr *at = &control->align;
+    struct cmsghdr *at = (struct cmsghdr *)(void *)control->bytes;
     memset(ret_message, 0, sizeof(*ret_message));
     iov->iov_base = datagram->data;
     iov->iov_len = datagram->size;
@@ -245,7 +246,7 @@ static void write_message(const struct pc_datagram *datagram, struct msghdr *ret
 }
 
 static void prepare_to_receive(struct pc_datagram *datagram, struct msghdr *ret_message, struct iovec *iov,
-                               union address *from, union control *control)
+                               union address *from, struct control *control)
 {
     memset(ret_message, 0, sizeof(*ret_message));
     iov->iov_base = datagram->data;
@@ -277,7 +278,7 @@ int pc_driver_socket_receive(int fd, struct pc_datagram *datagrams, size_t count
     struct mmsghdr messages[PC_DRIVER_SOCKET_BATCH_MAX];
     struct iovec iov[PC_DRIVER_SOCKET_BATCH_MAX];
     union address from[PC_DRIVER_SOCKET_BATCH_MAX];
-    union control control[PC_DRIVER_SOCKET_BATCH_MAX];
+    struct control control[PC_DRIVER_SOCKET_BATCH_MAX];
     int got;
     if (count > PC_DRIVER_SOCKET_BATCH_MAX)
         count = PC_DRIVER_SOCKET_BATCH_MAX;
@@ -298,7 +299,7 @@ int pc_driver_socket_send(int fd, struct pc_datagram *const *datagrams, size_t c
     struct mmsghdr messages[PC_DRIVER_SOCKET_BATCH_MAX];
     struct iovec iov[PC_DRIVER_SOCKET_BATCH_MAX];
     union address to[PC_DRIVER_SOCKET_BATCH_MAX];
-    union control control[PC_DRIVER_SOCKET_BATCH_MAX];
+    struct control control[PC_DRIVER_SOCKET_BATCH_MAX];
     int sent;
     if (count > PC_DRIVER_SOCKET_BATCH_MAX)
         count = PC_DRIVER_SOCKET_BATCH_MAX;
@@ -319,7 +320,7 @@ int pc_driver_socket_receive(int fd, struct pc_datagram *datagrams, size_t count
         struct msghdr message;
         struct iovec iov;
         union address from;
-        union control control;
+        struct control control;
         ssize_t size;
         prepare_to_receive(&datagrams[i], &message, &iov, &from, &control);
         do
@@ -339,7 +340,7 @@ int pc_driver_socket_send(int fd, struct pc_datagram *const *datagrams, size_t c
         struct msghdr message;
         struct iovec iov;
         union address to;
-        union control control;
+        struct control control;
         ssize_t size;
         write_message(datagrams[i], &message, &iov, &to, &control);
         do
@@ -388,7 +389,7 @@ int pc_driver_socket_next_error(int fd, struct pc_driver_socket_error *ret_error
     struct sock_extended_err error;
     struct msghdr message;
     union address to;
-    union control control;
+    struct control control;
     ssize_t size;
     memset(&message, 0, sizeof(message));
     memset(&to, 0, sizeof(to));

@@ -22,8 +22,8 @@ typedef void (*pc_driver_committed)(void *context, int result, const char *text)
 /* Loop and store are borrowed. ENOMEM. */
 int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store *store, pc_driver_committed done,
                                void *context, struct pc_driver_store_worker **ret_worker);
-/* Commit these deltas, which are copied. ENOMEM; ELIMIT too many wait; EIO the pool took none. After a failure
- * `done` is not called for it. */
+/* Commit these deltas, which are copied. ENOMEM; ELIMIT too many wait; EIO the pool took none. After a
+ * failure `done` is not called for it. */
 int pc_driver_store_worker_commit(struct pc_driver_store_worker *worker, const struct pc_delta *deltas,
                                   size_t count, int64_t now_ms);
 /* Nothing is under way and nothing waits. */

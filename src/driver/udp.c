@@ -19,10 +19,10 @@
 #define SEND_RETRIES   3  /* of one datagram, as errors of others may come in between */
 
 enum reach { /* what can be reached from the address a socket is bound to */
-    REACH_ANY,
-    REACH_LOOPBACK,
-    REACH_LINK_LOCAL,
-    REACH_OTHER,
+             REACH_ANY,
+             REACH_LOOPBACK,
+             REACH_LINK_LOCAL,
+             REACH_OTHER,
 };
 
 struct udp_socket {
