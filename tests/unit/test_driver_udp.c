@@ -16,6 +16,12 @@
 
 #define PATIENCE_US 5000000
 
+#ifdef __linux__
+static const bool tells_refusals = true;
+#else
+static const bool tells_refusals = false; /* a refusal looks like silence */
+#endif
+
 struct side {
     struct pc_driver_udp *udp;
     struct pc_ip_port bound;
@@ -157,15 +163,14 @@ static void on_tick(uv_timer_t *timer)
 #define RUN_UNTIL(condition)                                                                                 \
     do {                                                                                                     \
         int64_t give_up_us = now_us() + PATIENCE_US;                                                         \
-        static uv_timer_t tick; /* of the loop even when an assertion fails */                               \
+        static uv_timer_t tick; /* wakes the loop, so that the patience is looked at */                      \
         uv_timer_init(&loop, &tick);                                                                         \
         uv_timer_start(&tick, on_tick, 1, 1);                                                                \
-        while (!(condition)) {                                                                               \
-            assert_true(now_us() < give_up_us);                                                              \
+        while (!(condition) && now_us() < give_up_us)                                                        \
             uv_run(&loop, UV_RUN_ONCE);                                                                      \
-        }                                                                                                    \
         uv_close((uv_handle_t *)&tick, NULL);                                                                \
         uv_run(&loop, UV_RUN_NOWAIT);                                                                        \
+        assert_true(condition);                                                                              \
     } while (0)
 
 static void run_for(int64_t us)
@@ -315,6 +320,8 @@ static struct pc_ip_port closed_port(void)
 static void a_closed_port_is_refused_at_once_again_and_again(void **state)
 {
     (void)state;
+    if (!tells_refusals)
+        skip();
     struct pc_ip_port nobody = closed_port();
     assert_int_equal(side_bind(&a, (struct pc_ip_port){ .family = 4 }), 0);
     assert_int_equal(side_bind(&b, v4(1, 0)), 0);
@@ -335,6 +342,8 @@ static void a_closed_port_is_refused_at_once_again_and_again(void **state)
 static void a_refusal_is_never_blamed_on_another(void **state)
 {
     (void)state;
+    if (!tells_refusals)
+        skip();
     struct pc_ip_port nobody = closed_port();
     assert_int_equal(side_bind(&a, v4(1, 0)), 0);
     assert_int_equal(side_bind(&b, v4(1, 0)), 0);
