@@ -4,8 +4,10 @@
 #include "driver/loop.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define AGENT          "peercache/" PC_VERSION
 #define CACHE_LOAD_MAX 1000    /* records read before a join */
@@ -129,6 +131,9 @@ static int open_store(struct peercache_node *node)
         .now_ms = pc_driver_clock_now(&node->clock).wall_ms,
     };
     if (!node->options.has_cache)
+        return 0;
+    /* Nothing to read, and nothing is to be made: no cache, and no error. */
+    if (!node->options.save && access(node->options.cache, F_OK) != 0 && errno == ENOENT)
         return 0;
     randombytes_buf(options.random, sizeof(options.random));
     int result = pc_store_open(node->options.cache, &options, &node->store, &node->error);

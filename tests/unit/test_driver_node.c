@@ -6,6 +6,7 @@
 #include <peercache/node.h>
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -446,6 +447,58 @@ static void without_save_nothing_is_written(void **state)
     finish_server(&server);
 }
 
+static void a_corrupt_cache_is_told_and_the_join_goes_on(void **state)
+{
+    (void)state;
+    struct witness server;
+    struct witness client;
+    char path[128];
+    path_in("client.db", path, sizeof(path));
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 4096; i++)
+        (void)fputc(0xa5, file);
+    assert_int_equal(fclose(file), 0);
+    start_server(&server);
+    witness_init(&client);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_add_peer(options, server.addr), 0);
+    assert_int_equal(peercache_node_options_set_cache(options, path), 0);
+    assert_int_equal(peercache_node_options_set_target(options, 1, 1), 0);
+    peercache_node_options_set_once(options, true);
+    make(&client, options);
+    run_here(&client);
+    assert_int_equal(client.status, PEERCACHE_JOINED);
+    assert_int_equal(client.warnings, 1);
+    assert_non_null(strstr(client.warning, "client.db"));
+    assert_true(client.saved);
+    witness_deinit(&client);
+    assert_int_equal(look_into(path).tried, 1);
+    finish_server(&server);
+}
+
+static void the_cache_of_another_network_is_refused(void **state)
+{
+    (void)state;
+    struct witness client;
+    char path[128];
+    path_in("client.db", path, sizeof(path));
+    witness_init(&client);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_set_cache(options, path), 0);
+    make(&client, options);
+    witness_deinit(&client);
+    options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_set_network(options, "mychain"), 0);
+    assert_int_equal(peercache_node_options_set_kad_protocol(options, "/mychain/kad"), 0);
+    assert_int_equal(peercache_node_options_set_cache(options, path), 0);
+    peercache_node *node = NULL;
+    assert_int_equal(peercache_node_new(options, &node), PEERCACHE_ENETWORK);
+    assert_non_null(strstr(peercache_node_errmsg(node), "client.db"));
+    peercache_node_free(node);
+    peercache_node_options_free(options);
+}
+
 /* What the forked server does: reads the peer to join, joins, tells, lives until SIGTERM. */
 static int forked_server(const char *path, int from_parent, int to_parent)
 {
@@ -611,15 +664,17 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    static const char *const stores[] = { "client.db", "server.db", "unsaved.db" };
-    static const char *const endings[] = { "", "-wal", "-shm", ".lock" };
+    char path[512];
     (void)state;
-    for (size_t i = 0; i < 3; i++)
-        for (size_t j = 0; j < 4; j++) {
-            char path[128];
-            (void)snprintf(path, sizeof(path), "%s/%s%s", folder, stores[i], endings[j]);
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return -1;
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] != '.')
             (void)unlink(path);
-        }
+    }
+    (void)closedir(dir);
     return rmdir(folder);
 }
 
@@ -636,6 +691,8 @@ int main(void)
         TEST(stop_from_the_callback_and_before_run),
         TEST(a_client_remembers_and_rejoins_from_memory),
         TEST(without_save_nothing_is_written),
+        TEST(a_corrupt_cache_is_told_and_the_join_goes_on),
+        TEST(the_cache_of_another_network_is_refused),
         TEST(sigterm_saves),
         TEST(nodes_that_cannot_be_made),
         TEST(options_check_what_they_are_given),
