@@ -683,6 +683,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(sigterm_saves), /* first: it forks, and there must be no threads of uv's pool yet */
         TEST(a_client_joins_and_pings_a_server),
         TEST(over_ipv6_and_with_wildcards),
         TEST(a_port_where_nothing_listens_is_refused_at_once),
@@ -693,7 +694,6 @@ int main(void)
         TEST(without_save_nothing_is_written),
         TEST(a_corrupt_cache_is_told_and_the_join_goes_on),
         TEST(the_cache_of_another_network_is_refused),
-        TEST(sigterm_saves),
         TEST(nodes_that_cannot_be_made),
         TEST(options_check_what_they_are_given),
     };
