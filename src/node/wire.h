@@ -8,6 +8,16 @@
 #include "libp2p/host.h"
 #include "node/node.h"
 
+#define PC_WIRE_FAILURES_MAX 1024
+
+/* A dial (request 0) or request that could not be begun. */
+struct pc_wire_failure {
+    uint64_t connection;
+    uint64_t request;
+    int result;
+};
+
+/* Made by the owner with node, host, edge and context set and all else zero. */
 struct pc_wire {
     struct pc_node *node;
     struct pc_libp2p_host *host;
@@ -15,6 +25,9 @@ struct pc_wire {
     void (*edge)(void *context, const struct pc_node_action *action);
     void *context;
     bool stopped;
+    struct pc_wire_failure failures[PC_WIRE_FAILURES_MAX]; /* a ring */
+    size_t failure_first;
+    size_t failure_count;
 };
 
 /*

@@ -1,0 +1,114 @@
+/* The connections and the requests under way, by number and by peer. */
+#include "node/internal.h"
+
+#include <stdlib.h>
+
+struct connection *pc_node_connection_find(struct pc_node *node, uint64_t number)
+{
+    struct pc_map_node *found = pc_base_map_find(&node->connections, pc_bytes_of(&number, sizeof(number)));
+    return found ? PC_CONTAINER_OF(found, struct connection, by_number) : NULL;
+}
+
+struct connection *pc_node_connection_of(struct pc_node *node, const struct pc_peer_id *id)
+{
+    struct pc_map_node *found = pc_base_map_find(&node->open_by_id, pc_addr_peer_id_bytes(id));
+    return found ? PC_CONTAINER_OF(found, struct connection, by_id) : NULL;
+}
+
+struct connection *pc_node_connection_new(struct pc_node *node, uint64_t number,
+                                          enum connection_purpose purpose)
+{
+    struct connection *connection = calloc(1, sizeof(*connection));
+    if (!connection)
+        return NULL;
+    connection->number = number;
+    connection->purpose = purpose;
+    connection->started_us = node->now.mono_us;
+    if (pc_base_map_insert(&node->connections, &connection->by_number)) {
+        free(connection);
+        return NULL;
+    }
+    return connection;
+}
+
+void pc_node_connection_opened(struct pc_node *node, struct connection *connection,
+                               const struct pc_peer_id *id)
+{
+    connection->open = true;
+    connection->id = *id;
+    free(connection->target);
+    connection->target = NULL;
+    /* The first connection of a peer is the one that is used; a second one lives until it is idle. */
+    if (!pc_node_connection_of(node, id))
+        connection->indexed = pc_base_map_insert(&node->open_by_id, &connection->by_id) == 0;
+}
+
+void pc_node_connection_drop(struct pc_node *node, struct connection *connection)
+{
+    if (connection->indexed)
+        pc_base_map_remove(&node->open_by_id, &connection->by_id);
+    if (connection->cancelled)
+        node->cancelled_count--;
+    pc_base_map_remove(&node->connections, &connection->by_number);
+    free(connection->target);
+    free(connection);
+}
+
+void pc_node_connection_cancel(struct pc_node *node, struct connection *connection)
+{
+    if (connection->cancelled)
+        return;
+    connection->cancelled = true;
+    node->cancelled_count++;
+}
+
+struct request *pc_node_request_new(struct pc_node *node, struct connection *connection,
+                                    enum request_kind kind)
+{
+    struct request *request = calloc(1, sizeof(*request));
+    if (!request)
+        return NULL;
+    request->number = ++node->next_request;
+    request->connection = connection->number;
+    request->kind = kind;
+    request->id = connection->id;
+    if (pc_base_map_insert(&node->requests, &request->by_number)) {
+        free(request);
+        return NULL;
+    }
+    connection->request_count++;
+    return request;
+}
+
+struct request *pc_node_request_find(struct pc_node *node, uint64_t number)
+{
+    struct pc_map_node *found = pc_base_map_find(&node->requests, pc_bytes_of(&number, sizeof(number)));
+    return found ? PC_CONTAINER_OF(found, struct request, by_number) : NULL;
+}
+
+void pc_node_request_drop(struct pc_node *node, struct request *request)
+{
+    struct connection *connection = pc_node_connection_find(node, request->connection);
+    if (connection)
+        connection->request_count--;
+    pc_base_map_remove(&node->requests, &request->by_number);
+    free(request);
+}
+
+void pc_node_find_own_neighbours(struct pc_node *node, struct connection *connection, enum request_kind kind)
+{
+    struct request *request = pc_node_request_new(node, connection, kind);
+    if (!request) {
+        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not asked");
+        if (kind == REQUEST_WALK)
+            pc_node_walk_failed(node, &connection->id);
+        return;
+    }
+    if (kind == REQUEST_JOIN)
+        node->join_requests++;
+    struct pc_node_action *action = pc_node_act(node, PC_NODE_FIND_NODE);
+    action->connection = connection->number;
+    action->request = request->number;
+    action->key = pc_addr_peer_id_bytes(&node->options.own_id);
+    action->deadline_us = pc_base_time_add(node->now.mono_us, PC_NODE_REQUEST_TIMEOUT_US);
+}

@@ -1,0 +1,217 @@
+/* What the files of this room share: the node's state. Nobody outside includes it. */
+#ifndef PC_NODE_INTERNAL_H
+#define PC_NODE_INTERNAL_H
+
+#include "base/map.h"
+#include "base/time.h"
+#include "cache/set.h"
+#include "join/joiner.h"
+#include "kad/lookup.h"
+#include "kad/table.h"
+#include "node/node.h"
+
+enum node_phase {
+    PHASE_IDLE,
+    PHASE_JOINING,
+    PHASE_WALKING,
+    PHASE_LIVING,
+    PHASE_PINGING,
+    PHASE_STOPPING,
+    PHASE_STOPPED,
+};
+
+enum connection_purpose {
+    FOR_JOIN,
+    FOR_WALK,
+    FOR_PING,
+    FOR_PEER, /* it dialled us */
+};
+
+struct connection {
+    struct pc_map_node by_number;
+    struct pc_map_node by_id; /* in the map of open connections when `indexed` */
+    bool indexed;
+    bool open;
+    bool cancelled; /* to be closed by the pump: nobody waits for it any more */
+    uint64_t number;
+    enum connection_purpose purpose;
+    uint64_t join_dial;   /* FOR_JOIN */
+    size_t request_count; /* under way */
+    struct pc_peer_id id;
+    struct pc_maddr addr;
+    peercache_via via;
+    int64_t started_us;
+    struct pc_kad_entry *target; /* FOR_WALK while dialling: the peer with its addresses; owned */
+    uint8_t target_addr;         /* the address of it that is being dialled */
+};
+
+enum request_kind {
+    REQUEST_JOIN,
+    REQUEST_WALK,
+    REQUEST_PING,
+};
+
+struct request {
+    struct pc_map_node by_number;
+    uint64_t number;
+    uint64_t connection;
+    enum request_kind kind;
+    struct pc_peer_id id;
+};
+
+/* One dial as the application is told of it, with room for its texts. */
+struct told_dial {
+    peercache_dial dial;
+    char id[PEERCACHE_PEER_ID_TEXT_BYTES];
+    char addr[PEERCACHE_ADDR_TEXT_BYTES];
+    char detail[PEERCACHE_DETAIL_BYTES];
+};
+
+struct dial_list {
+    peercache_dial *dials; /* with texts of their own, freed one by one */
+    size_t count;
+    size_t capacity;
+};
+
+struct pc_node {
+    unsigned phase; /* enum node_phase */
+    struct pc_node_options options;
+    char *kad_protocol;
+    struct pc_node_source *sources;
+    struct pc_rng rng;
+    peercache_time now;
+
+    struct pc_cache_set *set;
+    struct pc_kad_table *table;
+    struct pc_map connections; /* by number */
+    struct pc_map open_by_id;
+    struct pc_map requests;
+    uint64_t next_connection;
+    uint64_t next_request;
+    size_t cancelled_count; /* connections marked so */
+
+    struct pc_maddr own_addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    size_t own_addr_count;
+    size_t own_addrs_told;
+
+    /* joining */
+    struct pc_joiner *joiner;
+    int64_t join_started_us;
+    size_t join_requests; /* FIND_NODE under way that may bring candidates */
+    bool join_settled;    /* the report of this join is final */
+    bool report_told;
+    uint32_t dialed;
+    uint32_t failed;
+    struct dial_list verified_dials;
+    struct dial_list failed_dials;
+    peercache_join_report report;
+    int64_t rejoin_at_us;
+    int64_t rejoin_pause_us;
+
+    /* walking */
+    struct pc_kad_lookup *lookup;
+    int64_t walk_deadline_us;
+    int64_t refresh_at_us;
+
+    /* pinging */
+    uint32_t pings_sent;
+    uint32_t pings_ended;
+    int64_t ping_at_us;
+    uint64_t ping_connection;
+
+    /* saving */
+    bool commit_wanted;
+    bool commit_out;
+    bool committed_any;
+    bool commit_failed;
+    int64_t commit_at_us;
+    bool stopped_told;
+
+    /* the actions of this step */
+    struct pc_node_action actions[PC_NODE_ACTIONS_MAX];
+    size_t action_count;
+    struct told_dial tells[PC_NODE_TELLS_MAX];
+    size_t tell_count;
+    char warning[PEERCACHE_DETAIL_BYTES + 64];
+    struct pc_kad_peer answer[PC_KAD_K];
+    bool unfinished; /* the pump ran out of room: step again at once */
+};
+
+void pc_node_move(struct pc_node *node, enum node_phase next);
+
+/* actions.c */
+/* Room for an action beside `spare` others? When not, the pump goes on in the next step. */
+bool pc_node_has_room(struct pc_node *node, size_t spare);
+struct pc_node_action *pc_node_act(struct pc_node *node, enum pc_node_action_kind kind);
+/* An event for the application; it must have been made sure that there is room. */
+void pc_node_tell(struct pc_node *node, const peercache_node_event *event);
+/* Tell of a dial, and return what was told, valid during this step. */
+const peercache_dial *pc_node_tell_dial(struct pc_node *node, peercache_node_event_kind kind,
+                                        const struct connection *connection, peercache_outcome code,
+                                        const char *detail, int64_t rtt_us, int64_t proven_us);
+void pc_node_warn(struct pc_node *node, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* connection.c */
+struct connection *pc_node_connection_find(struct pc_node *node, uint64_t number);
+struct connection *pc_node_connection_of(struct pc_node *node, const struct pc_peer_id *id);
+struct connection *pc_node_connection_new(struct pc_node *node, uint64_t number,
+                                          enum connection_purpose purpose);
+void pc_node_connection_opened(struct pc_node *node, struct connection *connection,
+                               const struct pc_peer_id *id);
+void pc_node_connection_drop(struct pc_node *node, struct connection *connection);
+/* Mark for the pump to close. */
+void pc_node_connection_cancel(struct pc_node *node, struct connection *connection);
+struct request *pc_node_request_new(struct pc_node *node, struct connection *connection,
+                                    enum request_kind kind);
+struct request *pc_node_request_find(struct pc_node *node, uint64_t number);
+void pc_node_request_drop(struct pc_node *node, struct request *request);
+void pc_node_find_own_neighbours(struct pc_node *node, struct connection *connection, enum request_kind kind);
+
+/* joining.c */
+void pc_node_join_begin(struct pc_node *node);
+void pc_node_join_pump(struct pc_node *node);
+void pc_node_join_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
+                             const char *detail, const struct pc_peer_id *proven, int64_t rtt_us,
+                             int64_t proven_us);
+void pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, struct pc_bytes addr,
+                        peercache_via via);
+void pc_node_join_end(struct pc_node *node);
+
+/* report.c */
+int pc_node_dial_list_add(struct dial_list *list, const peercache_dial *dial);
+void pc_node_dial_list_clear(struct dial_list *list);
+
+/* walking.c */
+void pc_node_walk_begin(struct pc_node *node, int64_t deadline_us);
+void pc_node_walk_pump(struct pc_node *node);
+void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome);
+void pc_node_walk_answered(struct pc_node *node, const struct pc_peer_id *id,
+                           const struct pc_kad_message *kad);
+void pc_node_walk_failed(struct pc_node *node, const struct pc_peer_id *id);
+void pc_node_walk_end(struct pc_node *node);
+
+/* learning.c */
+/* A dial of ours ended: the cache counts it. */
+void pc_node_learn_outcome(struct pc_node *node, const struct connection *connection,
+                           peercache_outcome outcome, const struct pc_peer_id *proven, int64_t rtt_us);
+/* A verified server of our protocol: its announced addresses and its place in the table. */
+void pc_node_learn_server(struct pc_node *node, const struct connection *connection,
+                          const struct pc_identify *identify);
+/* Peers that `teller` told of, each handed to the join or the lookup by the caller too. */
+void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
+                          const struct pc_kad_message *kad);
+bool pc_node_speaks_our_protocol(const struct pc_node *node, const struct pc_identify *identify);
+void pc_node_answer(struct pc_node *node, const struct pc_libp2p_event *asked);
+
+/* pinging.c */
+void pc_node_ping_begin(struct pc_node *node);
+void pc_node_ping_pump(struct pc_node *node);
+void pc_node_ping_opened(struct pc_node *node, struct connection *connection);
+void pc_node_ping_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
+                        const char *detail, int64_t rtt_us);
+
+/* node.c */
+void pc_node_after_walk(struct pc_node *node);
+void pc_node_begin_stop(struct pc_node *node);
+
+#endif

@@ -1,0 +1,130 @@
+/* What a node learns from others, and what it answers them. */
+#include "node/internal.h"
+
+#include <stdlib.h>
+
+static void note(struct pc_node *node, int result, const struct pc_reason *reason)
+{
+    if (result == PEERCACHE_ENOMEM)
+        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: an address is not remembered");
+    else if (result == PEERCACHE_EUNSUPPORTED)
+        pc_base_log(node->options.log, PC_LOG_DEBUG, "node", "not remembered: %s", reason->text);
+}
+
+bool pc_node_speaks_our_protocol(const struct pc_node *node, const struct pc_identify *identify)
+{
+    struct pc_bytes ours = pc_bytes_of(node->kad_protocol, strlen(node->kad_protocol));
+    for (size_t i = 0; i < identify->protocol_count; i++)
+        if (pc_bytes_equal(identify->protocols[i], ours))
+            return true;
+    return false;
+}
+
+static peercache_source source_of_dial(const struct connection *connection)
+{
+    switch (connection->via) {
+    case PEERCACHE_VIA_FLAG:
+        return PEERCACHE_SOURCE_FLAG;
+    case PEERCACHE_VIA_ENV:
+        return PEERCACHE_SOURCE_ENV;
+    case PEERCACHE_VIA_ENDPOINT:
+        return PEERCACHE_SOURCE_ENDPOINT;
+    case PEERCACHE_VIA_CACHE: /* known already, and the first source stays */
+    case PEERCACHE_VIA_DHT:
+    case PEERCACHE_VIA_COUNT:
+        break;
+    }
+    return PEERCACHE_SOURCE_DHT;
+}
+
+void pc_node_learn_outcome(struct pc_node *node, const struct connection *connection,
+                           peercache_outcome outcome, const struct pc_peer_id *proven, int64_t rtt_us)
+{
+    uint32_t rtt = rtt_us < 0 || rtt_us >= PC_RTT_UNKNOWN ? PC_RTT_UNKNOWN : (uint32_t)rtt_us;
+    int result = pc_cache_set_report(node->set, &connection->id, pc_addr_maddr_bytes(&connection->addr),
+                                     outcome, proven, rtt, source_of_dial(connection), node->now.wall_ms);
+    note(node, result, &(struct pc_reason){ "an address that is never stored" });
+    if (outcome == PEERCACHE_OK)
+        note(node, pc_cache_set_answered(node->set, node->now.wall_ms), NULL);
+}
+
+static void remember(struct pc_node *node, const struct pc_peer_id *id, struct pc_bytes addr,
+                     peercache_source source, const struct pc_netgroup *teller)
+{
+    struct pc_reason reason = { "" };
+    note(node, pc_cache_set_add(node->set, id, addr, false, source, teller, node->now.wall_ms, &reason),
+         &reason);
+}
+
+void pc_node_learn_server(struct pc_node *node, const struct connection *connection,
+                          const struct pc_identify *identify)
+{
+    struct pc_maddr addrs[PC_KAD_ADDRS_PER_PEER];
+    size_t count = 0;
+    struct pc_ip_port remote;
+    struct pc_netgroup teller = pc_addr_netgroup(pc_addr_maddr_bytes(&connection->addr), node->options.mode);
+    bool inbound = connection->purpose == FOR_PEER;
+
+    /* The address we dialled is proven; the port that an inbound peer came from may be one that nobody
+     * listens on. */
+    if (!inbound)
+        addrs[count++] = connection->addr;
+    for (size_t i = 0; i < identify->addr_count; i++) {
+        struct pc_maddr addr;
+        if (pc_addr_storable(identify->addrs[i], node->options.mode, false, &addr, NULL))
+            continue;
+        remember(node, &connection->id, pc_addr_maddr_bytes(&addr),
+                 inbound ? PEERCACHE_SOURCE_INBOUND : PEERCACHE_SOURCE_DHT, &teller);
+        if (count < PC_KAD_ADDRS_PER_PEER &&
+            pc_addr_classify(pc_addr_maddr_bytes(&addr), &remote) == PC_ADDR_QUIC_V1 &&
+            (count == 0 || !pc_bytes_equal(pc_addr_maddr_bytes(&addrs[0]), pc_addr_maddr_bytes(&addr))))
+            addrs[count++] = addr;
+    }
+    if (count == 0)
+        return; /* a server that nobody could dial */
+    bool first = pc_kad_table_count(node->table) == 0;
+    if (pc_kad_table_seen(node->table, &connection->id, addrs, count, node->now.mono_us) == PEERCACHE_ENOMEM)
+        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not in the table");
+    /* The first peer of a node that lives alone is its way in. */
+    if (first && node->phase == PHASE_LIVING)
+        node->refresh_at_us = node->now.mono_us;
+}
+
+void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
+                          const struct pc_kad_message *kad)
+{
+    struct pc_netgroup group = pc_addr_netgroup(pc_addr_maddr_bytes(&teller->addr), node->options.mode);
+    for (size_t i = 0; i < kad->peer_count; i++) {
+        const struct pc_kad_peer *peer = &kad->peers[i];
+        if (pc_addr_peer_id_equal(&peer->id, &node->options.own_id))
+            continue;
+        for (size_t j = 0; j < peer->addr_count; j++) {
+            struct pc_maddr addr;
+            if (pc_addr_storable(peer->addrs[j], node->options.mode, false, &addr, NULL))
+                continue;
+            remember(node, &peer->id, pc_addr_maddr_bytes(&addr), PEERCACHE_SOURCE_DHT, &group);
+            pc_node_join_offer(node, &peer->id, pc_addr_maddr_bytes(&addr), PEERCACHE_VIA_DHT);
+        }
+    }
+}
+
+void pc_node_answer(struct pc_node *node, const struct pc_libp2p_event *asked)
+{
+    const struct pc_kad_entry *entries[PC_KAD_K + 1];
+    struct pc_kad_key target = pc_kad_key_of(asked->key);
+    size_t found = pc_kad_table_closest(node->table, &target, entries, PC_KAD_K + 1);
+    size_t count = 0;
+    for (size_t i = 0; i < found && count < PC_KAD_K; i++) {
+        if (pc_addr_peer_id_equal(&entries[i]->id, &asked->id))
+            continue; /* the one who asks knows itself */
+        struct pc_kad_peer *peer = &node->answer[count++];
+        peer->id = entries[i]->id;
+        peer->addr_count = entries[i]->addr_count;
+        for (size_t j = 0; j < entries[i]->addr_count; j++)
+            peer->addrs[j] = pc_addr_maddr_bytes(&entries[i]->addrs[j]);
+    }
+    struct pc_node_action *action = pc_node_act(node, PC_NODE_ANSWER);
+    action->asked = asked->asked;
+    action->peers = node->answer;
+    action->peer_count = count;
+}

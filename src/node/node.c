@@ -1,0 +1,599 @@
+/* The node's step function: events to their phase, then the pump. See node.h for the life of a node. */
+#include "node/internal.h"
+
+#include "base/fsm.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static const uint32_t allowed_moves[] = {
+    [PHASE_IDLE] = PC_FSM_TO(PHASE_JOINING) | PC_FSM_TO(PHASE_PINGING) | PC_FSM_TO(PHASE_STOPPING),
+    [PHASE_JOINING] = PC_FSM_TO(PHASE_WALKING) | PC_FSM_TO(PHASE_LIVING) | PC_FSM_TO(PHASE_STOPPING),
+    [PHASE_WALKING] = PC_FSM_TO(PHASE_LIVING) | PC_FSM_TO(PHASE_STOPPING),
+    [PHASE_LIVING] = PC_FSM_TO(PHASE_JOINING) | PC_FSM_TO(PHASE_WALKING) | PC_FSM_TO(PHASE_STOPPING),
+    [PHASE_PINGING] = PC_FSM_TO(PHASE_STOPPING),
+    [PHASE_STOPPING] = PC_FSM_TO(PHASE_STOPPED),
+    [PHASE_STOPPED] = 0,
+};
+
+void pc_node_move(struct pc_node *node, enum node_phase next)
+{
+    pc_base_fsm_move(allowed_moves, &node->phase, next);
+}
+
+static struct pc_bytes connection_number_key(const struct pc_map_node *n)
+{
+    const struct connection *connection =
+        (const struct connection *)(const void *)((const char *)n - offsetof(struct connection, by_number));
+    return pc_bytes_of(&connection->number, sizeof(connection->number));
+}
+
+static struct pc_bytes connection_id_key(const struct pc_map_node *n)
+{
+    const struct connection *connection =
+        (const struct connection *)(const void *)((const char *)n - offsetof(struct connection, by_id));
+    return pc_addr_peer_id_bytes(&connection->id);
+}
+
+static struct pc_bytes request_number_key(const struct pc_map_node *n)
+{
+    const struct request *request =
+        (const struct request *)(const void *)((const char *)n - offsetof(struct request, by_number));
+    return pc_bytes_of(&request->number, sizeof(request->number));
+}
+
+int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node)
+{
+    struct pc_node *node = calloc(1, sizeof(*node));
+    if (!node)
+        return PEERCACHE_ENOMEM;
+    uint8_t secret[16];
+    int result = PEERCACHE_ENOMEM;
+    node->options = *options;
+    node->rng = options->rng;
+    pc_base_rng_bytes(&node->rng, secret, sizeof(secret));
+    pc_base_map_init(&node->connections, connection_number_key, secret);
+    pc_base_map_init(&node->open_by_id, connection_id_key, secret);
+    pc_base_map_init(&node->requests, request_number_key, secret);
+    node->phase = PHASE_IDLE;
+    node->rejoin_at_us = PC_TIME_NEVER;
+    node->rejoin_pause_us = PC_NODE_REJOIN_FIRST_US;
+    node->walk_deadline_us = PC_TIME_NEVER;
+    node->refresh_at_us = PC_TIME_NEVER;
+    node->ping_at_us = PC_TIME_NEVER;
+    node->commit_at_us = PC_TIME_NEVER;
+
+    node->kad_protocol = strdup(options->kad_protocol);
+    node->sources = calloc(options->source_count + 1, sizeof(*node->sources));
+    if (!node->kad_protocol || !node->sources)
+        goto free_node;
+    if (options->source_count > 0)
+        memcpy(node->sources, options->sources, options->source_count * sizeof(*node->sources));
+    node->options.sources = node->sources;
+    node->options.kad_protocol = node->kad_protocol;
+
+    struct pc_cache_set_options set_options = {
+        .peers_max = options->peers_max ? options->peers_max : PC_CACHE_SET_DEFAULT_PEERS,
+        .mode = options->mode,
+        .own_id = options->own_id,
+    };
+    memcpy(set_options.secret, options->secret, sizeof(set_options.secret));
+    result = pc_cache_set_new(&set_options, &node->set);
+    if (result)
+        goto free_node;
+    result = pc_kad_table_new(&options->own_id, &node->table);
+    if (result)
+        goto free_node;
+    *ret_node = node;
+    return 0;
+
+free_node:
+    pc_node_free(node);
+    return result;
+}
+
+void pc_node_free(struct pc_node *node)
+{
+    if (!node)
+        return;
+    for (struct pc_map_node *n = pc_base_map_next(&node->requests, NULL), *next; n; n = next) {
+        next = pc_base_map_next(&node->requests, n);
+        pc_node_request_drop(node, PC_CONTAINER_OF(n, struct request, by_number));
+    }
+    for (struct pc_map_node *n = pc_base_map_next(&node->connections, NULL), *next; n; n = next) {
+        next = pc_base_map_next(&node->connections, n);
+        pc_node_connection_drop(node, PC_CONTAINER_OF(n, struct connection, by_number));
+    }
+    pc_base_map_deinit(&node->requests);
+    pc_base_map_deinit(&node->open_by_id);
+    pc_base_map_deinit(&node->connections);
+    pc_node_dial_list_clear(&node->verified_dials);
+    pc_node_dial_list_clear(&node->failed_dials);
+    pc_join_free(node->joiner);
+    pc_kad_lookup_free(node->lookup);
+    pc_kad_table_free(node->table);
+    pc_cache_set_free(node->set);
+    free(node->sources);
+    free(node->kad_protocol);
+    free(node);
+}
+
+/* A pause of `us` give or take an eighth, so that many nodes don't act in step. */
+static int64_t jittered(struct pc_node *node, int64_t us)
+{
+    int64_t spread = us / 4;
+    return us - spread / 2 + (int64_t)pc_base_rng_below(&node->rng, (uint64_t)spread + 1);
+}
+
+static void schedule_commit(struct pc_node *node, int64_t pause_us)
+{
+    node->commit_at_us = pc_base_time_add(node->now.mono_us, jittered(node, pause_us));
+}
+
+static void schedule_living(struct pc_node *node)
+{
+    node->refresh_at_us = pc_base_time_add(node->now.mono_us, jittered(node, PC_NODE_REFRESH_US));
+    if (pc_kad_table_count(node->table) > 0) {
+        node->rejoin_pause_us = PC_NODE_REJOIN_FIRST_US;
+        node->rejoin_at_us = PC_TIME_NEVER;
+        return;
+    }
+    if (node->options.source_count == 0 && pc_cache_set_count(node->set) == 0)
+        return; /* nobody to ask: the first peer that finds us is our way in */
+    node->rejoin_at_us = pc_base_time_add(node->now.mono_us, jittered(node, node->rejoin_pause_us));
+    node->rejoin_pause_us = pc_base_time_min(2 * node->rejoin_pause_us, PC_NODE_REJOIN_MAX_US);
+}
+
+static void live(struct pc_node *node)
+{
+    pc_node_move(node, PHASE_LIVING);
+    schedule_living(node);
+}
+
+void pc_node_begin_stop(struct pc_node *node)
+{
+    if (node->phase == PHASE_STOPPING || node->phase == PHASE_STOPPED)
+        return;
+    pc_node_move(node, PHASE_STOPPING);
+    node->join_settled = true;
+    node->commit_wanted = true;
+    node->commit_failed = false; /* one more try */
+    for (struct pc_map_node *n = pc_base_map_next(&node->connections, NULL); n;
+         n = pc_base_map_next(&node->connections, n))
+        pc_node_connection_cancel(node, PC_CONTAINER_OF(n, struct connection, by_number));
+}
+
+void pc_node_join_end(struct pc_node *node)
+{
+    bool anybody = node->report.verified > 0;
+    node->commit_wanted = true;
+    if (node->options.walk && anybody) {
+        pc_node_move(node, PHASE_WALKING);
+        pc_node_walk_begin(node, node->options.once
+                                     ? pc_base_time_add(node->join_started_us, node->options.timeout_us)
+                                     : pc_base_time_add(node->now.mono_us, PC_NODE_WALK_MAX_US));
+    } else if (node->options.once) {
+        pc_node_begin_stop(node);
+    } else {
+        live(node);
+    }
+}
+
+void pc_node_after_walk(struct pc_node *node)
+{
+    node->commit_wanted = true;
+    if (node->options.once)
+        pc_node_begin_stop(node);
+    else
+        live(node);
+}
+
+static void dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
+                       const char *detail, const struct pc_libp2p_event *wire)
+{
+    const struct pc_peer_id *proven = wire->id.size ? &wire->id : NULL;
+    switch (connection->purpose) {
+    case FOR_JOIN:
+        pc_node_learn_outcome(node, connection, outcome, proven, wire->rtt_us);
+        pc_node_join_dial_ended(node, connection, outcome, detail, proven, wire->rtt_us, wire->proven_us);
+        break;
+    case FOR_WALK:
+        pc_node_learn_outcome(node, connection, outcome, proven, wire->rtt_us);
+        pc_node_walk_dial_ended(node, connection, outcome);
+        break;
+    case FOR_PING: /* asks whether somebody lives, not whether it is of our network: nothing is learnt */
+        if (outcome == PEERCACHE_OK)
+            pc_node_ping_opened(node, connection);
+        else
+            pc_node_ping_ended(node, connection, outcome, detail, -1);
+        break;
+    case FOR_PEER:
+        break;
+    }
+}
+
+static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
+{
+    struct connection *connection = pc_node_connection_find(node, wire->connection);
+    bool ours = pc_node_speaks_our_protocol(node, wire->identify);
+    bool self = pc_addr_peer_id_equal(&wire->id, &node->options.own_id);
+    if (!connection) { /* the peer dialled us */
+        connection = pc_node_connection_new(node, wire->connection, FOR_PEER);
+        if (!connection) {
+            pc_node_act(node, PC_NODE_CLOSE)->connection = wire->connection;
+            return;
+        }
+        pc_addr_from_ip_port(&wire->remote, &connection->addr);
+    }
+    if (connection->purpose != FOR_PING && self) {
+        dial_ended(node, connection, PEERCACHE_DENIED, "it is this node itself", wire);
+        pc_node_connection_cancel(node, connection);
+        return;
+    }
+    if (!ours && (connection->purpose == FOR_JOIN || connection->purpose == FOR_WALK)) {
+        char detail[PEERCACHE_DETAIL_BYTES];
+        struct pc_reason reason;
+        pc_base_reason(&reason, "identify does not offer %s", node->kad_protocol);
+        memcpy(detail, reason.text, sizeof(detail));
+        dial_ended(node, connection, PEERCACHE_PROTOCOL_MISMATCH, detail, wire);
+        pc_node_connection_cancel(node, connection);
+        return;
+    }
+    bool cancelled = connection->cancelled;
+    /* Learnt under the id that was dialled, which may be unknown; only then the proven one takes its place.
+     */
+    if (connection->purpose == FOR_JOIN || connection->purpose == FOR_WALK)
+        pc_node_learn_outcome(node, connection, PEERCACHE_OK, &wire->id, wire->rtt_us);
+    pc_node_connection_opened(node, connection, &wire->id);
+    if (cancelled)
+        return;
+    if (ours && connection->purpose != FOR_PING)
+        pc_node_learn_server(node, connection, wire->identify);
+    switch (connection->purpose) {
+    case FOR_JOIN:
+        pc_node_join_dial_ended(node, connection, PEERCACHE_OK, "", &wire->id, wire->rtt_us, wire->proven_us);
+        break;
+    case FOR_WALK:
+        pc_node_walk_dial_ended(node, connection, PEERCACHE_OK);
+        break;
+    case FOR_PING:
+        pc_node_ping_opened(node, connection);
+        break;
+    case FOR_PEER:
+        if (ours && node->joiner && !node->join_settled)
+            pc_join_verified_inbound(node->joiner, &wire->id);
+        break;
+    }
+    if (ours && node->phase == PHASE_JOINING && !node->join_settled)
+        pc_node_find_own_neighbours(node, connection, REQUEST_JOIN);
+}
+
+static void request_failed(struct pc_node *node, struct request *request, peercache_outcome outcome,
+                           const char *detail)
+{
+    struct connection *connection = pc_node_connection_find(node, request->connection);
+    pc_base_log(node->options.log, PC_LOG_DEBUG, "node", "a request failed: %s: %s",
+                peercache_outcome_name(outcome), detail);
+    switch (request->kind) {
+    case REQUEST_JOIN:
+        node->join_requests--;
+        break;
+    case REQUEST_WALK:
+        pc_node_walk_failed(node, &request->id);
+        break;
+    case REQUEST_PING:
+        if (connection && !connection->cancelled)
+            pc_node_ping_ended(node, connection, outcome, detail, -1);
+        break;
+    }
+    /* A peer that breaks the protocol in an answer is not one to remember as good. */
+    if (connection && outcome == PEERCACHE_MISBEHAVED && connection->purpose != FOR_PING) {
+        if (connection->purpose != FOR_PEER)
+            pc_node_learn_outcome(node, connection, PEERCACHE_MISBEHAVED, &connection->id, -1);
+        pc_kad_table_remove(node->table, &connection->id);
+        pc_node_connection_cancel(node, connection);
+    }
+    pc_node_request_drop(node, request);
+}
+
+/* The connection is gone, and with it what was asked over it. */
+static void drop_connection(struct pc_node *node, struct connection *connection)
+{
+    if (connection->request_count > 0) {
+        for (struct pc_map_node *n = pc_base_map_next(&node->requests, NULL), *next; n; n = next) {
+            struct request *request = PC_CONTAINER_OF(n, struct request, by_number);
+            next = pc_base_map_next(&node->requests, n);
+            if (request->connection == connection->number)
+                request_failed(node, request, PEERCACHE_CANCELLED, "the connection is gone");
+        }
+    }
+    pc_node_connection_drop(node, connection);
+}
+
+static void answered(struct pc_node *node, const struct pc_libp2p_event *wire)
+{
+    struct request *request = pc_node_request_find(node, wire->request);
+    struct connection *connection = pc_node_connection_find(node, wire->connection);
+    if (!request)
+        return;
+    if (connection) {
+        switch (request->kind) {
+        case REQUEST_JOIN:
+            pc_node_learn_answer(node, connection, wire->kad);
+            break;
+        case REQUEST_WALK:
+            pc_node_learn_answer(node, connection, wire->kad);
+            pc_node_walk_answered(node, &request->id, wire->kad);
+            break;
+        case REQUEST_PING:
+            pc_node_ping_ended(node, connection, PEERCACHE_OK, "", wire->rtt_us);
+            break;
+        }
+    }
+    if (request->kind == REQUEST_JOIN)
+        node->join_requests--;
+    pc_node_request_drop(node, request);
+}
+
+static void on_wire(struct pc_node *node, const struct pc_libp2p_event *wire)
+{
+    struct connection *connection;
+    struct request *request;
+    switch (wire->kind) {
+    case PC_LIBP2P_OPENED:
+        opened(node, wire);
+        break;
+    case PC_LIBP2P_FAILED:
+        connection = pc_node_connection_find(node, wire->connection);
+        if (connection) {
+            if (!connection->cancelled)
+                dial_ended(node, connection, wire->outcome, wire->detail, wire);
+            drop_connection(node, connection);
+        }
+        break;
+    case PC_LIBP2P_CLOSED:
+        connection = pc_node_connection_find(node, wire->connection);
+        if (connection)
+            drop_connection(node, connection);
+        break;
+    case PC_LIBP2P_ANSWERED:
+        answered(node, wire);
+        break;
+    case PC_LIBP2P_REQUEST_FAILED:
+        request = pc_node_request_find(node, wire->request);
+        if (request)
+            request_failed(node, request, wire->outcome, wire->detail);
+        break;
+    case PC_LIBP2P_ASKED:
+        pc_node_answer(node, wire);
+        break;
+    }
+}
+
+static void on_listening(struct pc_node *node, struct pc_bytes addr)
+{
+    if (node->own_addr_count == PC_LIBP2P_LISTEN_ADDRS_MAX ||
+        pc_addr_maddr_from_bytes(addr, &node->own_addrs[node->own_addr_count]))
+        return;
+    node->own_addr_count++;
+    if (pc_cache_set_own_addr(node->set, addr) == PEERCACHE_ENOMEM)
+        pc_base_log(node->options.log, PC_LOG_ERROR, "node",
+                    "out of memory: an address of ours may be remembered");
+}
+
+static void on_committed(struct pc_node *node, const struct pc_node_event *event)
+{
+    node->commit_out = false;
+    if (pc_cache_set_settle(node->set, event->result == 0))
+        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: news of peers are lost");
+    if (event->result == 0) {
+        node->committed_any = true;
+        node->commit_failed = false;
+        return;
+    }
+    node->commit_failed = true;
+    node->commit_wanted = false; /* again on schedule */
+    schedule_commit(node, PC_NODE_COMMIT_FIRST_US);
+    pc_node_warn(node, "the cache is not saved: %s",
+                 event->text ? event->text : peercache_strerror(event->result));
+}
+
+static void pump_commit(struct pc_node *node)
+{
+    if (node->now.mono_us >= node->commit_at_us) {
+        node->commit_wanted = true;
+        schedule_commit(node, PC_NODE_COMMIT_EVERY_US);
+    }
+    if (node->phase != PHASE_IDLE && pc_cache_set_pending(node->set) >= PC_CACHE_BATCH_MAX)
+        node->commit_wanted = true;
+    if (!node->commit_wanted || node->commit_out || !node->options.save || !pc_node_has_room(node, 0))
+        return;
+    const struct pc_delta *deltas;
+    size_t count = pc_cache_set_take(node->set, &deltas, PC_CACHE_BATCH_MAX);
+    if (count == 0) {
+        node->commit_wanted = false;
+        return;
+    }
+    node->commit_out = true;
+    struct pc_node_action *action = pc_node_act(node, PC_NODE_COMMIT);
+    action->deltas = deltas;
+    action->delta_count = count;
+}
+
+static void pump_cancelled(struct pc_node *node)
+{
+    if (node->cancelled_count == 0)
+        return;
+    for (struct pc_map_node *n = pc_base_map_next(&node->connections, NULL), *next; n; n = next) {
+        struct connection *connection = PC_CONTAINER_OF(n, struct connection, by_number);
+        next = pc_base_map_next(&node->connections, n);
+        if (!connection->cancelled)
+            continue;
+        if (!pc_node_has_room(node, 0))
+            return;
+        pc_node_act(node, PC_NODE_CLOSE)->connection = connection->number;
+        drop_connection(node, connection);
+    }
+}
+
+static void pump_stop(struct pc_node *node)
+{
+    if (node->commit_out || node->cancelled_count > 0 || node->unfinished ||
+        (node->options.save && node->commit_wanted && !node->commit_failed) || !pc_node_has_room(node, 0))
+        return;
+    pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_STOPPED,
+                                                .saved = node->committed_any && !node->commit_failed });
+    pc_node_act(node, PC_NODE_STOPPED);
+    pc_node_move(node, PHASE_STOPPED);
+}
+
+static void pump_living(struct pc_node *node)
+{
+    if (node->now.mono_us < pc_base_time_min(node->refresh_at_us, node->rejoin_at_us))
+        return;
+    if (pc_kad_table_count(node->table) > 0) {
+        pc_node_move(node, PHASE_WALKING);
+        pc_node_walk_begin(node, pc_base_time_add(node->now.mono_us, PC_NODE_WALK_MAX_US));
+    } else if (node->now.mono_us >= node->rejoin_at_us) {
+        pc_node_move(node, PHASE_JOINING);
+        pc_node_join_begin(node);
+    } else {
+        schedule_living(node);
+    }
+}
+
+static void tell_own_addrs(struct pc_node *node)
+{
+    for (; node->own_addrs_told < node->own_addr_count; node->own_addrs_told++) {
+        if (!pc_node_has_room(node, 0))
+            return;
+        struct told_dial *told = &node->tells[node->tell_count++];
+        if (pc_addr_format_with_id(pc_addr_maddr_bytes(&node->own_addrs[node->own_addrs_told]),
+                                   &node->options.own_id, told->addr, sizeof(told->addr)))
+            continue;
+        pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_LISTENING, .addr = told->addr });
+    }
+}
+
+static void pump(struct pc_node *node)
+{
+    pump_cancelled(node);
+    if (node->phase != PHASE_IDLE)
+        tell_own_addrs(node);
+    switch ((enum node_phase)node->phase) {
+    case PHASE_JOINING:
+        pc_node_join_pump(node);
+        break;
+    case PHASE_LIVING:
+        pump_living(node);
+        break;
+    case PHASE_PINGING:
+        pc_node_ping_pump(node);
+        break;
+    case PHASE_IDLE:
+    case PHASE_WALKING:
+    case PHASE_STOPPING:
+    case PHASE_STOPPED:
+        break;
+    }
+    if (node->phase == PHASE_WALKING) /* perhaps since a moment */
+        pc_node_walk_pump(node);
+    pump_cancelled(node);
+    pump_commit(node);
+    if (node->phase == PHASE_STOPPING)
+        pump_stop(node);
+}
+
+static void start(struct pc_node *node)
+{
+    if (node->phase != PHASE_IDLE)
+        return;
+    schedule_commit(node, PC_NODE_COMMIT_FIRST_US);
+    if (node->options.ping_count > 0) {
+        pc_node_move(node, PHASE_PINGING);
+        pc_node_ping_begin(node);
+    } else {
+        pc_node_move(node, PHASE_JOINING);
+        pc_node_join_begin(node);
+    }
+}
+
+/* Inside the node time never goes back, whatever the edge gives. */
+static void set_now(struct pc_node *node, peercache_time now)
+{
+    node->now.mono_us = pc_base_time_max(node->now.mono_us, now.mono_us);
+    node->now.wall_ms = now.wall_ms;
+}
+
+size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_node_event *event,
+                    const struct pc_node_action **ret_actions)
+{
+    set_now(node, now);
+    node->action_count = 0;
+    node->tell_count = 0;
+    node->unfinished = false;
+    assert(node->phase != PHASE_STOPPED);
+    switch (event->kind) {
+    case PC_NODE_START:
+        start(node);
+        break;
+    case PC_NODE_LISTENING:
+        on_listening(node, event->addr);
+        break;
+    case PC_NODE_LOADED:
+        if (pc_cache_set_load(node->set, event->record, node->now.wall_ms) == PEERCACHE_ENOMEM)
+            pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a cached peer is not used");
+        break;
+    case PC_NODE_WIRE:
+        on_wire(node, event->wire);
+        break;
+    case PC_NODE_TIME:
+        break;
+    case PC_NODE_COMMITTED:
+        on_committed(node, event);
+        break;
+    case PC_NODE_STOP:
+        pc_node_begin_stop(node);
+        break;
+    }
+    pump(node);
+    *ret_actions = node->actions;
+    return node->action_count;
+}
+
+int64_t pc_node_deadline(const struct pc_node *node)
+{
+    int64_t at = PC_TIME_NEVER;
+    if (node->unfinished)
+        return node->now.mono_us;
+    switch ((enum node_phase)node->phase) {
+    case PHASE_JOINING:
+        if (node->joiner && !node->join_settled)
+            at = pc_join_deadline(node->joiner);
+        break;
+    case PHASE_WALKING:
+        at = node->walk_deadline_us;
+        break;
+    case PHASE_LIVING:
+        at = pc_base_time_min(node->refresh_at_us, node->rejoin_at_us);
+        break;
+    case PHASE_PINGING:
+        at = node->ping_at_us;
+        break;
+    case PHASE_IDLE:
+    case PHASE_STOPPING:
+    case PHASE_STOPPED:
+        return PC_TIME_NEVER;
+    }
+    return node->options.save ? pc_base_time_min(at, node->commit_at_us) : at;
+}
+
+size_t pc_node_table_count(const struct pc_node *node)
+{
+    return pc_kad_table_count(node->table);
+}
+
+size_t pc_node_cache_count(const struct pc_node *node)
+{
+    return pc_cache_set_count(node->set);
+}

@@ -1,0 +1,164 @@
+/*
+ * Walking: the iterative lookup of our own id over connections that are open, dialling the peers that are
+ * not. What answers enters table and cache. It ends when the lookup is done or its time is up.
+ */
+#include "node/internal.h"
+
+#include <stdlib.h>
+
+static void seed(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addrs,
+                 size_t count)
+{
+    if (pc_kad_lookup_add(node->lookup, id, addrs, count) == PEERCACHE_ENOMEM)
+        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not asked");
+}
+
+void pc_node_walk_begin(struct pc_node *node, int64_t deadline_us)
+{
+    const struct pc_kad_key own_key = pc_kad_key_of_peer(&node->options.own_id);
+    const struct pc_kad_entry *entries[PC_KAD_K];
+    node->walk_deadline_us = deadline_us;
+    if (pc_kad_lookup_new(&own_key, &node->options.own_id, PC_KAD_ALPHA, PC_KAD_BETA, &node->lookup)) {
+        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: no lookup");
+        return; /* the pump ends it at once */
+    }
+    size_t count = pc_kad_table_closest(node->table, &own_key, entries, PC_KAD_K);
+    for (size_t i = 0; i < count; i++)
+        seed(node, &entries[i]->id, entries[i]->addrs, entries[i]->addr_count);
+}
+
+/* Dial the next address of the connection's target that can be dialled. False: none is left. */
+static bool dial_target(struct pc_node *node, struct connection *connection)
+{
+    for (; connection->target_addr < connection->target->addr_count; connection->target_addr++) {
+        struct pc_ip_port remote;
+        const struct pc_maddr *addr = &connection->target->addrs[connection->target_addr];
+        if (pc_addr_classify(pc_addr_maddr_bytes(addr), &remote) != PC_ADDR_QUIC_V1)
+            continue;
+        connection->addr = *addr;
+        connection->started_us = node->now.mono_us;
+        pc_cache_set_attempt(node->set, &connection->id, pc_addr_maddr_bytes(addr), node->now.wall_ms);
+        struct pc_node_action *action = pc_node_act(node, PC_NODE_DIAL);
+        action->connection = connection->number;
+        action->remote = remote;
+        action->id = connection->id;
+        action->deadline_us = pc_base_time_min(pc_base_time_add(node->now.mono_us, PC_JOIN_DIAL_TIMEOUT_US),
+                                               node->walk_deadline_us);
+        return true;
+    }
+    return false;
+}
+
+static void ask(struct pc_node *node, const struct pc_kad_entry *entry)
+{
+    struct connection *connection = pc_node_connection_of(node, &entry->id);
+    if (connection) {
+        pc_node_find_own_neighbours(node, connection, REQUEST_WALK);
+        return;
+    }
+    connection = pc_node_connection_new(node, ++node->next_connection, FOR_WALK);
+    if (connection)
+        connection->target = malloc(sizeof(*connection->target));
+    if (!connection || !connection->target) {
+        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not asked");
+        if (connection)
+            pc_node_connection_drop(node, connection);
+        pc_node_walk_failed(node, &entry->id);
+        return;
+    }
+    *connection->target = *entry;
+    connection->id = entry->id;
+    connection->via = PEERCACHE_VIA_DHT;
+    if (!dial_target(node, connection)) {
+        pc_node_walk_failed(node, &entry->id);
+        pc_node_connection_drop(node, connection);
+    }
+}
+
+void pc_node_walk_pump(struct pc_node *node)
+{
+    bool timed_out = node->now.mono_us >= node->walk_deadline_us;
+    while (node->lookup && !timed_out && pc_node_has_room(node, 0)) {
+        const struct pc_kad_entry *entry = pc_kad_lookup_next(node->lookup);
+        if (!entry)
+            break;
+        ask(node, entry);
+    }
+    if (node->unfinished && !timed_out)
+        return;
+    if (!node->lookup || timed_out || pc_kad_lookup_done(node->lookup)) {
+        if (!pc_node_has_room(node, 0))
+            return;
+        pc_node_walk_end(node);
+    }
+}
+
+void pc_node_walk_end(struct pc_node *node)
+{
+    uint32_t count = node->lookup ? (uint32_t)pc_kad_lookup_answered_count(node->lookup) : 0;
+    for (struct pc_map_node *n = pc_base_map_next(&node->connections, NULL); n;
+         n = pc_base_map_next(&node->connections, n)) {
+        struct connection *connection = PC_CONTAINER_OF(n, struct connection, by_number);
+        if (connection->purpose == FOR_WALK && !connection->open)
+            pc_node_connection_cancel(node, connection);
+    }
+    pc_kad_lookup_free(node->lookup);
+    node->lookup = NULL;
+    node->walk_deadline_us = PC_TIME_NEVER;
+    pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_WALKED, .count = count });
+    pc_node_after_walk(node);
+}
+
+void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome)
+{
+    if (outcome == PEERCACHE_OK) {
+        if (node->lookup)
+            pc_node_find_own_neighbours(node, connection, REQUEST_WALK);
+        return;
+    }
+    /* A proven peer of another network is one at all its addresses. */
+    bool proven = outcome == PEERCACHE_PROTOCOL_MISMATCH || outcome == PEERCACHE_DENIED;
+    if (node->lookup && connection->target && !connection->cancelled && !proven) {
+        /* Another address of the peer, on a connection of its own: numbers are never used twice. */
+        struct connection *again = pc_node_connection_new(node, ++node->next_connection, FOR_WALK);
+        if (again) {
+            again->target = connection->target;
+            connection->target = NULL;
+            again->target_addr = (uint8_t)(connection->target_addr + 1);
+            again->id = connection->id;
+            again->via = connection->via;
+            if (dial_target(node, again))
+                return;
+            pc_node_connection_drop(node, again);
+        }
+    }
+    pc_node_walk_failed(node, &connection->id);
+    pc_kad_table_remove(node->table, &connection->id);
+}
+
+void pc_node_walk_answered(struct pc_node *node, const struct pc_peer_id *id,
+                           const struct pc_kad_message *kad)
+{
+    if (!node->lookup)
+        return;
+    for (size_t i = 0; i < kad->peer_count; i++) {
+        struct pc_maddr addrs[PC_KAD_ADDRS_PER_PEER];
+        size_t count = 0;
+        for (size_t j = 0; j < kad->peers[i].addr_count && count < PC_KAD_ADDRS_PER_PEER; j++) {
+            struct pc_ip_port unused;
+            if (pc_addr_storable(kad->peers[i].addrs[j], node->options.mode, false, &addrs[count], NULL) ==
+                    0 &&
+                pc_addr_classify(pc_addr_maddr_bytes(&addrs[count]), &unused) == PC_ADDR_QUIC_V1)
+                count++;
+        }
+        if (count > 0)
+            seed(node, &kad->peers[i].id, addrs, count);
+    }
+    pc_kad_lookup_answered(node->lookup, id);
+}
+
+void pc_node_walk_failed(struct pc_node *node, const struct pc_peer_id *id)
+{
+    if (node->lookup)
+        pc_kad_lookup_failed(node->lookup, id);
+}
