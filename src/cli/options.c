@@ -163,10 +163,10 @@ static int text_check(enum flag flag, const char *text, struct pc_reason *ret_re
 /* Names become directories, so they may not lead elsewhere. */
 static int network_check(const char *name, struct pc_reason *ret_reason)
 {
-    if (*name && *name != '.' && !strchr(name, '/') && strlen(name) <= 64)
+    if (*name && *name != '.' && !strchr(name, '/') && strlen(name) <= 63)
         return 0;
     pc_base_reason(ret_reason,
-                   "--network: '%.64s' is no name of a network: 1 to 64 characters, no '/', no leading dot",
+                   "--network: '%.64s' is no name of a network: 1 to 63 characters, no '/', no leading dot",
                    name);
     return PEERCACHE_EINVAL;
 }

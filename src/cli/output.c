@@ -58,7 +58,7 @@ enum pc_cli_exit pc_cli_error_exit(int error)
 const char *pc_cli_clean(const char *text, char ret_text[PC_CLI_TEXT_BYTES])
 {
     size_t i = 0;
-    for (; text[i] && i < PC_CLI_TEXT_BYTES - 1; i++)
+    for (; i < PC_CLI_TEXT_BYTES - 1 && text[i]; i++)
         ret_text[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
     ret_text[i] = '\0';
     return ret_text;

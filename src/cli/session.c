@@ -32,6 +32,7 @@ int pc_cli_cache_path(const struct pc_cli_options *options, char ret_path[PC_CLI
         .home = getenv("HOME"),
     };
     if (!environment.home || !*environment.home) {
+        // cppcheck-suppress getpwuidCalled ; this program has one thread yet
         const struct passwd *user = getpwuid(getuid());
         environment.home = user ? user->pw_dir : NULL;
     }
