@@ -33,8 +33,9 @@ enum pc_multiaddr_code {
 };
 
 /* Limits of the general codec. */
-#define PC_MULTIADDR_MAX_BYTES  2048
-#define PC_MULTIADDR_TEXT_BYTES 8192
+#define PC_MULTIADDR_MAX_BYTES 2048
+#define PC_MULTIADDR_TEXT_BYTES                                                                              \
+    20480 /* room for 2048 bytes of any protocols: 2 bytes make 18 characters at most */
 /* An address as we store and dial it, by value; longer ones are not kept. */
 #define PC_MADDR_MAX_BYTES 246
 
@@ -43,10 +44,12 @@ struct pc_maddr {
     uint8_t bytes[PC_MADDR_MAX_BYTES];
 };
 
-/* Text to bytes. EPARSE: not valid, the reason names the part. ELIMIT: over `capacity`. */
+/* Text to bytes. EPARSE: not valid, the reason names the part. ELIMIT: over `capacity` or
+ * PC_MULTIADDR_MAX_BYTES. On failure ret_bytes may be written to. */
 int pc_addr_multiaddr_parse(const char *text, size_t length, uint8_t *ret_bytes, size_t capacity,
                             size_t *ret_size, struct pc_reason *ret_reason);
-/* Bytes to canonical text, NUL-terminated. EPARSE: not valid. ELIMIT. */
+/* Bytes to canonical text, NUL-terminated. EPARSE: not valid, or empty. ELIMIT: over `capacity` or
+ * PC_MULTIADDR_MAX_BYTES. On failure ret_text may be written to. */
 int pc_addr_multiaddr_format(struct pc_bytes addr, char *ret_text, size_t capacity,
                              struct pc_reason *ret_reason);
 
@@ -57,8 +60,8 @@ struct pc_multiaddr_part {
     struct pc_bytes whole; /* the part with code and length */
 };
 /*
- * The next part: *rest is what follows and is moved on. 1 a part, 0 the end, EPARSE malformed or a protocol
- * unknown.
+ * The next part: *rest is what follows and is moved on. 1 a part, 0 the end, EPARSE malformed (a value that
+ * is not valid included) or a protocol unknown.
  */
 int pc_addr_multiaddr_next(struct pc_bytes *rest, struct pc_multiaddr_part *ret_part);
 
@@ -73,10 +76,12 @@ static inline struct pc_bytes pc_addr_maddr_bytes(const struct pc_maddr *addr)
 }
 /*
  * Split a closing /p2p/ID off. ret_addr is what stands before it, ret_id the id (size 0 when there is none).
- * EPARSE: malformed, or an id of a kind we don't know.
+ * EPARSE: malformed, or an id of a kind we don't know. ELIMIT: what stands before it is over
+ * PC_MADDR_MAX_BYTES.
  */
 int pc_addr_multiaddr_split(struct pc_bytes addr, struct pc_maddr *ret_addr, struct pc_peer_id *ret_id);
-/* Text of an address with /p2p/ID behind it when the id is known. ELIMIT. */
+/* Text of an address (it may be empty) with /p2p/ID behind it when the id is known. EPARSE: malformed.
+ * ELIMIT. */
 int pc_addr_format_with_id(struct pc_bytes addr, const struct pc_peer_id *id, char *ret_text,
                            size_t capacity);
 
@@ -88,10 +93,11 @@ struct pc_ip_port {
     uint32_t scope_id; /* of an IPv6 link-local address, else 0 */
 };
 bool pc_addr_ip_port_equal(const struct pc_ip_port *a, const struct pc_ip_port *b);
-/* "192.0.2.1:4001", "[2001:db8::1]:4001". */
+/* "192.0.2.1:4001", "[2001:db8::1]:4001", "[fe80::1%2]:4001"; "none" when there is none. */
 #define PC_IP_PORT_TEXT_BYTES 64
 void pc_addr_ip_port_format(const struct pc_ip_port *address, char ret_text[PC_IP_PORT_TEXT_BYTES]);
-/* /ip4|ip6/…/udp/…/quic-v1 of it. IPv4-mapped IPv6 becomes IPv4. */
+/* /ip4|ip6/…/udp/…/quic-v1 of it, behind an ip6zone when it has a scope id. IPv4-mapped IPv6 becomes IPv4;
+ * none becomes the empty address. */
 void pc_addr_from_ip_port(const struct pc_ip_port *address, struct pc_maddr *ret_addr);
 
 /* What an address is to us, without its /p2p/ID. */
@@ -102,7 +108,7 @@ enum pc_addr_kind {
     PC_ADDR_OTHER,   /* valid, another transport */
 };
 /* For QUIC_V1 the ip:port is given (IPv4-mapped IPv6 as IPv4); numeric ip6zone sets scope_id, a named zone is
- * OTHER. */
+ * OTHER. For the other kinds *ret_ip_port is none (family 0). */
 enum pc_addr_kind pc_addr_classify(struct pc_bytes addr, struct pc_ip_port *ret_ip_port);
 
 #endif

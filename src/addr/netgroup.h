@@ -18,6 +18,8 @@ struct pc_netgroup {
     uint8_t bytes[19];
 };
 
+/* Of an address that begins with an IP; its port is that of a udp or tcp right behind. Relayed addresses have
+ * no group. */
 struct pc_netgroup pc_addr_netgroup(struct pc_bytes addr, enum pc_netgroup_mode mode);
 struct pc_netgroup pc_addr_netgroup_of_ip_port(const struct pc_ip_port *address, enum pc_netgroup_mode mode);
 static inline bool pc_addr_netgroup_equal(const struct pc_netgroup *a, const struct pc_netgroup *b)
@@ -30,8 +32,9 @@ enum pc_addr_scope {
     PC_SCOPE_PUBLIC,
     PC_SCOPE_PRIVATE,  /* loopback, link-local, RFC 1918, RFC 4193, RFC 6598, documentation and benchmark
                           ranges */
-    PC_SCOPE_UNUSABLE, /* unspecified, multicast, broadcast, port 0 */
+    PC_SCOPE_UNUSABLE, /* unspecified, multicast, broadcast and reserved, port 0 */
 };
+/* A transition address has the scope of the IPv4 address inside. */
 enum pc_addr_scope pc_addr_scope_of(const struct pc_ip_port *address);
 
 /*
@@ -39,6 +42,8 @@ enum pc_addr_scope pc_addr_scope_of(const struct pc_ip_port *address);
  * as IPv4, /p2p/ID cut off), or EUNSUPPORTED with a reason: relay, unspecified, multicast, private without
  * local mode, a DNS name (unless names_allowed). Transports other than QUIC v1 over an IP address are stored:
  * other stacks dial them.
+ * Also refused, with EUNSUPPORTED: no udp or tcp port behind the IP; names and zones that are not printable
+ * ASCII; a zone before an address that is not link-local. EPARSE: malformed. ELIMIT: over PC_MADDR_MAX_BYTES.
  */
 int pc_addr_storable(struct pc_bytes addr, enum pc_netgroup_mode mode, bool names_allowed,
                      struct pc_maddr *ret_addr, struct pc_reason *ret_reason);

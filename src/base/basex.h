@@ -1,7 +1,8 @@
 /*
- * Texts of bytes: base16, base32, base36, base58 (Bitcoin alphabet), base64url without padding.
- * Base58 and base36 are positional (quadratic), so their input is bounded by PC_BASE_BASEX_MAX_BYTES.
- * All decoders are strict: an unknown character, wrong padding bits or over-long input is PEERCACHE_EPARSE.
+ * Texts of bytes: base16, base32, base36, base58 (Bitcoin alphabet), base64url without padding; and
+ * multibase, where the first character names the base (multiformats/multibase). Base58 and base36 are
+ * positional (quadratic), so their bytes are bounded by PC_BASE_BASEX_MAX_BYTES. The decoders of one base are
+ * strict: an unknown character, wrong padding bits or over-long input is PEERCACHE_EPARSE.
  */
 #ifndef PC_BASE_BASEX_H
 #define PC_BASE_BASEX_H
@@ -20,7 +21,8 @@ int pc_base_base36_encode(const uint8_t *data, size_t size, char *ret_text, size
 int pc_base_base58_encode(const uint8_t *data, size_t size, char *ret_text, size_t capacity);
 int pc_base_base64url_encode(const uint8_t *data, size_t size, char *ret_text, size_t capacity);
 
-/* Decoders take text of `length` characters. Errors: EPARSE; ELIMIT it does not fit `capacity`. */
+/* Decoders take text of `length` characters. Errors: EPARSE; ELIMIT it does not fit `capacity`. On failure
+ * ret_size is untouched; ret_data may be written to. */
 int pc_base_hex_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity, size_t *ret_size);
 int pc_base_base32_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
                           size_t *ret_size); /* either case */
@@ -29,6 +31,16 @@ int pc_base_base36_decode(const char *text, size_t length, uint8_t *ret_data, si
 int pc_base_base58_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
                           size_t *ret_size);
 int pc_base_base64url_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
+                             size_t *ret_size);
+
+/*
+ * Multibase: 0 base2, f F base16, b B c C base32, v V t T base32hex, k K base36, z base58btc, Z base58flickr,
+ * m M u U base64. Not the identity base (raw bytes are no text) and not base256emoji.
+ * As lenient as go-multibase, so that what others accept is accepted here: carriage returns and newlines
+ * within base32 and base64 are skipped, padding bits and left-over characters of base32 are ignored. Errors:
+ * EPARSE; ELIMIT it does not fit `capacity`.
+ */
+int pc_base_multibase_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
                              size_t *ret_size);
 
 #endif

@@ -12,5 +12,9 @@
 
 uint32_t pc_cache_bucket_of(const uint8_t secret[16], peercache_state state, const struct pc_netgroup *group,
                             const struct pc_netgroup *source_group);
+/* The bucket of a record: by the address known longest (the least in bytes of several), so that it stays put
+ * while others come and go. 0 for a record without addresses. */
+uint32_t pc_cache_bucket_of_record(const uint8_t secret[16], enum pc_netgroup_mode mode,
+                                   const struct pc_record *record);
 
 #endif

@@ -5,7 +5,17 @@
  * commit deltas (so many successes, so many failures, seen at), and applying deltas is commutative and
  * associative: counts add (saturating), times take the latest, round-trip time the newest measurement,
  * failures by kind add, the first source stays, removal is a dated tombstone, caps apply after merging. The
- * score is derived, never merged.
+ * score and the state are derived, never merged.
+ *
+ * Where two say different things at the same moment, an order of values decides and never the order of
+ * arrival: of two measurements the lower, of two sources the smaller.
+ *
+ * A delta always carries the last_seen that its writer knew, moved or not: it dates the delta against
+ * tombstones, so that a failure reported from the memory of a process that has not yet heard of a removal
+ * does not bring the address back. Whether an address is there is the same in every order (seen after the
+ * latest tombstone); the counts are too, but where a tombstone comes after news later than itself: then the
+ * whole history stays, for what of it was older can't be told any more. Over the cap of addresses, the counts
+ * of one that gave way are gone.
  *
  * Times are UTC milliseconds (wall_ms); 0 is never; one in the future is clamped to now by whoever takes it
  * in.
@@ -58,14 +68,28 @@ struct pc_delta {
     int64_t first_seen_ms;
     int64_t removed_ms; /* not 0: a tombstone; what was seen at or before it goes. With an address: that
                            address only */
-    struct pc_peer_id proven_id; /* not size 0: the address, known without id, is this peer's */
+    struct pc_peer_id proven_id; /* not size 0: the address, known without id, is this peer's: what is known
+                                    of it moves there, and the news of this delta too */
 };
 
+/* A history that says nothing. */
+void pc_cache_history_init(struct pc_history *ret_history);
 /* Merge `from` into `into`: the rule above. */
 void pc_cache_history_merge(struct pc_history *into, const struct pc_history *from);
-/* Apply a delta of the same peer id to a record. Returns whether anything changed. A ninth address replaces
- * the least useful (fewest successes, then oldest last_seen) if it is more useful. */
+/* A delta that says nothing yet of this address of this peer; `addr` may be empty. */
+void pc_cache_delta_init(struct pc_delta *ret_delta, const struct pc_peer_id *id, struct pc_bytes addr);
+/* Merge a later delta of the same peer and address into an earlier one. */
+void pc_cache_delta_merge(struct pc_delta *into, const struct pc_delta *from);
+
+/* A record without addresses. */
+void pc_cache_record_init(struct pc_record *ret_record, const struct pc_peer_id *id);
+/* Apply a delta of the same peer id to a record; times in its future are clamped to now. Returns whether
+ * anything changed. A ninth address replaces the least useful (fewest successes, then oldest last_seen) if it
+ * is more useful. A tombstone goes first: what the delta says besides counts only if seen after it. Addresses
+ * are kept in the order of their bytes, and the state is set anew; the bucket is the owner's (bucket.h). */
 bool pc_cache_record_apply(struct pc_record *record, const struct pc_delta *delta, int64_t now_ms);
+/* The history of an address of the record, NULL when it has no such one. */
+struct pc_record_addr *pc_cache_record_find(struct pc_record *record, struct pc_bytes addr);
 /* The record has nothing left to say (all addresses removed). */
 bool pc_cache_record_empty(const struct pc_record *record);
 

@@ -16,9 +16,15 @@
 
 #define PC_CACHE_SET_DEFAULT_PEERS 10000
 #define PC_CACHE_BATCH_MAX         1000
+#define PC_CACHE_PENDING_MAX       1000000 /* deltas; beyond it what is only heard of is refused */
+#define PC_CACHE_PENDING_PER_PEER  16      /* deltas of one peer */
+#define PC_CACHE_HELD_MAX          1024    /* failures held back; the oldest gives way */
+#define PC_CACHE_OWN_ADDRS_MAX     64
 
 struct pc_cache_set_options {
     uint32_t peers_max;
+    bool memory_only;   /* there is no store: no deltas are kept */
+    bool count_at_once; /* hold no failures back: an application reports, and it knows */
     enum pc_netgroup_mode mode;
     uint8_t secret[16];       /* of the store; buckets hash under it */
     struct pc_peer_id own_id; /* never stored; size 0: none */
@@ -29,20 +35,30 @@ struct pc_cache_set;
 int pc_cache_set_new(const struct pc_cache_set_options *options, struct pc_cache_set **ret_set);
 void pc_cache_set_free(struct pc_cache_set *set);
 
+/*
+ * Memory: a peer is kept packed, in one piece of about 130 bytes for one address; the records given out are
+ * unpacked copies.
+ *
+ * Full (peers_max): a newcomer takes the place of the least of a few new peers drawn by lot, of a tried one
+ * only when it is tried itself and scores higher; so a flood of new ones displaces no tried one.
+ */
+
 /* Take in a record as the store has it: replaces what was loaded before; deltas still pending here are laid
- * over it again. ENOMEM; ELIMIT the set is full and the record is worth less than all in it. */
+ * over it again. A record without addresses is one that was removed. ENOMEM; ELIMIT the set is full and the
+ * record is worth less than those looked at. */
 int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, int64_t now_ms);
 /* Another process removed it. */
 void pc_cache_set_unload(struct pc_cache_set *set, const struct pc_peer_id *id);
 
 /*
  * Heard of an address, with or without an id. Goes through pc_addr_storable. EUNSUPPORTED with reason; EINVAL
- * our own id or one of our own addresses; ENOMEM; ELIMIT.
+ * our own id or one of our own addresses; ENOMEM; ELIMIT no room: among the peers, or too much is pending.
  */
 int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
                      bool names_allowed, peercache_source source, const struct pc_netgroup *source_group,
                      int64_t now_ms, struct pc_reason *ret_reason);
-/* Our own listening addresses: never stored, dropped if they are in. */
+/* Our own listening addresses: never stored, dropped if they are in, under whatever id (a node with a fresh
+ * identity would else dial itself after a restart). ENOMEM; ELIMIT too many. */
 int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr);
 /*
  * A dial is about to be made: last_attempt moves.
@@ -52,7 +68,8 @@ void pc_cache_set_attempt(struct pc_cache_set *set, const struct pc_peer_id *id,
 /*
  * What became of a dial. `id` as the candidate had it (size 0: known by address only), `proven` the id that
  * the handshake showed, or NULL. OK: success_count, last_success, last_seen, rtt; the peer becomes tried. A
- * peer that is not in the set is added on OK only. ENOMEM; ENOTFOUND.
+ * peer or address that is not in the set is added on OK only, if it may be stored. `rtt_us` may be
+ * PC_RTT_UNKNOWN. ENOMEM; ENOTFOUND; ELIMIT; of an OK also EUNSUPPORTED and EINVAL as in add.
  */
 int pc_cache_set_report(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
                         peercache_outcome outcome, const struct pc_peer_id *proven, uint32_t rtt_us,
@@ -64,9 +81,13 @@ void pc_cache_set_drop_held(struct pc_cache_set *set);
 int pc_cache_set_remove(struct pc_cache_set *set, const struct pc_peer_id *id, int64_t now_ms);
 
 size_t pc_cache_set_count(const struct pc_cache_set *set);
-/* NULL when not in; valid until the set changes. */
+/* NULL when not in; valid until the set changes or the next find. The bucket is as loaded, or as it will be
+ * stored. */
 const struct pc_record *pc_cache_set_find(const struct pc_cache_set *set, const struct pc_peer_id *id);
-/* Walk in no particular order: start with NULL. */
+/* The same of an address known without id. */
+const struct pc_record *pc_cache_set_find_addr(const struct pc_cache_set *set, struct pc_bytes addr);
+/* Walk in no particular order: start with NULL, then give what it returned last; valid until the set changes
+ * or the next step. */
 const struct pc_record *pc_cache_set_next(const struct pc_cache_set *set, const struct pc_record *record);
 
 struct pc_pick {
@@ -79,7 +100,8 @@ struct pc_pick {
 /*
  * Up to `count` candidates, one address a peer, the likely-alive first, spread over groups, a share of one in
  * eight of new ones (rounded up when count ≥ 4) when there are any. Deterministic under the rng. `quic_only`:
- * only addresses this library can dial itself.
+ * only addresses this library can dial itself. The algorithm opens pick.c. Fewer than there are when memory
+ * is out.
  */
 size_t pc_cache_set_pick(struct pc_cache_set *set, struct pc_rng *rng, int64_t now_ms, bool quic_only,
                          struct pc_pick *ret_picks, size_t count);
@@ -88,12 +110,17 @@ size_t pc_cache_set_pick(struct pc_cache_set *set, struct pc_rng *rng, int64_t n
 int32_t pc_cache_score(const struct pc_history *history, int64_t now_ms);
 
 /*
- * Deltas pending. take gives up to `count` in a batch that stays owned by the set until settled; one batch at
- * a time (0 while one is out, or when nothing is pending). settle(true): committed; settle(false): pending
- * again.
+ * Deltas pending, coalesced for each address of each peer. take gives up to `count` (PC_CACHE_BATCH_MAX at
+ * most) in a batch that stays owned by the set until settled; one batch at a time: 0 while one is out, when
+ * nothing is pending, or when memory is out (they stay pending). settle(true): committed, the batch is freed;
+ * settle(false): not known to be, and then the next take gives this very batch again, whatever its `count`:
+ * commit it under the same sequence number, so that it counts once even if it had reached the disk.
+ * settle: ESTATE no batch is out.
  */
 size_t pc_cache_set_pending(const struct pc_cache_set *set);
 size_t pc_cache_set_take(struct pc_cache_set *set, const struct pc_delta **ret_deltas, size_t count);
 int pc_cache_set_settle(struct pc_cache_set *set, bool committed);
+/* Lay the deltas pending of this record's peer over it, as pc_cache_set_load does. Whether it changed. */
+bool pc_cache_set_overlay(const struct pc_cache_set *set, struct pc_record *record, int64_t now_ms);
 
 #endif

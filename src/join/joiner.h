@@ -3,11 +3,18 @@
  * to do. Pure. Thin for now: sources given at the start and those met while dialling; endpoints, stagger,
  * shares, racing and backoff have their place here later.
  *
- * Rules: at most `unstalled_max` dials that are not stalled and `dials_max` in all; a dial is stalled once it
- * is silent for three typical round trips (the median of those measured; PC_JOIN_STALL_FIRST_US until one
- * is). Order: via flag and env first, then cache, endpoint, dht; in the order offered within one, but one
- * group gets no second unstalled dial while another group waits. An address is dialled once; of one peer one
- * address at a time.
+ * Rules:
+ * - At most `unstalled_max` dials that are not stalled and `dials_max` in all. A dial is stalled for good
+ *   once it is silent for three typical round trips (the median of the last PC_JOIN_RTT_SAMPLES measured);
+ *   until one is measured, for PC_JOIN_STALL_FIRST_US.
+ * - Order: the group with the fewest unstalled dials first, so that none gets a second one while another
+ *   waits; among those by via (flag and env as one, then cache, endpoint, dht), then as offered.
+ * - An address of a peer is dialled once; of one peer one address at a time, and none once it is verified.
+ *   At most PEERCACHE_ADDRS_PER_PEER addresses of one peer wait.
+ * - Candidates that cannot be dialled (family 0) are given out like all others, in their order, as if of a
+ *   group without dials; the caller reports them at once as unsupported, without dialling.
+ * - Time is the caller's and never goes back. Joined and timed out are final: what is offered or verified
+ *   later is ignored, only dials under way are still to be told ended. Exhaustion ends with a new candidate.
  */
 #ifndef PC_JOIN_JOINER_H
 #define PC_JOIN_JOINER_H
@@ -20,9 +27,12 @@
 
 #define PC_JOIN_UNSTALLED_MAX   10
 #define PC_JOIN_DIALS_MAX       128
-#define PC_JOIN_CANDIDATES_MAX  4096
+#define PC_JOIN_CANDIDATES_MAX  4096  /* that wait */
+#define PC_JOIN_KNOWN_MAX       16384 /* in all, those dialled included: they are remembered until the end */
+#define PC_JOIN_TARGET_MAX      1000
 #define PC_JOIN_STALL_FIRST_US  300000
 #define PC_JOIN_STALL_MIN_US    10000
+#define PC_JOIN_RTT_SAMPLES     31
 #define PC_JOIN_DIAL_TIMEOUT_US 5000000
 
 struct pc_joiner_options {
@@ -33,6 +43,7 @@ struct pc_joiner_options {
     uint32_t dials_max;
     int64_t dial_timeout_us;
     enum pc_netgroup_mode mode;
+    uint8_t secret[16]; /* random, so that nobody can choose ids and addresses that collide in our maps */
 };
 
 struct pc_joiner_candidate {
@@ -44,21 +55,28 @@ struct pc_joiner_candidate {
 
 struct pc_joiner;
 
+/* EINVAL: not 1 ≤ min ≤ target ≤ PC_JOIN_TARGET_MAX; a limit or time of 0 or less; dials_max over
+ * PC_JOIN_DIALS_MAX, unstalled_max over dials_max. ENOMEM. */
 int pc_join_new(const struct pc_joiner_options *options, int64_t now_us, struct pc_joiner **ret_joiner);
 void pc_join_free(struct pc_joiner *joiner);
-/* Offer a candidate; one that is known (same id and address) is ignored. ELIMIT: too many wait. ENOMEM. */
+/*
+ * Offer a candidate; one that is known (same id and address), or of a peer that is verified, is ignored.
+ * ELIMIT: too many wait (of this peer, or in all), or are known. ENOMEM.
+ */
 int pc_join_offer(struct pc_joiner *joiner, const struct pc_joiner_candidate *candidate);
 /*
- * The next dial to make now: true and its number (≥ 1, counting up), candidate, and deadline. Call until
- * false.
+ * The next dial to make now: true and its number (≥ 1, counting up), candidate, and deadline (that of the
+ * join, when it comes sooner). Call until false.
  */
 bool pc_join_next(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial,
                   struct pc_joiner_candidate *ret_candidate, int64_t *ret_deadline_us);
-/* A dial ended. `id` is the proven one (may be NULL); rtt_us -1 when not measured. Unknown numbers are
- * ignored. */
+/*
+ * A dial ended; OK means that its peer is verified. `id` is the proven one; NULL: that of the candidate.
+ * rtt_us -1 when not measured. Unknown numbers are ignored.
+ */
 void pc_join_ended(struct pc_joiner *joiner, uint64_t dial, peercache_outcome outcome,
                    const struct pc_peer_id *id, int64_t rtt_us, int64_t now_us);
-/* A peer verified by another way (it dialled us) counts to the target too. */
+/* A peer verified by another way (it dialled us) counts to the target too, once. */
 void pc_join_verified_inbound(struct pc_joiner *joiner, const struct pc_peer_id *id);
 
 enum pc_join_phase {

@@ -21,13 +21,16 @@ struct pc_kad_entry {
     int64_t last_seen_us;
 };
 
+/* Set the addresses; those beyond PC_KAD_ADDRS_PER_PEER are left out. */
+void pc_kad_entry_set_addrs(struct pc_kad_entry *entry, const struct pc_maddr *addrs, size_t addr_count);
+
 struct pc_kad_table;
 
 int pc_kad_table_new(const struct pc_peer_id *own_id, struct pc_kad_table **ret_table);
 void pc_kad_table_free(struct pc_kad_table *table);
 /*
  * A verified server of our protocol, seen now. Moves it to the fresh end when it is in; its addresses are
- * replaced. 0 in the table; ELIMIT its bucket is full; EINVAL our own id; ENOMEM.
+ * replaced. 0 in the table; ELIMIT its bucket is full; EINVAL our own id, or none; ENOMEM.
  */
 int pc_kad_table_seen(struct pc_kad_table *table, const struct pc_peer_id *id, const struct pc_maddr *addrs,
                       size_t addr_count, int64_t now_us);

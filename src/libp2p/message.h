@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 
 /* multistream-select: varint length, text, newline. */
-#define PC_MULTISTREAM_LINE_MAX_BYTES 1024
+#define PC_MULTISTREAM_LINE_MAX_BYTES 1024 /* text and newline */
 #define PC_MULTISTREAM_PROTOCOL       "/multistream/1.0.0"
 /* One line with its length before it. ELIMIT. */
 int pc_libp2p_multistream_encode(const char *protocol, uint8_t *ret_data, size_t capacity, size_t *ret_size);
@@ -25,6 +25,7 @@ int pc_libp2p_frame_decode(struct pc_bytes data, size_t limit, struct pc_bytes *
 #define PC_IDENTIFY_ADDRS_MAX     64
 #define PC_IDENTIFY_PROTOCOLS_MAX 128
 
+/* What a stranger says of himself: borrowed bytes, not checked to be keys, text or addresses. */
 struct pc_identify {
     struct pc_bytes public_key;
     struct pc_bytes agent;
@@ -66,7 +67,8 @@ struct pc_kad_message {
     size_t peer_count;
     struct pc_kad_peer peers[PC_KAD_PEERS_MAX];
 };
-/* Unprefixed. Peers whose id is malformed are skipped. */
+/* Unprefixed. Peers whose id is absent or malformed are skipped; addresses are borrowed bytes, not checked.
+ */
 int pc_libp2p_kad_decode(struct pc_bytes message, struct pc_kad_message *ret_message);
 /* With the length prefix. ELIMIT. */
 int pc_libp2p_kad_encode(const struct pc_kad_message *message, uint8_t *ret_data, size_t capacity,

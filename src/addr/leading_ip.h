@@ -1,0 +1,28 @@
+/* What stands at the head of an address that begins with an IP; of use within this room only. */
+#ifndef PC_ADDR_LEADING_IP_H
+#define PC_ADDR_LEADING_IP_H
+
+#include "addr/multiaddr.h"
+
+struct pc_leading_ip {
+    struct pc_bytes zone;      /* of a leading ip6zone; size 0: none */
+    struct pc_ip_port address; /* IPv4-mapped IPv6 as IPv4; port 0 when there is no transport; no scope id */
+    struct pc_bytes rest;      /* behind the IP */
+    uint32_t transport;        /* PC_MA_UDP or PC_MA_TCP right behind the IP; 0: neither */
+    struct pc_bytes above;     /* behind the transport */
+};
+
+/* ENOTFOUND: the address is malformed up to there or begins with something else. */
+int pc_addr_leading_ip(struct pc_bytes addr, struct pc_leading_ip *ret_leading);
+
+/* family 4 or 6; IPv4-mapped IPv6 becomes IPv4. */
+void pc_addr_ip_port_set(uint8_t family, const uint8_t *ip, uint16_t port, struct pc_ip_port *ret_ip_port);
+/* fe80::/10, the only addresses that have a scope. */
+bool pc_addr_ip_is_link_local(const struct pc_ip_port *address);
+
+static inline bool pc_addr_is_dns(uint32_t code)
+{
+    return code == PC_MA_DNS || code == PC_MA_DNS4 || code == PC_MA_DNS6 || code == PC_MA_DNSADDR;
+}
+
+#endif

@@ -1,0 +1,238 @@
+/*
+ * Merging knowledge: see record.h for the rule. Everything here is a function of values alone, so that the
+ * same deltas give the same record in any order and in any split.
+ */
+#include "cache/record.h"
+
+#include "base/time.h"
+
+#include <assert.h>
+#include <limits.h>
+
+static uint32_t add_saturating(uint32_t a, uint32_t b)
+{
+    uint32_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? UINT32_MAX : sum;
+}
+
+static int compare_bytes(struct pc_bytes a, struct pc_bytes b)
+{
+    size_t common = a.size < b.size ? a.size : b.size;
+    int order = common ? memcmp(a.data, b.data, common) : 0;
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+void pc_cache_history_init(struct pc_history *ret_history)
+{
+    memset(ret_history, 0, sizeof(*ret_history));
+    ret_history->rtt_us = PC_RTT_UNKNOWN;
+}
+
+void pc_cache_history_merge(struct pc_history *into, const struct pc_history *from)
+{
+    into->success_count = add_saturating(into->success_count, from->success_count);
+    into->failure_count = add_saturating(into->failure_count, from->failure_count);
+    for (size_t i = 0; i < PEERCACHE_OUTCOME_COUNT; i++)
+        into->failures[i] = add_saturating(into->failures[i], from->failures[i]);
+    into->last_seen_ms = pc_base_time_max(into->last_seen_ms, from->last_seen_ms);
+    into->last_success_ms = pc_base_time_max(into->last_success_ms, from->last_success_ms);
+    into->last_attempt_ms = pc_base_time_max(into->last_attempt_ms, from->last_attempt_ms);
+    /* PC_RTT_UNKNOWN is the greatest number, so that of two at one moment a measured one wins. */
+    if (from->rtt_at_ms > into->rtt_at_ms ||
+        (from->rtt_at_ms == into->rtt_at_ms && from->rtt_us < into->rtt_us)) {
+        into->rtt_us = from->rtt_us;
+        into->rtt_at_ms = from->rtt_at_ms;
+    }
+}
+
+/* Who was first: the earliest date known, and of two at one moment the smaller in values. */
+static bool source_goes_before(int64_t a_ms, peercache_source a, const struct pc_netgroup *a_group,
+                               int64_t b_ms, peercache_source b, const struct pc_netgroup *b_group)
+{
+    if (a_ms != b_ms)
+        return a_ms != 0 && (b_ms == 0 || a_ms < b_ms);
+    if (a != b)
+        return a < b;
+    return compare_bytes(pc_bytes_of(a_group->bytes, a_group->size),
+                         pc_bytes_of(b_group->bytes, b_group->size)) < 0;
+}
+
+void pc_cache_delta_init(struct pc_delta *ret_delta, const struct pc_peer_id *id, struct pc_bytes addr)
+{
+    assert(addr.size <= PC_MADDR_MAX_BYTES);
+    memset(ret_delta, 0, sizeof(*ret_delta));
+    ret_delta->id = *id;
+    ret_delta->addr.size = (uint16_t)addr.size;
+    if (addr.size)
+        memcpy(ret_delta->addr.bytes, addr.data, addr.size);
+    pc_cache_history_init(&ret_delta->history);
+}
+
+void pc_cache_delta_merge(struct pc_delta *into, const struct pc_delta *from)
+{
+    if (from->removed_ms > into->removed_ms) {
+        into->removed_ms = from->removed_ms;
+        if (into->history.last_seen_ms <= into->removed_ms) {
+            pc_cache_history_init(&into->history);
+            into->first_seen_ms = 0;
+        }
+    }
+    if (into->removed_ms && from->history.last_seen_ms <= into->removed_ms)
+        return;
+    if (source_goes_before(from->first_seen_ms, from->source, &from->source_group, into->first_seen_ms,
+                           into->source, &into->source_group)) {
+        into->first_seen_ms = from->first_seen_ms;
+        into->source = from->source;
+        into->source_group = from->source_group;
+    }
+    if (from->proven_id.size)
+        into->proven_id = from->proven_id;
+    pc_cache_history_merge(&into->history, &from->history);
+}
+
+void pc_cache_record_init(struct pc_record *ret_record, const struct pc_peer_id *id)
+{
+    /* The places of the addresses stay as they are: addr_count says which are in use. */
+    ret_record->id = *id;
+    ret_record->state = PEERCACHE_NEW;
+    ret_record->bucket = 0;
+    ret_record->addr_count = 0;
+}
+
+bool pc_cache_record_empty(const struct pc_record *record)
+{
+    return record->addr_count == 0;
+}
+
+/* The place of an address, or where it belongs. */
+static size_t place_of(const struct pc_record *record, struct pc_bytes addr, bool *ret_found)
+{
+    size_t at = 0;
+    int order = 1;
+    while (at < record->addr_count &&
+           (order = compare_bytes(pc_addr_maddr_bytes(&record->addrs[at].addr), addr)) < 0)
+        at++;
+    *ret_found = at < record->addr_count && order == 0;
+    return at;
+}
+
+struct pc_record_addr *pc_cache_record_find(struct pc_record *record, struct pc_bytes addr)
+{
+    bool found;
+    size_t at = place_of(record, addr, &found);
+    return found ? &record->addrs[at] : NULL;
+}
+
+static void take_out(struct pc_record *record, size_t at)
+{
+    record->addr_count--;
+    memmove(&record->addrs[at], &record->addrs[at + 1], (record->addr_count - at) * sizeof(record->addrs[0]));
+}
+
+/* Usefulness is a total order, so that of the same nine the same one goes. */
+static bool less_useful(const struct pc_record_addr *a, const struct pc_record_addr *b)
+{
+    if (a->history.success_count != b->history.success_count)
+        return a->history.success_count < b->history.success_count;
+    if (a->history.last_seen_ms != b->history.last_seen_ms)
+        return a->history.last_seen_ms < b->history.last_seen_ms;
+    return compare_bytes(pc_addr_maddr_bytes(&a->addr), pc_addr_maddr_bytes(&b->addr)) > 0;
+}
+
+static bool put_in(struct pc_record *record, const struct pc_record_addr *addr)
+{
+    bool found;
+    if (record->addr_count == PEERCACHE_ADDRS_PER_PEER) {
+        size_t least = 0;
+        for (size_t i = 1; i < record->addr_count; i++)
+            if (less_useful(&record->addrs[i], &record->addrs[least]))
+                least = i;
+        if (less_useful(addr, &record->addrs[least]))
+            return false;
+        take_out(record, least);
+    }
+    size_t at = place_of(record, pc_addr_maddr_bytes(&addr->addr), &found);
+    memmove(&record->addrs[at + 1], &record->addrs[at], (record->addr_count - at) * sizeof(record->addrs[0]));
+    record->addrs[at] = *addr;
+    record->addr_count++;
+    return true;
+}
+
+static int64_t clamp_ms(int64_t at_ms, int64_t now_ms)
+{
+    return at_ms < 0 ? 0 : pc_base_time_min(at_ms, now_ms);
+}
+
+static void clamp_history(struct pc_history *history, int64_t now_ms)
+{
+    history->last_seen_ms = clamp_ms(history->last_seen_ms, now_ms);
+    history->last_success_ms = clamp_ms(history->last_success_ms, now_ms);
+    history->last_attempt_ms = clamp_ms(history->last_attempt_ms, now_ms);
+    history->rtt_at_ms = clamp_ms(history->rtt_at_ms, now_ms);
+}
+
+static bool histories_equal(const struct pc_history *a, const struct pc_history *b)
+{
+    return a->success_count == b->success_count && a->failure_count == b->failure_count &&
+           memcmp(a->failures, b->failures, sizeof(a->failures)) == 0 && a->last_seen_ms == b->last_seen_ms &&
+           a->last_success_ms == b->last_success_ms && a->last_attempt_ms == b->last_attempt_ms &&
+           a->rtt_us == b->rtt_us && a->rtt_at_ms == b->rtt_at_ms;
+}
+
+static bool apply_tombstone(struct pc_record *record, const struct pc_delta *delta)
+{
+    bool changed = false;
+    struct pc_bytes addr = pc_addr_maddr_bytes(&delta->addr);
+    for (size_t i = record->addr_count; i-- > 0;) {
+        if (addr.size && !pc_bytes_equal(pc_addr_maddr_bytes(&record->addrs[i].addr), addr))
+            continue;
+        if (record->addrs[i].history.last_seen_ms > delta->removed_ms)
+            continue;
+        take_out(record, i);
+        changed = true;
+    }
+    return changed;
+}
+
+static bool apply_news(struct pc_record *record, const struct pc_delta *delta, int64_t now_ms)
+{
+    struct pc_history history = delta->history;
+    int64_t first_seen_ms = clamp_ms(delta->first_seen_ms, now_ms);
+    clamp_history(&history, now_ms);
+    struct pc_record_addr *known = pc_cache_record_find(record, pc_addr_maddr_bytes(&delta->addr));
+    if (!known) {
+        struct pc_record_addr addr = {
+            .addr = delta->addr,
+            .history = history,
+            .source = delta->source,
+            .source_group = delta->source_group,
+            .first_seen_ms = first_seen_ms,
+        };
+        return put_in(record, &addr);
+    }
+    struct pc_history before = known->history;
+    bool changed = false;
+    if (source_goes_before(first_seen_ms, delta->source, &delta->source_group, known->first_seen_ms,
+                           known->source, &known->source_group)) {
+        known->first_seen_ms = first_seen_ms;
+        known->source = delta->source;
+        known->source_group = delta->source_group;
+        changed = true;
+    }
+    pc_cache_history_merge(&known->history, &history);
+    return changed || !histories_equal(&before, &known->history);
+}
+
+bool pc_cache_record_apply(struct pc_record *record, const struct pc_delta *delta, int64_t now_ms)
+{
+    bool changed = false;
+    if (delta->removed_ms)
+        changed = apply_tombstone(record, delta);
+    if (delta->addr.size && (!delta->removed_ms || delta->history.last_seen_ms > delta->removed_ms))
+        changed |= apply_news(record, delta, now_ms);
+    record->state = PEERCACHE_NEW;
+    for (size_t i = 0; i < record->addr_count; i++)
+        if (record->addrs[i].history.success_count)
+            record->state = PEERCACHE_TRIED;
+    return changed;
+}

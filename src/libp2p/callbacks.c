@@ -1,0 +1,235 @@
+/*
+ * ngtcp2's callbacks: cryptography goes to ngtcp2's own helpers, streams to their buffers and protocols. They
+ * never end or free a connection: they condemn it, and pc_libp2p_connection_settle() acts when ngtcp2 is
+ * back.
+ */
+#include "libp2p/connection.h"
+
+#include <stdlib.h>
+
+int pc_libp2p_connection_add_cid(struct pc_connection *connection, const ngtcp2_cid *cid)
+{
+    struct pc_connection_cid *entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        return PEERCACHE_ENOMEM;
+    entry->connection = connection;
+    entry->cid = *cid;
+    if (pc_base_map_insert(&connection->host->cids, &entry->node)) {
+        free(entry);
+        return PEERCACHE_ENOMEM;
+    }
+    entry->next = connection->cids;
+    connection->cids = entry;
+    return 0;
+}
+
+void pc_libp2p_host_new_cid(struct pc_libp2p_host *host, ngtcp2_cid *ret_cid)
+{
+    uint8_t bytes[PC_LIBP2P_CID_BYTES];
+    do {
+        pc_base_rng_bytes(&host->options.rng, bytes, sizeof(bytes));
+    } while (pc_base_map_find(&host->cids, pc_bytes_of(bytes, sizeof(bytes)))); /* one in 2^54 with 1000 */
+    ngtcp2_cid_init(ret_cid, bytes, sizeof(bytes));
+}
+
+static void rand_cb(uint8_t *dest, size_t size, const ngtcp2_rand_ctx *context)
+{
+    pc_base_rng_bytes(context->native_handle, dest, size);
+}
+
+static int get_path_challenge_data(ngtcp2_conn *quic, uint8_t *data, void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    (void)quic;
+    pc_base_rng_bytes(&connection->host->options.rng, data, NGTCP2_PATH_CHALLENGE_DATALEN);
+    return 0;
+}
+
+static int get_new_connection_id(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, size_t size,
+                                 void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    (void)quic;
+    (void)size; /* always ours */
+    pc_libp2p_host_new_cid(connection->host, cid);
+    if (pc_libp2p_connection_add_cid(connection, cid))
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    pc_libp2p_host_reset_token(connection->host, cid->data, cid->datalen, token);
+    return 0;
+}
+
+static int remove_connection_id(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    (void)quic;
+    for (struct pc_connection_cid **at = &connection->cids; *at; at = &(*at)->next) {
+        struct pc_connection_cid *entry = *at;
+        if (!ngtcp2_cid_eq(&entry->cid, cid))
+            continue;
+        *at = entry->next;
+        pc_base_map_remove(&connection->host->cids, &entry->node);
+        free(entry);
+        break;
+    }
+    return 0;
+}
+
+static int recv_crypto_data(ngtcp2_conn *quic, pc_quic_level level, uint64_t offset, const uint8_t *data,
+                            size_t size, void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    if (!connection->tls)
+        return 0; /* after the handshake only session tickets come, which we never use */
+    return ngtcp2_crypto_recv_crypto_data_cb(quic, level, offset, data, size, user_data);
+}
+
+static int handshake_completed(ngtcp2_conn *quic, void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    (void)quic;
+    connection->handshaken = true;
+    if (connection->inbound)
+        connection->confirmed = true; /* the server is sure as soon as it has the client's Finished */
+    return 0;
+}
+
+static int handshake_confirmed(ngtcp2_conn *quic, void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    (void)quic;
+    connection->confirmed = true;
+    return 0;
+}
+
+static int recv_stateless_reset(ngtcp2_conn *quic, const ngtcp2_pkt_stateless_reset *reset, void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    (void)quic;
+    (void)reset;
+    connection->reset = true;
+    return 0;
+}
+
+static int stream_open(ngtcp2_conn *quic, int64_t id, void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    struct pc_libp2p_host *host = connection->host;
+    struct pc_stream *stream = pc_libp2p_stream_new(connection, false, id);
+    if (!stream)
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    pc_libp2p_stream_set_deadline(stream,
+                                  pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
+    if (ngtcp2_conn_set_stream_user_data(quic, id, stream))
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    return 0;
+}
+
+static int recv_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
+                            const uint8_t *data, size_t size, void *user_data, void *stream_user_data)
+{
+    struct pc_stream *stream = stream_user_data;
+    (void)quic;
+    (void)id;
+    (void)offset;
+    (void)user_data;
+    if (flags & NGTCP2_STREAM_DATA_FLAG_FIN)
+        stream->ended = true;
+    pc_libp2p_protocol_receive(stream, data, size);
+    return 0;
+}
+
+static int acked_stream_data_offset(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t size,
+                                    void *user_data, void *stream_user_data)
+{
+    (void)quic;
+    (void)id;
+    (void)user_data;
+    pc_libp2p_stream_acked(stream_user_data, offset + size);
+    return 0;
+}
+
+static int stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size, uint64_t code, void *user_data,
+                        void *stream_user_data)
+{
+    struct pc_stream *stream = stream_user_data;
+    (void)quic;
+    (void)id;
+    (void)final_size;
+    (void)code;
+    (void)user_data;
+    stream->ended = true;
+    pc_libp2p_protocol_reset(stream);
+    return 0;
+}
+
+static int stream_stop_sending(ngtcp2_conn *quic, int64_t id, uint64_t code, void *user_data,
+                               void *stream_user_data)
+{
+    struct pc_stream *stream = stream_user_data;
+    (void)quic;
+    (void)id;
+    (void)code;
+    (void)user_data;
+    if (stream->local || stream->talk.state == PC_TALK_ASKED)
+        pc_libp2p_protocol_reset(stream);
+    return 0;
+}
+
+static int stream_close(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t code, void *user_data,
+                        void *stream_user_data)
+{
+    struct pc_stream *stream = stream_user_data;
+    (void)flags;
+    (void)id;
+    (void)code;
+    (void)user_data;
+    if (!stream->local)
+        ngtcp2_conn_extend_max_streams_bidi(quic, 1);
+    stream->shut = true; /* ngtcp2 knows it no more */
+    pc_libp2p_protocol_reset(stream);
+    pc_libp2p_stream_free(stream);
+    return 0;
+}
+
+static int extend_max_local_streams_bidi(ngtcp2_conn *quic, uint64_t streams_max, void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    (void)quic;
+    (void)streams_max;
+    connection->stream_allowed = true;
+    return 0;
+}
+
+void pc_libp2p_callbacks_init(ngtcp2_callbacks *callbacks, bool server)
+{
+    *callbacks = (ngtcp2_callbacks){
+        .recv_crypto_data = recv_crypto_data,
+        .encrypt = ngtcp2_crypto_encrypt_cb,
+        .decrypt = ngtcp2_crypto_decrypt_cb,
+        .hp_mask = ngtcp2_crypto_hp_mask_cb,
+        .update_key = ngtcp2_crypto_update_key_cb,
+        .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
+        .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
+        .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
+        .get_path_challenge_data = get_path_challenge_data,
+        .rand = rand_cb,
+        .get_new_connection_id = get_new_connection_id,
+        .remove_connection_id = remove_connection_id,
+        .handshake_completed = handshake_completed,
+        .recv_stateless_reset = recv_stateless_reset,
+        .stream_open = stream_open,
+        .recv_stream_data = recv_stream_data,
+        .acked_stream_data_offset = acked_stream_data_offset,
+        .stream_reset = stream_reset,
+        .stream_stop_sending = stream_stop_sending,
+        .stream_close = stream_close,
+        .extend_max_local_streams_bidi = extend_max_local_streams_bidi,
+    };
+    if (server) {
+        callbacks->recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
+    } else {
+        callbacks->client_initial = ngtcp2_crypto_client_initial_cb;
+        callbacks->recv_retry = ngtcp2_crypto_recv_retry_cb;
+        callbacks->handshake_confirmed = handshake_confirmed;
+    }
+}

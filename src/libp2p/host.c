@@ -1,0 +1,553 @@
+/* The public face of the room: host.h. Maps, timers, the queues out, and datagrams of no connection. */
+#include "libp2p/host.h"
+
+#include "libp2p/connection.h"
+#include "libp2p/host_state.h"
+#include "libp2p/protocol.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* TLS 1.3 with the suites, and the groups, that all libp2p implementations have. */
+#define PRIORITY                                                                                             \
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"                \
+    "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%DISABLE_TLS13_COMPAT_MODE"
+
+#define STREAMS_MAX_LIMIT      1024
+#define INITIAL_MIN_BYTES      1200 /* of a client's first datagram (RFC 9000 section 14.1) */
+#define RESET_MIN_TRIGGER      43 /* a stateless reset is shorter than what it answers, and at least 21 bytes */
+#define RESET_MAX_RANDOM_BYTES 40
+
+void pc_libp2p_options_init(struct pc_libp2p_options *options)
+{
+    memset(options, 0, sizeof(*options));
+    options->agent = "peercache/0.1.0";
+    options->connections_max = 1000;
+    options->streams_max = 32;
+    options->stream_timeout_us = 10 * PC_US_PER_S;
+    options->idle_timeout_us = 30 * PC_US_PER_S;
+}
+
+static struct pc_bytes cid_key(const struct pc_map_node *node)
+{
+    const struct pc_connection_cid *entry =
+        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection_cid, node);
+    return pc_bytes_of(entry->cid.data, entry->cid.datalen);
+}
+
+static struct pc_bytes number_key(const struct pc_map_node *node)
+{
+    const struct pc_connection *connection =
+        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection, number_node);
+    return pc_bytes_of(&connection->number, sizeof(connection->number));
+}
+
+static struct pc_bytes silent_key(const struct pc_map_node *node)
+{
+    const struct pc_connection *connection =
+        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection, silent_node);
+    return pc_bytes_of(connection->silent_key, sizeof(connection->silent_key));
+}
+
+static struct pc_bytes ask_key(const struct pc_map_node *node)
+{
+    const struct pc_stream *stream = PC_CONTAINER_OF((uintptr_t)node, const struct pc_stream, talk.ask);
+    return pc_bytes_of(&stream->talk.asked, sizeof(stream->talk.asked));
+}
+
+static int copy_text(char *to, size_t capacity, const char *from)
+{
+    size_t length = from ? strlen(from) : 0;
+    if (length == 0 || length >= capacity)
+        return PEERCACHE_EINVAL;
+    memcpy(to, from, length + 1);
+    return 0;
+}
+
+int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p_host **ret_host)
+{
+    uint8_t secret[16];
+    if (!options->identity || options->streams_max == 0 || options->streams_max > STREAMS_MAX_LIMIT ||
+        options->connections_max == 0 || options->stream_timeout_us <= 0 || options->idle_timeout_us <= 0)
+        return PEERCACHE_EINVAL;
+    if (sodium_init() < 0)
+        return PEERCACHE_ECRYPTO;
+    struct pc_libp2p_host *host = calloc(1, sizeof(*host));
+    if (!host)
+        return PEERCACHE_ENOMEM;
+    host->options = *options;
+    if (copy_text(host->kad_protocol, sizeof(host->kad_protocol), options->kad_protocol) ||
+        copy_text(host->agent, sizeof(host->agent), options->agent)) {
+        free(host);
+        return PEERCACHE_EINVAL;
+    }
+    host->options.kad_protocol = host->kad_protocol;
+    host->options.agent = host->agent;
+    if (gnutls_priority_init(&host->priority, PRIORITY, NULL)) {
+        free(host);
+        return PEERCACHE_ECRYPTO;
+    }
+    pc_base_rng_bytes(&host->options.rng, host->reset_secret, sizeof(host->reset_secret));
+    pc_base_rng_bytes(&host->options.rng, secret, sizeof(secret));
+    pc_base_map_init(&host->cids, cid_key, secret);
+    pc_base_map_init(&host->numbers, number_key, secret);
+    pc_base_map_init(&host->silent, silent_key, secret);
+    pc_base_map_init(&host->asks, ask_key, secret);
+    pc_base_heap_init(&host->connection_timers);
+    pc_base_heap_init(&host->stream_timers);
+    host->loose_credit_us = PC_US_PER_S;
+    *ret_host = host;
+    return 0;
+}
+
+void pc_libp2p_host_free(struct pc_libp2p_host *host)
+{
+    if (!host)
+        return;
+    while (host->connections)
+        pc_libp2p_connection_free(host->connections);
+    while (host->events_first) {
+        struct pc_libp2p_queued *queued = host->events_first;
+        host->events_first = queued->next;
+        pc_libp2p_queued_free(queued);
+    }
+    pc_libp2p_queued_free(host->taken);
+    while (host->loose_first) {
+        struct pc_libp2p_loose *loose = host->loose_first;
+        host->loose_first = loose->next;
+        free(loose);
+    }
+    pc_base_map_deinit(&host->cids);
+    pc_base_map_deinit(&host->numbers);
+    pc_base_map_deinit(&host->silent);
+    pc_base_map_deinit(&host->asks);
+    pc_base_heap_deinit(&host->connection_timers);
+    pc_base_heap_deinit(&host->stream_timers);
+    gnutls_priority_deinit(host->priority);
+    sodium_memzero(host->reset_secret, sizeof(host->reset_secret));
+    free(host);
+}
+
+int pc_libp2p_host_set_addrs(struct pc_libp2p_host *host, const struct pc_maddr *addrs, size_t count)
+{
+    if (count > PC_LIBP2P_LISTEN_ADDRS_MAX)
+        return PEERCACHE_ELIMIT;
+    if (count > 0)
+        memcpy(host->addrs, addrs, count * sizeof(*addrs));
+    host->addr_count = count;
+    return 0;
+}
+
+static void set_now(struct pc_libp2p_host *host, peercache_time now)
+{
+    if (!host->started) {
+        host->started = true;
+        host->origin_us = now.mono_us;
+        host->loose_at_us = now.mono_us;
+        host->now = now;
+    }
+    host->now.wall_ms = now.wall_ms;
+    host->now.mono_us = pc_base_time_max(host->now.mono_us, now.mono_us);
+}
+
+/* ---- queues -------------------------------------------------------------------------------------------- */
+
+void pc_libp2p_queued_free(struct pc_libp2p_queued *queued)
+{
+    if (!queued)
+        return;
+    free(queued->blob);
+    free(queued);
+}
+
+void pc_libp2p_host_queue_event(struct pc_libp2p_host *host, struct pc_libp2p_queued *queued)
+{
+    queued->next = NULL;
+    if (host->events_last)
+        host->events_last->next = queued;
+    else
+        host->events_first = queued;
+    host->events_last = queued;
+}
+
+void pc_libp2p_host_wake(struct pc_libp2p_host *host, struct pc_connection *connection)
+{
+    if (connection->in_sending)
+        return;
+    connection->in_sending = true;
+    connection->sending_next = NULL;
+    connection->sending_previous = host->sending_last;
+    if (host->sending_last)
+        host->sending_last->sending_next = connection;
+    else
+        host->sending_first = connection;
+    host->sending_last = connection;
+}
+
+void pc_libp2p_host_unwake(struct pc_libp2p_host *host, struct pc_connection *connection)
+{
+    if (!connection->in_sending)
+        return;
+    connection->in_sending = false;
+    if (connection->sending_previous)
+        connection->sending_previous->sending_next = connection->sending_next;
+    else
+        host->sending_first = connection->sending_next;
+    if (connection->sending_next)
+        connection->sending_next->sending_previous = connection->sending_previous;
+    else
+        host->sending_last = connection->sending_previous;
+}
+
+/*
+ * What an event points to is decoded here, into the host's one room for it. It was decoded before, when it
+ * came, to judge it; doing it twice costs less than a decoded copy for each event that waits.
+ */
+static void decode_event(struct pc_libp2p_host *host, struct pc_libp2p_queued *queued)
+{
+    struct pc_libp2p_event *event = &queued->event;
+    switch (event->kind) {
+    case PC_LIBP2P_OPENED:
+        if (pc_libp2p_identify_decode(queued->message, &host->identify) == 0)
+            event->identify = &host->identify;
+        break;
+    case PC_LIBP2P_ANSWERED:
+        if (queued->blob && pc_libp2p_kad_decode(queued->message, &host->kad) == 0)
+            event->kad = &host->kad;
+        break;
+    case PC_LIBP2P_ASKED:
+        event->key = queued->message;
+        break;
+    case PC_LIBP2P_FAILED:
+    case PC_LIBP2P_CLOSED:
+    case PC_LIBP2P_REQUEST_FAILED:
+        break;
+    }
+}
+
+bool pc_libp2p_host_next_event(struct pc_libp2p_host *host, struct pc_libp2p_event *ret_event)
+{
+    struct pc_libp2p_queued *queued = host->events_first;
+    pc_libp2p_queued_free(host->taken);
+    host->taken = queued;
+    if (!queued)
+        return false;
+    host->events_first = queued->next;
+    if (!host->events_first)
+        host->events_last = NULL;
+    decode_event(host, queued);
+    *ret_event = queued->event;
+    return true;
+}
+
+/* The caller closed the connection: what waits to be told of it is not told any more. */
+static void forget_events(struct pc_libp2p_host *host, uint64_t number)
+{
+    struct pc_libp2p_queued *kept_last = NULL;
+    struct pc_libp2p_queued **at = &host->events_first;
+    while (*at) { /* empty when the caller keeps to its order: events first */
+        struct pc_libp2p_queued *queued = *at;
+        if (queued->event.connection == number) {
+            *at = queued->next;
+            pc_libp2p_queued_free(queued);
+        } else {
+            kept_last = queued;
+            at = &queued->next;
+        }
+    }
+    host->events_last = kept_last;
+}
+
+/* ---- datagrams of no connection ------------------------------------------------------------------------ */
+
+void pc_libp2p_host_reset_token(const struct pc_libp2p_host *host, const uint8_t *cid, size_t size,
+                                uint8_t ret_token[16])
+{
+    (void)crypto_generichash(ret_token, 16, cid, size, host->reset_secret, sizeof(host->reset_secret));
+}
+
+/* Whether one more may be answered, by rate and by room. */
+static bool loose_allowed(struct pc_libp2p_host *host)
+{
+    const int64_t cost_us = PC_US_PER_S / PC_LIBP2P_LOOSE_RATE;
+    int64_t now_us = host->now.mono_us;
+    host->loose_credit_us =
+        pc_base_time_min(pc_base_time_add(host->loose_credit_us, now_us - host->loose_at_us), PC_US_PER_S);
+    host->loose_at_us = now_us;
+    if (host->loose_credit_us < cost_us || host->loose_count >= PC_LIBP2P_LOOSE_MAX)
+        return false;
+    host->loose_credit_us -= cost_us;
+    return true;
+}
+
+/* Queue an answer to a datagram; without memory it is simply not sent, which its asker survives. */
+static void send_loose(struct pc_libp2p_host *host, const struct pc_datagram *asked, const uint8_t *data,
+                       ngtcp2_ssize size)
+{
+    if (size <= 0)
+        return;
+    struct pc_libp2p_loose *loose = malloc(sizeof(*loose) + (size_t)size);
+    if (!loose)
+        return;
+    loose->next = NULL;
+    loose->socket = asked->socket;
+    loose->local = asked->local;
+    loose->remote = asked->remote;
+    loose->size = (size_t)size;
+    memcpy(loose->data, data, loose->size);
+    if (host->loose_last)
+        host->loose_last->next = loose;
+    else
+        host->loose_first = loose;
+    host->loose_last = loose;
+    host->loose_count++;
+}
+
+static bool take_loose(struct pc_libp2p_host *host, struct pc_datagram *datagram)
+{
+    struct pc_libp2p_loose *loose = host->loose_first;
+    if (!loose)
+        return false;
+    host->loose_first = loose->next;
+    if (!host->loose_first)
+        host->loose_last = NULL;
+    host->loose_count--;
+    datagram->socket = loose->socket;
+    datagram->local = loose->local;
+    datagram->remote = loose->remote;
+    datagram->ecn = 0;
+    datagram->size = loose->size;
+    memcpy(datagram->data, loose->data, loose->size);
+    free(loose);
+    return true;
+}
+
+static void send_version_negotiation(struct pc_libp2p_host *host, const struct pc_datagram *datagram,
+                                     const ngtcp2_version_cid *ids)
+{
+    static const uint32_t versions[] = { NGTCP2_PROTO_VER_V1 };
+    uint8_t data[2 * 255 + 16];
+    uint8_t random;
+    if (!loose_allowed(host))
+        return;
+    pc_base_rng_bytes(&host->options.rng, &random, 1);
+    send_loose(host, datagram, data,
+               ngtcp2_pkt_write_version_negotiation(data, sizeof(data), random, ids->scid, ids->scidlen,
+                                                    ids->dcid, ids->dcidlen, versions, 1));
+}
+
+/* RFC 9000 section 10.3: shorter than what it answers, so that two of us can't answer each other for ever. */
+static void send_stateless_reset(struct pc_libp2p_host *host, const struct pc_datagram *datagram,
+                                 const ngtcp2_version_cid *ids)
+{
+    uint8_t data[RESET_MAX_RANDOM_BYTES + NGTCP2_STATELESS_RESET_TOKENLEN];
+    uint8_t random[RESET_MAX_RANDOM_BYTES];
+    uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN];
+    if (datagram->size < RESET_MIN_TRIGGER || !loose_allowed(host))
+        return;
+    size_t random_size = datagram->size - 1 - sizeof(token);
+    if (random_size > sizeof(random))
+        random_size = sizeof(random);
+    pc_base_rng_bytes(&host->options.rng, random, random_size);
+    pc_libp2p_host_reset_token(host, ids->dcid, ids->dcidlen, token);
+    send_loose(host, datagram, data,
+               ngtcp2_pkt_write_stateless_reset(data, sizeof(data), token, random, random_size));
+}
+
+static void send_refusal(struct pc_libp2p_host *host, const struct pc_datagram *datagram,
+                         const ngtcp2_pkt_hd *header)
+{
+    uint8_t data[INITIAL_MIN_BYTES];
+    if (!loose_allowed(host))
+        return;
+    send_loose(host, datagram, data,
+               ngtcp2_crypto_write_connection_close(data, sizeof(data), header->version, &header->scid,
+                                                    &header->dcid, NGTCP2_CONNECTION_REFUSED, NULL, 0));
+}
+
+/* ---- the calls ----------------------------------------------------------------------------------------- */
+
+static struct pc_connection *by_number(const struct pc_libp2p_host *host, uint64_t number)
+{
+    struct pc_map_node *node = pc_base_map_find(&host->numbers, pc_bytes_of(&number, sizeof(number)));
+    return node ? PC_CONTAINER_OF(node, struct pc_connection, number_node) : NULL;
+}
+
+static void receive_unknown(struct pc_libp2p_host *host, const struct pc_datagram *datagram,
+                            const ngtcp2_version_cid *ids)
+{
+    ngtcp2_pkt_hd header;
+    bool long_header = datagram->data[0] & 0x80;
+    if (!long_header) {
+        send_stateless_reset(host, datagram, ids);
+        return;
+    }
+    if (!host->options.server || ids->version == 0 || datagram->size < INITIAL_MIN_BYTES)
+        return;
+    if (ids->version != NGTCP2_PROTO_VER_V1) {
+        send_version_negotiation(host, datagram, ids);
+        return;
+    }
+    if (ngtcp2_accept(&header, datagram->data, datagram->size))
+        return;
+    if (host->alive_count >= host->options.connections_max)
+        send_refusal(host, datagram, &header);
+    else
+        pc_libp2p_connection_accept(host, datagram, &header);
+}
+
+void pc_libp2p_host_receive(struct pc_libp2p_host *host, peercache_time now,
+                            const struct pc_datagram *datagram)
+{
+    ngtcp2_version_cid ids;
+    set_now(host, now);
+    if (datagram->size == 0 || (datagram->remote.family != 4 && datagram->remote.family != 6))
+        return;
+    int result = ngtcp2_pkt_decode_version_cid(&ids, datagram->data, datagram->size, PC_LIBP2P_CID_BYTES);
+    if (result && result != NGTCP2_ERR_VERSION_NEGOTIATION)
+        return;
+    struct pc_map_node *node = pc_base_map_find(&host->cids, pc_bytes_of(ids.dcid, ids.dcidlen));
+    if (node)
+        pc_libp2p_connection_receive(PC_CONTAINER_OF(node, struct pc_connection_cid, node)->connection,
+                                     datagram);
+    else
+        receive_unknown(host, datagram, &ids);
+}
+
+void pc_libp2p_host_unreachable(struct pc_libp2p_host *host, peercache_time now,
+                                const struct pc_ip_port *remote, peercache_outcome outcome,
+                                const char *detail)
+{
+    uint8_t key[PC_SILENT_KEY_BYTES];
+    struct pc_map_node *node;
+    set_now(host, now);
+    pc_libp2p_silent_key(remote, key);
+    while ((node = pc_base_map_find(&host->silent, pc_bytes_of(key, sizeof(key)))))
+        pc_libp2p_connection_unreachable(PC_CONTAINER_OF(node, struct pc_connection, silent_node), outcome,
+                                         detail);
+}
+
+void pc_libp2p_host_expire(struct pc_libp2p_host *host, peercache_time now)
+{
+    struct pc_heap_node *node;
+    set_now(host, now);
+    while ((node = pc_base_heap_first(&host->stream_timers)) && node->at <= host->now.mono_us) {
+        struct pc_stream *stream = PC_CONTAINER_OF(node, struct pc_stream, timer);
+        struct pc_connection *connection = stream->connection;
+        pc_libp2p_protocol_expire(stream);
+        pc_libp2p_connection_settle(connection, 0);
+    }
+    while ((node = pc_base_heap_first(&host->connection_timers)) && node->at <= host->now.mono_us)
+        pc_libp2p_connection_expire(PC_CONTAINER_OF(node, struct pc_connection, timer));
+}
+
+int64_t pc_libp2p_host_deadline(const struct pc_libp2p_host *host)
+{
+    const struct pc_heap_node *connection = pc_base_heap_first(&host->connection_timers);
+    const struct pc_heap_node *stream = pc_base_heap_first(&host->stream_timers);
+    int64_t at_us =
+        pc_base_time_min(connection ? connection->at : PC_TIME_NEVER, stream ? stream->at : PC_TIME_NEVER);
+    return at_us >= PC_TIME_NEVER - 1 ? PC_TIME_NEVER : at_us; /* those that are set but never fire */
+}
+
+bool pc_libp2p_host_send(struct pc_libp2p_host *host, peercache_time now, struct pc_datagram *datagram)
+{
+    size_t room = datagram->size;
+    set_now(host, now);
+    if (room < PC_LIBP2P_DATAGRAM_MAX_BYTES)
+        return false;
+    if (take_loose(host, datagram))
+        return true;
+    while (host->sending_first) {
+        struct pc_connection *connection = host->sending_first;
+        datagram->size = PC_LIBP2P_DATAGRAM_MAX_BYTES;
+        if (!pc_libp2p_connection_write(connection, datagram))
+            continue;                 /* it left the queue, or ended and has a closing packet now */
+        if (connection->in_sending) { /* to the end of the queue: all take turns */
+            pc_libp2p_host_unwake(host, connection);
+            pc_libp2p_host_wake(host, connection);
+        }
+        return true;
+    }
+    datagram->size = room;
+    return false;
+}
+
+int pc_libp2p_host_dial(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
+                        const struct pc_ip_port *remote, const struct pc_peer_id *expected,
+                        int64_t deadline_us)
+{
+    set_now(host, now);
+    if ((connection & PC_LIBP2P_INBOUND) || by_number(host, connection) ||
+        (remote->family != 4 && remote->family != 6) || remote->port == 0)
+        return PEERCACHE_EINVAL;
+    if (host->alive_count >= host->options.connections_max)
+        return PEERCACHE_ELIMIT;
+    return pc_libp2p_connection_dial(host, connection, remote, expected, deadline_us);
+}
+
+static struct pc_connection *open_by_number(const struct pc_libp2p_host *host, uint64_t number)
+{
+    struct pc_connection *connection = by_number(host, number);
+    return connection && connection->state == PC_CONNECTION_OPEN ? connection : NULL;
+}
+
+int pc_libp2p_host_ping(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
+                        uint64_t request, int64_t deadline_us)
+{
+    uint8_t bytes[PC_PING_BYTES];
+    set_now(host, now);
+    struct pc_connection *open = open_by_number(host, connection);
+    if (!open)
+        return PEERCACHE_ENOTFOUND;
+    pc_base_rng_bytes(&host->options.rng, bytes, sizeof(bytes));
+    return pc_libp2p_connection_request(open, PC_SPEAKS_PING, request, pc_bytes_of(bytes, sizeof(bytes)),
+                                        deadline_us);
+}
+
+int pc_libp2p_host_find_node(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
+                             uint64_t request, struct pc_bytes key, int64_t deadline_us)
+{
+    size_t size;
+    set_now(host, now);
+    struct pc_connection *open = open_by_number(host, connection);
+    if (!open)
+        return PEERCACHE_ENOTFOUND;
+    memset(&host->kad, 0, sizeof(host->kad));
+    host->kad.type = PC_KAD_FIND_NODE;
+    host->kad.key = key;
+    int result = pc_libp2p_kad_encode(&host->kad, host->scratch, sizeof(host->scratch), &size);
+    if (result)
+        return result;
+    return pc_libp2p_connection_request(open, PC_SPEAKS_KAD, request, pc_bytes_of(host->scratch, size),
+                                        deadline_us);
+}
+
+int pc_libp2p_host_answer(struct pc_libp2p_host *host, peercache_time now, uint64_t asked,
+                          const struct pc_kad_peer *peers, size_t count)
+{
+    set_now(host, now);
+    struct pc_map_node *node = pc_base_map_find(&host->asks, pc_bytes_of(&asked, sizeof(asked)));
+    if (!node)
+        return PEERCACHE_ENOTFOUND;
+    struct pc_stream *stream = PC_CONTAINER_OF(node, struct pc_stream, talk.ask);
+    struct pc_connection *connection = stream->connection;
+    int result = pc_libp2p_protocol_answer(stream, peers, count);
+    pc_libp2p_connection_settle(connection, 0);
+    return result;
+}
+
+void pc_libp2p_host_close(struct pc_libp2p_host *host, peercache_time now, uint64_t connection, uint64_t code)
+{
+    set_now(host, now);
+    struct pc_connection *found = by_number(host, connection);
+    forget_events(host, connection);
+    if (found)
+        pc_libp2p_connection_close(found, code);
+}
+
+size_t pc_libp2p_host_connection_count(const struct pc_libp2p_host *host)
+{
+    return host->alive_count + host->farewell_count;
+}

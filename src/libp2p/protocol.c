@@ -1,0 +1,580 @@
+/* multistream-select, identify, ping and FIND_NODE on one stream: protocol.h. */
+#include "libp2p/protocol.h"
+
+#include "libp2p/connection.h"
+#include "libp2p/stream.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const uint32_t moves[] = {
+    [PC_TALK_HEADER] = PC_FSM_TO(PC_TALK_SELECT) | PC_FSM_TO(PC_TALK_DONE),
+    [PC_TALK_SELECT] = PC_FSM_TO(PC_TALK_TALK) | PC_FSM_TO(PC_TALK_DONE),
+    [PC_TALK_TALK] = PC_FSM_TO(PC_TALK_ASKED) | PC_FSM_TO(PC_TALK_DONE),
+    [PC_TALK_ASKED] = PC_FSM_TO(PC_TALK_TALK) | PC_FSM_TO(PC_TALK_DONE),
+    [PC_TALK_DONE] = 0,
+};
+
+static struct pc_libp2p_host *host_of(struct pc_stream *stream)
+{
+    return stream->connection->host;
+}
+
+static const char *protocol_name(const struct pc_libp2p_host *host, enum pc_protocol protocol)
+{
+    switch (protocol) {
+    case PC_SPEAKS_IDENTIFY:
+        return PC_PROTOCOL_IDENTIFY;
+    case PC_SPEAKS_PING:
+        return PC_PROTOCOL_PING;
+    case PC_SPEAKS_KAD:
+        return host->kad_protocol;
+    case PC_SPEAKS_NOTHING:
+        break;
+    }
+    return "";
+}
+
+/* The end of a stream's work: what still comes is thrown away, until the deadline shuts it. */
+static void done(struct pc_stream *stream)
+{
+    struct pc_libp2p_host *host = host_of(stream);
+    if (stream->talk.asked) {
+        pc_base_map_remove(&host->asks, &stream->talk.ask);
+        stream->talk.asked = 0;
+    }
+    free(pc_libp2p_stream_take(stream));
+    pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_DONE);
+    pc_libp2p_stream_set_deadline(stream,
+                                  pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
+}
+
+static void done_well(struct pc_stream *stream)
+{
+    pc_libp2p_stream_finish(stream);
+    done(stream);
+}
+
+/* The result of a ping or find_node of ours. */
+static struct pc_libp2p_event *deliver(struct pc_stream *stream, enum pc_libp2p_event_kind kind)
+{
+    struct pc_libp2p_queued *result = stream->talk.result;
+    stream->talk.result = NULL;
+    result->event.kind = kind;
+    pc_libp2p_host_queue_event(host_of(stream), result);
+    return &result->event;
+}
+
+static void request_failed(struct pc_stream *stream, peercache_outcome outcome, const char *why)
+{
+    if (!stream->talk.result)
+        return;
+    struct pc_libp2p_event *event = deliver(stream, PC_LIBP2P_REQUEST_FAILED);
+    event->outcome = outcome;
+    (void)snprintf(event->detail, sizeof(event->detail), "%s", why);
+}
+
+/*
+ * The talk fails. Ours: the request has failed, and without identify the whole connection. The peer's: it is
+ * reset, and counted.
+ */
+static void fail(struct pc_stream *stream, peercache_outcome outcome, const char *why)
+{
+    struct pc_connection *connection = stream->connection;
+    if (!stream->local)
+        pc_libp2p_connection_fault(connection);
+    else if (stream->talk.protocol == PC_SPEAKS_IDENTIFY)
+        pc_libp2p_connection_condemn(connection, outcome, "identify: %s", why);
+    request_failed(stream, outcome, why);
+    done(stream);
+    pc_libp2p_stream_shut(stream, PC_STREAM_CODE_FAULT);
+}
+
+static const char *why_decoding_failed(int result)
+{
+    return result == PEERCACHE_ELIMIT ? "a message over its limit" : "a malformed message";
+}
+
+/* Out of memory is our fault, not the peer's: the connection goes, the rest lives. */
+static void out_of_memory(struct pc_stream *stream)
+{
+    pc_libp2p_connection_condemn(stream->connection, PEERCACHE_CANCELLED, "out of memory");
+}
+
+/* ---- identify ------------------------------------------------------------------------------------------ */
+
+static void send_identify(struct pc_stream *stream)
+{
+    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_identify *identify = &host->identify;
+    struct pc_maddr observed;
+    size_t size;
+    memset(identify, 0, sizeof(*identify));
+    identify->public_key = pc_libp2p_identity_public_key(host->options.identity);
+    identify->agent = pc_bytes_of(host->agent, strlen(host->agent));
+    identify->protocol_version = pc_bytes_of("ipfs/0.1.0", 10);
+    pc_addr_from_ip_port(&stream->connection->remote, &observed);
+    identify->observed_addr = pc_addr_maddr_bytes(&observed);
+    for (size_t i = 0; i < host->addr_count; i++)
+        identify->addrs[identify->addr_count++] = pc_addr_maddr_bytes(&host->addrs[i]);
+    const enum pc_protocol spoken[] = { PC_SPEAKS_IDENTIFY, PC_SPEAKS_PING, PC_SPEAKS_KAD };
+    size_t count =
+        host->options.server ? 3 : 2; /* a client that named kad would be put into routing tables */
+    for (size_t i = 0; i < count; i++) {
+        const char *name = protocol_name(host, spoken[i]);
+        identify->protocols[identify->protocol_count++] = pc_bytes_of(name, strlen(name));
+    }
+    if (pc_libp2p_identify_encode(identify, host->scratch, sizeof(host->scratch), &size)) {
+        fail(stream, PEERCACHE_CANCELLED, "our own identify is over the limit");
+        return;
+    }
+    if (pc_libp2p_stream_send(stream, pc_bytes_of(host->scratch, size))) {
+        out_of_memory(stream);
+        return;
+    }
+    done_well(stream);
+}
+
+static bool identify_answered(struct pc_stream *stream)
+{
+    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_bytes message;
+    size_t used;
+    struct pc_peer_id id;
+    int result = pc_libp2p_frame_decode(pc_bytes_of(stream->data, stream->size), PC_IDENTIFY_MAX_BYTES,
+                                        &message, &used);
+    if (result == 0)
+        return false;
+    if (result > 0)
+        result = pc_libp2p_identify_decode(message, &host->identify);
+    if (result < 0) {
+        fail(stream, PEERCACHE_MISBEHAVED, why_decoding_failed(result));
+        return true;
+    }
+    if (host->identify.public_key.size > 0 &&
+        (pc_addr_peer_id_from_public_key(host->identify.public_key, &id) ||
+         !pc_addr_peer_id_equal(&id, &stream->connection->id))) {
+        fail(stream, PEERCACHE_MISBEHAVED, "a public key other than that of the certificate");
+        return true;
+    }
+    pc_libp2p_connection_identified(stream->connection, message);
+    done_well(stream);
+    return true;
+}
+
+/* ---- ping ---------------------------------------------------------------------------------------------- */
+
+static bool ping_answered(struct pc_stream *stream)
+{
+    if (stream->size < PC_PING_BYTES)
+        return false;
+    if (memcmp(stream->data, stream->talk.ping, PC_PING_BYTES) != 0) {
+        fail(stream, PEERCACHE_MISBEHAVED, "a ping came back with other bytes");
+        return true;
+    }
+    int64_t now_us = host_of(stream)->now.mono_us;
+    struct pc_libp2p_event *event = deliver(stream, PC_LIBP2P_ANSWERED);
+    event->rtt_us = now_us - stream->talk.started_us;
+    done_well(stream);
+    return true;
+}
+
+/* The peer is at work on the stream: it may take its time again. */
+static void renew(struct pc_stream *stream)
+{
+    struct pc_libp2p_host *host = host_of(stream);
+    pc_libp2p_stream_set_deadline(stream,
+                                  pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
+}
+
+static bool ping_asked(struct pc_stream *stream)
+{
+    if (stream->size < PC_PING_BYTES)
+        return false;
+    if (stream->held > PC_PING_BACKLOG_BYTES) {
+        fail(stream, PEERCACHE_MISBEHAVED, "pings without end");
+        return true;
+    }
+    if (pc_libp2p_stream_send(stream, pc_bytes_of(stream->data, PC_PING_BYTES))) {
+        out_of_memory(stream);
+        return false;
+    }
+    pc_libp2p_stream_consume(stream, PC_PING_BYTES);
+    renew(stream);
+    return true;
+}
+
+/* ---- FIND_NODE ----------------------------------------------------------------------------------------- */
+
+static bool find_node_answered(struct pc_stream *stream)
+{
+    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_bytes message;
+    size_t used;
+    int result = pc_libp2p_frame_decode(pc_bytes_of(stream->data, stream->size), PC_KAD_MESSAGE_MAX_BYTES,
+                                        &message, &used);
+    if (result == 0)
+        return false;
+    if (result > 0)
+        result = pc_libp2p_kad_decode(message, &host->kad);
+    if (result < 0) {
+        fail(stream, PEERCACHE_MISBEHAVED, why_decoding_failed(result));
+        return true;
+    }
+    if (host->kad.type != PC_KAD_FIND_NODE) {
+        fail(stream, PEERCACHE_MISBEHAVED, "an answer of another type");
+        return true;
+    }
+    stream->talk.result->message = message; /* decoded once more when the event is taken: it borrows */
+    stream->talk.result->blob = pc_libp2p_stream_take(stream);
+    (void)deliver(stream, PC_LIBP2P_ANSWERED);
+    done_well(stream);
+    return true;
+}
+
+static struct pc_libp2p_queued *new_asked(struct pc_stream *stream, struct pc_bytes key)
+{
+    struct pc_connection *connection = stream->connection;
+    struct pc_libp2p_queued *queued = calloc(1, sizeof(*queued));
+    uint8_t *copy = malloc(key.size ? key.size : 1);
+    if (!queued || !copy) {
+        free(queued);
+        free(copy);
+        return NULL;
+    }
+    if (key.size > 0)
+        memcpy(copy, key.data, key.size);
+    queued->blob = copy;
+    queued->message = pc_bytes_of(copy, key.size);
+    queued->event.kind = PC_LIBP2P_ASKED;
+    queued->event.connection = connection->number;
+    queued->event.id = connection->id;
+    queued->event.remote = connection->remote;
+    queued->event.rtt_us = -1;
+    queued->event.proven_us = -1;
+    return queued;
+}
+
+static bool find_node_asked(struct pc_stream *stream)
+{
+    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_bytes message;
+    size_t used;
+    int result = pc_libp2p_frame_decode(pc_bytes_of(stream->data, stream->size), PC_KAD_REQUEST_BYTES,
+                                        &message, &used);
+    if (result == 0)
+        return false;
+    if (result > 0)
+        result = pc_libp2p_kad_decode(message, &host->kad);
+    if (result < 0) {
+        fail(stream, PEERCACHE_MISBEHAVED, why_decoding_failed(result));
+        return true;
+    }
+    if (host->kad.type != PC_KAD_FIND_NODE) { /* honest peers ask for values and providers: no fault */
+        done(stream);
+        pc_libp2p_stream_shut(stream, PC_STREAM_CODE_FAULT);
+        return true;
+    }
+    struct pc_libp2p_queued *queued = new_asked(stream, host->kad.key);
+    if (!queued) {
+        out_of_memory(stream);
+        return false;
+    }
+    stream->talk.asked = ++host->next_ask;
+    if (pc_base_map_insert(&host->asks, &stream->talk.ask)) {
+        stream->talk.asked = 0;
+        pc_libp2p_queued_free(queued);
+        out_of_memory(stream);
+        return false;
+    }
+    queued->event.asked = stream->talk.asked;
+    pc_libp2p_host_queue_event(host, queued);
+    pc_libp2p_stream_consume(stream, used);
+    pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_ASKED);
+    renew(stream);
+    return true;
+}
+
+/* ---- multistream-select -------------------------------------------------------------------------------- */
+
+static bool line_is(struct pc_bytes line, const char *text)
+{
+    return pc_bytes_equal(line, pc_bytes_of(text, strlen(text)));
+}
+
+static int send_line(struct pc_stream *stream, const char *text)
+{
+    uint8_t line[PC_LIBP2P_TEXT_BYTES + 8];
+    size_t size;
+    int result = pc_libp2p_multistream_encode(text, line, sizeof(line), &size);
+    if (result)
+        return result;
+    return pc_libp2p_stream_send(stream, pc_bytes_of(line, size));
+}
+
+/* The answer to our own proposal. */
+static void proposal_answered(struct pc_stream *stream, struct pc_bytes line)
+{
+    if (line_is(line, protocol_name(host_of(stream), stream->talk.protocol)))
+        pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_TALK);
+    else if (line_is(line, "na"))
+        fail(stream, PEERCACHE_PROTOCOL_MISMATCH, "the peer does not speak the protocol");
+    else
+        fail(stream, PEERCACHE_MISBEHAVED, "multistream-select answered with another protocol");
+}
+
+/* A proposal of the peer: echoed, or "na" and it may try another. */
+static void proposed(struct pc_stream *stream, struct pc_bytes line)
+{
+    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_talk *talk = &stream->talk;
+    const enum pc_protocol spoken[] = { PC_SPEAKS_IDENTIFY, PC_SPEAKS_PING, PC_SPEAKS_KAD };
+    size_t count = host->options.server ? 3 : 2;
+    for (size_t i = 0; i < count; i++) {
+        if (line_is(line, protocol_name(host, spoken[i])))
+            talk->protocol = spoken[i];
+    }
+    if (send_line(stream, talk->protocol == PC_SPEAKS_NOTHING ? "na" : protocol_name(host, talk->protocol))) {
+        out_of_memory(stream);
+        return;
+    }
+    if (talk->protocol == PC_SPEAKS_NOTHING) {
+        if (++talk->proposals >= PC_PROPOSALS_MAX)
+            fail(stream, PEERCACHE_PROTOCOL_MISMATCH, "too many proposals");
+        return;
+    }
+    pc_base_fsm_move(moves, &talk->state, PC_TALK_TALK);
+    if (talk->protocol == PC_SPEAKS_IDENTIFY)
+        send_identify(stream);
+}
+
+static bool read_line(struct pc_stream *stream)
+{
+    struct pc_bytes line;
+    size_t used;
+    int result = pc_libp2p_multistream_decode(pc_bytes_of(stream->data, stream->size), &line, &used);
+    if (result == 0)
+        return false;
+    if (result < 0) {
+        fail(stream, PEERCACHE_MISBEHAVED,
+             result == PEERCACHE_ELIMIT ? "a multistream-select line over its limit"
+                                        : "a malformed multistream-select line");
+        return true;
+    }
+    if (stream->talk.state == PC_TALK_HEADER) {
+        if (!line_is(line, PC_MULTISTREAM_PROTOCOL)) {
+            fail(stream, PEERCACHE_MISBEHAVED, "no multistream-select header");
+            return true;
+        }
+        pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_SELECT);
+        if (!stream->local && send_line(stream, PC_MULTISTREAM_PROTOCOL)) {
+            out_of_memory(stream);
+            return false;
+        }
+    } else if (stream->local) {
+        proposal_answered(stream, line);
+    } else {
+        proposed(stream, line);
+    }
+    if (stream->talk.state != PC_TALK_DONE) /* else the buffer is gone already */
+        pc_libp2p_stream_consume(stream, used);
+    return true;
+}
+
+/* ---- the stream's talk --------------------------------------------------------------------------------- */
+
+static bool read_message(struct pc_stream *stream)
+{
+    switch (stream->talk.protocol) {
+    case PC_SPEAKS_IDENTIFY:
+        return identify_answered(stream); /* a remote one is DONE at once */
+    case PC_SPEAKS_PING:
+        return stream->local ? ping_answered(stream) : ping_asked(stream);
+    case PC_SPEAKS_KAD:
+        return stream->local ? find_node_answered(stream) : find_node_asked(stream);
+    case PC_SPEAKS_NOTHING:
+        break;
+    }
+    assert(false);
+    return false;
+}
+
+/* One step; false: nothing to do until more comes. */
+static bool step(struct pc_stream *stream)
+{
+    if (stream->connection->condemned)
+        return false;
+    switch ((enum pc_talk_state)stream->talk.state) {
+    case PC_TALK_HEADER:
+    case PC_TALK_SELECT:
+        return read_line(stream);
+    case PC_TALK_TALK:
+        return read_message(stream);
+    case PC_TALK_ASKED:
+    case PC_TALK_DONE:
+        break;
+    }
+    return false;
+}
+
+static void proceed(struct pc_stream *stream)
+{
+    while (step(stream))
+        ;
+    if (!stream->ended || stream->connection->condemned)
+        return;
+    switch ((enum pc_talk_state)stream->talk.state) {
+    case PC_TALK_HEADER:
+    case PC_TALK_SELECT:
+        fail(stream, PEERCACHE_MISBEHAVED, "the stream ended within multistream-select");
+        break;
+    case PC_TALK_TALK:
+        if (!stream->local && stream->size == 0)
+            done_well(stream); /* no further request */
+        else
+            fail(stream, PEERCACHE_MISBEHAVED, "the stream ended before the message was whole");
+        break;
+    case PC_TALK_ASKED: /* the answer is owed first */
+    case PC_TALK_DONE:
+        break;
+    }
+}
+
+/* What a stream may hold at most: two lines, and the largest message of its protocol with its length. */
+static size_t receive_limit(const struct pc_stream *stream)
+{
+    const size_t lines = 2 * (PC_MULTISTREAM_LINE_MAX_BYTES + 2) + 4;
+    if (!stream->local)
+        return PC_STREAM_REMOTE_WINDOW;
+    switch (stream->talk.protocol) {
+    case PC_SPEAKS_IDENTIFY:
+        return lines + PC_IDENTIFY_MAX_BYTES;
+    case PC_SPEAKS_KAD:
+        return lines + PC_KAD_MESSAGE_MAX_BYTES;
+    case PC_SPEAKS_PING:
+        return lines + PC_PING_BYTES;
+    case PC_SPEAKS_NOTHING:
+        break;
+    }
+    return lines;
+}
+
+void pc_libp2p_protocol_receive(struct pc_stream *stream, const uint8_t *data, size_t size)
+{
+    if (stream->talk.state == PC_TALK_DONE) {
+        pc_libp2p_stream_discard(stream, size);
+        return;
+    }
+    int result = pc_libp2p_stream_append(stream, data, size, receive_limit(stream));
+    if (result == PEERCACHE_ENOMEM) {
+        out_of_memory(stream);
+    } else if (result) {
+        fail(stream, PEERCACHE_MISBEHAVED, "more bytes than its protocol allows");
+        pc_libp2p_stream_discard(stream, size);
+    } else {
+        proceed(stream);
+    }
+}
+
+int pc_libp2p_protocol_start(struct pc_stream *stream, enum pc_protocol protocol, struct pc_bytes request,
+                             struct pc_libp2p_queued *result)
+{
+    uint8_t lines[2 * (PC_LIBP2P_TEXT_BYTES + 8)];
+    size_t header = 0;
+    size_t proposal = 0;
+    int failed = pc_libp2p_multistream_encode(PC_MULTISTREAM_PROTOCOL, lines, sizeof(lines), &header);
+    if (!failed)
+        failed = pc_libp2p_multistream_encode(protocol_name(host_of(stream), protocol), lines + header,
+                                              sizeof(lines) - header, &proposal);
+    if (failed)
+        return failed;
+    uint8_t *room = pc_libp2p_stream_send_room(stream, header + proposal + request.size);
+    if (!room)
+        return PEERCACHE_ENOMEM;
+    memcpy(room, lines, header + proposal);
+    if (request.size > 0)
+        memcpy(room + header + proposal, request.data, request.size);
+    stream->talk.protocol = protocol;
+    stream->talk.result = result;
+    stream->talk.started_us = host_of(stream)->now.mono_us;
+    if (protocol == PC_SPEAKS_PING)
+        memcpy(stream->talk.ping, request.data, PC_PING_BYTES);
+    return 0;
+}
+
+void pc_libp2p_protocol_reset(struct pc_stream *stream)
+{
+    switch ((enum pc_talk_state)stream->talk.state) {
+    case PC_TALK_HEADER:
+    case PC_TALK_SELECT:
+        fail(stream, PEERCACHE_MISBEHAVED, "the peer reset the stream");
+        break;
+    case PC_TALK_TALK:
+    case PC_TALK_ASKED:
+        if (stream->local) {
+            fail(stream, PEERCACHE_MISBEHAVED, "the peer reset the stream");
+        } else { /* it wants no answer any more */
+            done(stream);
+            pc_libp2p_stream_shut(stream, PC_STREAM_CODE_DONE);
+        }
+        break;
+    case PC_TALK_DONE:
+        break;
+    }
+}
+
+void pc_libp2p_protocol_expire(struct pc_stream *stream)
+{
+    if (stream->talk.state != PC_TALK_DONE)
+        fail(stream, PEERCACHE_TIMEOUT, "no whole answer in time");
+    pc_libp2p_stream_set_deadline(stream, PC_TIME_NEVER);
+    pc_libp2p_stream_shut(stream, PC_STREAM_CODE_DONE);
+}
+
+void pc_libp2p_protocol_gone(struct pc_stream *stream)
+{
+    request_failed(stream, PEERCACHE_CANCELLED, "the connection is gone");
+}
+
+/* Room that the encoded answer surely fits: each field has at most 11 bytes before it. */
+static size_t answer_bound(const struct pc_kad_message *message)
+{
+    size_t bound = 64 + message->key.size;
+    for (size_t i = 0; i < message->peer_count; i++) {
+        bound += 64 + PC_PEER_ID_MAX_BYTES;
+        for (size_t j = 0; j < message->peers[i].addr_count; j++)
+            bound += 16 + message->peers[i].addrs[j].size;
+    }
+    return bound;
+}
+
+int pc_libp2p_protocol_answer(struct pc_stream *stream, const struct pc_kad_peer *peers, size_t count)
+{
+    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_kad_message *message = &host->kad;
+    size_t size;
+    if (count > PC_KAD_PEERS_MAX)
+        return PEERCACHE_ELIMIT;
+    memset(message, 0, sizeof(*message));
+    message->type = PC_KAD_FIND_NODE;
+    message->peer_count = count;
+    if (count > 0)
+        memcpy(message->peers, peers, count * sizeof(*peers));
+    size_t bound = answer_bound(message);
+    uint8_t *data = malloc(bound);
+    if (!data)
+        return PEERCACHE_ENOMEM;
+    int result = pc_libp2p_kad_encode(message, data, bound, &size);
+    if (!result)
+        result = pc_libp2p_stream_send(stream, pc_bytes_of(data, size));
+    free(data);
+    if (result)
+        return result;
+    pc_base_map_remove(&host->asks, &stream->talk.ask);
+    stream->talk.asked = 0;
+    pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_TALK);
+    renew(stream);
+    proceed(stream); /* the next request may be there already */
+    return 0;
+}
