@@ -31,8 +31,13 @@ static bool check(const char *text, size_t length, bool json)
                   : json_pack("{s:s,s:s,s:s}", "status", "ok", "addr", canonical, "hex", hex));
     else if (error)
         printf("error %s\n", pc_cli_clean(why, clean));
-    else
+    else {
+        /* a name may hold control characters: one line stays one line, and the hex has them all */
+        for (char *c = canonical; *c; c++)
+            if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                *c = '?';
         printf("ok %s %s\n", canonical, hex);
+    }
     return !error;
 }
 

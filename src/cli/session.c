@@ -141,7 +141,7 @@ static void timeline(struct pc_cli_session *session, const peercache_node_event 
                 event->report->verified, event->report->target, event->report->dialed, event->report->failed);
         break;
     case PEERCACHE_NODE_WALKED:
-        fprintf(stderr, "%9s     %-9s met %u peers on the way to our own id\n", "", "walked", event->count);
+        fprintf(stderr, "%9s     %-9s met %u on the way to our own id\n", "", "walked", event->count);
         break;
     case PEERCACHE_NODE_STOPPED:
         fprintf(stderr, "%9s     %-9s %s\n", "", "stopped", event->saved ? "cache saved" : "nothing saved");

@@ -5,7 +5,7 @@ from harness import case, main, run
 
 ID = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'
 GOOD = [
-    ('/ip4/127.0.0.1/udp/4001/quic-v1', '/ip4/127.0.0.1/udp/4001/quic-v1', '047f000001910fa1cd03'),
+    ('/ip4/127.0.0.1/udp/4001/quic-v1', '/ip4/127.0.0.1/udp/4001/quic-v1', '047f00000191020fa1cd03'),
     ('/ip6/2001:DB8:0:0::1/tcp/80/ws', '/ip6/2001:db8::1/tcp/80/ws', '2920010db8000000000000000000000001060050dd03'),
     ('/dns4/example.com/tcp/443/wss', '/dns4/example.com/tcp/443/wss', '360b6578616d706c652e636f6d0601bbde03'),
     ('/ip4/1.2.3.4/udp/1/quic-v1/', None, None),  # judged only as one line: a closing slash
@@ -81,6 +81,8 @@ def hostile_lines(place):
     for line in [out[0], out[1], out[2]] + out[4:]:
         assert line.startswith('error '), line[:200]
     assert '\x1b' not in result.out
+    result = run(place, 'multiaddr', '/dns/two\nlines')
+    assert result.out.count('\n') == 1 and b'two\nlines'.hex() in result.out, str(result)
 
 
 @case
