@@ -48,7 +48,7 @@ static void offer_cached(struct pc_node *node)
 
 void pc_node_join_begin(struct pc_node *node)
 {
-    const struct pc_joiner_options options = {
+    struct pc_joiner_options options = {
         .target = node->options.target,
         .min = node->options.min,
         .timeout_us = node->options.timeout_us,
@@ -57,6 +57,7 @@ void pc_node_join_begin(struct pc_node *node)
         .dial_timeout_us = PC_JOIN_DIAL_TIMEOUT_US,
         .mode = node->options.mode,
     };
+    pc_base_rng_bytes(&node->rng, options.secret, sizeof(options.secret));
     node->join_started_us = node->now.mono_us;
     node->rejoin_at_us = PC_TIME_NEVER;
     node->join_settled = false;

@@ -8,7 +8,8 @@ static void note(struct pc_node *node, int result, const struct pc_reason *reaso
     if (result == PEERCACHE_ENOMEM)
         pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: an address is not remembered");
     else if (result == PEERCACHE_EUNSUPPORTED)
-        pc_base_log(node->options.log, PC_LOG_DEBUG, "node", "not remembered: %s", reason->text);
+        pc_base_log(node->options.log, PC_LOG_DEBUG, "node", "not remembered: %s",
+                    reason ? reason->text : "");
 }
 
 bool pc_node_speaks_our_protocol(const struct pc_node *node, const struct pc_identify *identify)

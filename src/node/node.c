@@ -480,24 +480,15 @@ static void pump(struct pc_node *node)
     pump_cancelled(node);
     if (node->phase != PHASE_IDLE)
         tell_own_addrs(node);
-    switch ((enum node_phase)node->phase) {
-    case PHASE_JOINING:
-        pc_node_join_pump(node);
-        break;
-    case PHASE_LIVING:
+    /* Not a switch: one phase may lead to the next in the same step. */
+    if (node->phase == PHASE_LIVING)
         pump_living(node);
-        break;
-    case PHASE_PINGING:
-        pc_node_ping_pump(node);
-        break;
-    case PHASE_IDLE:
-    case PHASE_WALKING:
-    case PHASE_STOPPING:
-    case PHASE_STOPPED:
-        break;
-    }
-    if (node->phase == PHASE_WALKING) /* perhaps since a moment */
+    if (node->phase == PHASE_JOINING)
+        pc_node_join_pump(node);
+    if (node->phase == PHASE_WALKING)
         pc_node_walk_pump(node);
+    if (node->phase == PHASE_PINGING)
+        pc_node_ping_pump(node);
     pump_cancelled(node);
     pump_commit(node);
     if (node->phase == PHASE_STOPPING)

@@ -1,0 +1,196 @@
+"""js-libp2p as a real peer: a swarm of 20 js nodes with Ed25519, secp256k1 and RSA keys, which `join` joins, walks and
+remembers; killed in part, it is rejoined from the cache alone; and a js node finds, dials, identifies and pings our
+`run`. Arguments: the binary, a directory for npm's packages."""
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'cli'))
+import harness  # pylint: disable=wrong-import-position
+from harness import case, run  # pylint: disable=wrong-import-position
+
+PACKAGES = os.path.abspath(sys.argv[2])
+FILES = ('package.json', 'package-lock.json', '.npmrc', 'swarm.mjs', 'polyfill.mjs')
+COUNT = 20
+START_S = 60.0
+COMMAND_S = 30.0
+
+
+def install():
+    """npm's packages, once a build directory and lock file."""
+    node = shutil.which('node')
+    npm = shutil.which('npm')
+    if not node or not npm:
+        raise harness.Skip('no node or npm on this machine')
+    version = subprocess.run([node, '--version'], stdout=subprocess.PIPE, check=True, timeout=30).stdout.decode()
+    if int(version.lstrip('v').split('.')[0]) < 20:
+        raise harness.Skip('node %s is older than 20' % version.strip())
+    os.makedirs(PACKAGES, exist_ok=True)
+    for name in FILES:
+        shutil.copyfile(os.path.join(HERE, name), os.path.join(PACKAGES, name))
+    mark = os.path.join(PACKAGES, 'installed.lock')
+    with open(os.path.join(HERE, 'package-lock.json'), 'rb') as lock:
+        wanted = lock.read()
+    if os.path.exists(mark):
+        with open(mark, 'rb') as installed:
+            if installed.read() == wanted:
+                return node
+    done = subprocess.run([npm, 'ci', '--no-audit', '--no-fund'], cwd=PACKAGES, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=200, check=False)
+    if done.returncode:
+        raise harness.Skip('npm ci failed: %s' % done.stdout.decode()[-1000:])
+    with open(mark, 'wb') as installed:
+        installed.write(wanted)
+    return node
+
+
+class Swarm:
+    """The js nodes, in one process, spoken to by JSON lines."""
+
+    def __init__(self, count=COUNT):
+        node = install()
+        self.process = subprocess.Popen([node, 'swarm.mjs', '--count', str(count), '--max-seconds', '200'],
+                                        cwd=PACKAGES, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL)
+        self.buffer = b''
+        self.nodes = []
+
+        self.tag = 0
+        try:
+            while True:
+                event = self.event(START_S)
+                if event['event'] == 'ready':
+                    break
+                self.nodes.append(event)
+        except BaseException:
+            self.close()
+            raise
+
+    def event(self, seconds):
+        deadline = time.monotonic() + seconds
+        while b'\n' not in self.buffer:
+            ready = select.select([self.process.stdout], [], [], max(deadline - time.monotonic(), 0))[0]
+            assert ready, 'the swarm said nothing for %d s' % seconds
+            data = os.read(self.process.stdout.fileno(), 65536)
+            assert data, 'the swarm ended'
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b'\n', 1)
+        return json.loads(line)
+
+    def ask(self, **command):
+        """Send a command and wait for its answer, which must not be an error."""
+        self.tag += 1
+        command['tag'] = self.tag
+        self.process.stdin.write(json.dumps(command).encode() + b'\n')
+        self.process.stdin.flush()
+        while True:
+            event = self.event(COMMAND_S)
+            if event.get('tag') == self.tag:
+                assert event['event'] != 'error', '%s: %s' % (command, event)
+                return event
+
+    def addr(self, index):
+        return self.nodes[index]['addrs'][0]
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(timeout=30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def join(place, *arguments):
+    result = run(place, 'join', '--local', '--cache', os.path.join(place, 'peers.db'), '--json', *arguments)
+    return result, result.json()
+
+
+def listed(place):
+    return {peer['id']: peer for peer in
+            run(place, 'list', '--local', '--cache', os.path.join(place, 'peers.db'), '--json').json()}
+
+
+@case
+def a_js_swarm_is_joined_walked_remembered_and_rejoined_from_the_cache(place):
+    with Swarm() as swarm:
+        assert {node['key'] for node in swarm.nodes} == {'Ed25519', 'secp256k1', 'RSA'}
+        ids = {node['id']: node for node in swarm.nodes}
+        result, report = join(place, '--peer', swarm.addr(0))
+        assert result.code == 0 and report['status'] == 'joined', str(result)
+        assert report['verified'] == 5 and report['saved'] is True, str(result)
+        assert report['peers'][0]['via'] == 'flag' and report['peers'][0]['id'] == swarm.nodes[0]['id']
+        assert all(peer['id'] in ids for peer in report['peers'])
+        known = listed(place)
+        assert set(known) <= set(ids), 'strangers in the cache'
+        assert len(known) == COUNT, 'the walk met %d of %d' % (len(known), COUNT)
+        kinds = {ids[peer]['key'] for peer, entry in known.items() if entry['state'] == 'tried'}
+        assert kinds == {'Ed25519', 'secp256k1', 'RSA'}, kinds
+
+        # A third of them go, the first peer too.
+        gone = [index for index in range(COUNT) if index % 3 == 0]
+        for index in gone:
+            swarm.ask(cmd='stop', index=index)
+        dead = {swarm.nodes[index]['id'] for index in gone}
+        result, report = join(place)
+        assert result.code == 0 and report['status'] == 'joined', str(result)
+        assert not dead & {peer['id'] for peer in report['peers']}, str(result)
+        assert {peer['via'] for peer in report['peers']} <= {'cache', 'dht'}, str(result)
+        assert 'cache' in {peer['via'] for peer in report['peers']}, str(result)
+
+
+@case
+def a_js_node_finds_dials_identifies_and_pings_our_run(place):
+    with Swarm(6) as swarm, harness.Node(place, '--peer', swarm.addr(0), '--cache',
+                                         os.path.join(place, 'run.db')) as node:
+        # It dials us by the address we print, and identifies us.
+        dialed = swarm.ask(cmd='dial', index=1, addr=node.addr, force=True)
+        assert dialed['id'] == node.id, dialed
+        assert dialed['agent'].startswith('peercache/'), dialed
+        assert {'/ipfs/id/1.0.0', '/ipfs/ping/1.0.0', '/ipfs/kad/1.0.0'} <= set(dialed['protocols']), dialed
+        pinged = swarm.ask(cmd='ping', index=1, addr=node.addr)
+        assert pinged['rtt_ms'] >= 0, pinged
+        # A node that we never told of us finds us over the others, by our id alone.
+        found = swarm.ask(cmd='find', index=3, id=node.id)
+        assert found['id'] == node.id, found
+        assert any('/udp/%d/quic-v1' % node.port in addr for addr in found['addrs']), found
+        # Our own FIND_NODE answers lead somewhere: a new client that knows only us meets the js nodes.
+        result, report = join(place, '--peer', node.addr)
+        assert result.code == 0 and report['status'] == 'joined', str(result)
+        known = set(listed(place))
+        assert {entry['id'] for entry in swarm.nodes} <= known, 'the walk met %d' % len(known)
+        assert node.stop() == 0
+
+
+@case
+def ping_measures_a_js_node(place):
+    with Swarm(3) as swarm:
+        for index, kind in enumerate(('Ed25519', 'secp256k1', 'RSA')):
+            assert swarm.nodes[index]['key'] == kind
+            result = run(place, 'ping', '--local', '--count', '2', swarm.addr(index))
+            assert result.code == 0, str(result)
+
+
+@case
+def a_client_leaves_no_trace_in_js_routing_tables(place):
+    with Swarm(6) as swarm:
+        result, report = join(place, '--peer', swarm.addr(0))
+        assert result.code == 0 and report['verified'] == 5, str(result)
+        ids = {node['id'] for node in swarm.nodes}
+        for index in range(6):
+            table = swarm.ask(cmd='peers', index=index)
+            assert set(table['peers']) <= ids, table
+
+
+if __name__ == '__main__':
+    harness.main()
