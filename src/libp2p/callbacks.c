@@ -23,6 +23,68 @@ int pc_libp2p_connection_add_cid(struct pc_connection *connection, const ngtcp2_
     return 0;
 }
 
+void pc_libp2p_connection_drop_cids(struct pc_connection *connection)
+{
+    while (connection->cids) {
+        struct pc_connection_cid *entry = connection->cids;
+        connection->cids = entry->next;
+        pc_base_map_remove(&connection->host->cids, &entry->node);
+        free(entry);
+    }
+}
+
+/* The tokens of one connection id, or of all when `token` is NULL. */
+static void remove_tokens(struct pc_connection *connection, const uint8_t *token)
+{
+    struct pc_connection_token **at = &connection->tokens;
+    while (*at) {
+        struct pc_connection_token *entry = *at;
+        if (token && memcmp(entry->token, token, sizeof(entry->token)) != 0) {
+            at = &entry->next;
+            continue;
+        }
+        *at = entry->next;
+        pc_base_map_remove(&connection->host->tokens, &entry->node);
+        free(entry);
+    }
+}
+
+void pc_libp2p_connection_drop_tokens(struct pc_connection *connection)
+{
+    remove_tokens(connection, NULL);
+}
+
+/* ngtcp2 sends to another connection id of the peer, or no longer does. */
+static int dcid_status(ngtcp2_conn *quic, ngtcp2_connection_id_status_type type, uint64_t sequence,
+                       const ngtcp2_cid *cid, const uint8_t *token, void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    struct pc_map *tokens = &connection->host->tokens;
+    (void)quic;
+    (void)sequence;
+    (void)cid;
+    if (!token)
+        return 0;
+    if (type == NGTCP2_CONNECTION_ID_STATUS_TYPE_DEACTIVATE) {
+        remove_tokens(connection, token);
+        return 0;
+    }
+    if (pc_base_map_find(tokens, pc_bytes_of(token, NGTCP2_STATELESS_RESET_TOKENLEN)))
+        return 0; /* a peer that gives one token twice can be reset on one connection only */
+    struct pc_connection_token *entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    entry->connection = connection;
+    memcpy(entry->token, token, sizeof(entry->token));
+    if (pc_base_map_insert(tokens, &entry->node)) {
+        free(entry);
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
+    entry->next = connection->tokens;
+    connection->tokens = entry;
+    return 0;
+}
+
 void pc_libp2p_host_new_cid(struct pc_libp2p_host *host, ngtcp2_cid *ret_cid)
 {
     uint8_t bytes[PC_LIBP2P_CID_BYTES];
@@ -215,6 +277,7 @@ void pc_libp2p_callbacks_init(ngtcp2_callbacks *callbacks, bool server)
         .rand = rand_cb,
         .get_new_connection_id = get_new_connection_id,
         .remove_connection_id = remove_connection_id,
+        .dcid_status = dcid_status,
         .handshake_completed = handshake_completed,
         .recv_stateless_reset = recv_stateless_reset,
         .stream_open = stream_open,

@@ -164,6 +164,7 @@ static void drop_quic(struct pc_connection *connection)
 {
     while (connection->streams)
         pc_libp2p_stream_free(connection->streams);
+    pc_libp2p_connection_drop_tokens(connection);
     ngtcp2_conn_del(connection->quic);
     connection->quic = NULL;
     if (connection->tls)
@@ -226,12 +227,7 @@ void pc_libp2p_connection_free(struct pc_connection *connection)
         host->farewell_count--;
     pc_libp2p_host_unwake(host, connection);
     pc_base_heap_remove(&host->connection_timers, &connection->timer);
-    while (connection->cids) {
-        struct pc_connection_cid *entry = connection->cids;
-        connection->cids = entry->next;
-        pc_base_map_remove(&host->cids, &entry->node);
-        free(entry);
-    }
+    pc_libp2p_connection_drop_cids(connection);
     if (connection->next)
         connection->next->previous = connection->previous;
     if (connection->previous)

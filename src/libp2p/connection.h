@@ -44,6 +44,14 @@ struct pc_connection_cid {
     ngtcp2_cid cid;
 };
 
+/* A token of the peer: a datagram that ends in it is a stateless reset (RFC 9000 section 10.3.1). */
+struct pc_connection_token {
+    struct pc_map_node node;
+    struct pc_connection_token *next;
+    struct pc_connection *connection;
+    uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN];
+};
+
 struct pc_connection {
     struct pc_libp2p_host *host;
     uint64_t number;
@@ -69,6 +77,7 @@ struct pc_connection {
     gnutls_session_t tls; /* NULL as soon as the handshake is confirmed: it is the largest part */
     ngtcp2_crypto_conn_ref reference;
     struct pc_connection_cid *cids;
+    struct pc_connection_token *tokens;
 
     struct pc_ip_port remote;
     struct pc_peer_id expected; /* size 0: any */
@@ -140,6 +149,9 @@ bool pc_libp2p_tls_accepted(struct pc_connection *connection);
 void pc_libp2p_callbacks_init(ngtcp2_callbacks *callbacks, bool server);
 /* A connection id leads to this connection. ENOMEM. */
 int pc_libp2p_connection_add_cid(struct pc_connection *connection, const ngtcp2_cid *cid);
+/* Both lists and their places in the host's maps. */
+void pc_libp2p_connection_drop_cids(struct pc_connection *connection);
+void pc_libp2p_connection_drop_tokens(struct pc_connection *connection);
 /* A fresh one. */
 void pc_libp2p_host_new_cid(struct pc_libp2p_host *host, ngtcp2_cid *ret_cid);
 

@@ -36,6 +36,13 @@ static struct pc_bytes cid_key(const struct pc_map_node *node)
     return pc_bytes_of(entry->cid.data, entry->cid.datalen);
 }
 
+static struct pc_bytes token_key(const struct pc_map_node *node)
+{
+    const struct pc_connection_token *entry =
+        PC_CONTAINER_OF((uintptr_t)node, const struct pc_connection_token, node);
+    return pc_bytes_of(entry->token, sizeof(entry->token));
+}
+
 static struct pc_bytes number_key(const struct pc_map_node *node)
 {
     const struct pc_connection *connection =
@@ -91,6 +98,7 @@ int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p
     pc_base_rng_bytes(&host->options.rng, host->reset_secret, sizeof(host->reset_secret));
     pc_base_rng_bytes(&host->options.rng, secret, sizeof(secret));
     pc_base_map_init(&host->cids, cid_key, secret);
+    pc_base_map_init(&host->tokens, token_key, secret);
     pc_base_map_init(&host->numbers, number_key, secret);
     pc_base_map_init(&host->silent, silent_key, secret);
     pc_base_map_init(&host->asks, ask_key, secret);
@@ -119,6 +127,7 @@ void pc_libp2p_host_free(struct pc_libp2p_host *host)
         free(loose);
     }
     pc_base_map_deinit(&host->cids);
+    pc_base_map_deinit(&host->tokens);
     pc_base_map_deinit(&host->numbers);
     pc_base_map_deinit(&host->silent);
     pc_base_map_deinit(&host->asks);
@@ -374,13 +383,28 @@ static struct pc_connection *by_number(const struct pc_libp2p_host *host, uint64
     return node ? PC_CONTAINER_OF(node, struct pc_connection, number_node) : NULL;
 }
 
+/* The connection that a stateless reset ends: it is known by its last bytes alone. */
+static struct pc_connection *reset_by(const struct pc_libp2p_host *host, const struct pc_datagram *datagram)
+{
+    const size_t size = NGTCP2_STATELESS_RESET_TOKENLEN;
+    if (datagram->size < size)
+        return NULL;
+    struct pc_map_node *node =
+        pc_base_map_find(&host->tokens, pc_bytes_of(datagram->data + datagram->size - size, size));
+    return node ? PC_CONTAINER_OF(node, struct pc_connection_token, node)->connection : NULL;
+}
+
 static void receive_unknown(struct pc_libp2p_host *host, const struct pc_datagram *datagram,
                             const ngtcp2_version_cid *ids)
 {
     ngtcp2_pkt_hd header;
     bool long_header = datagram->data[0] & 0x80;
     if (!long_header) {
-        send_stateless_reset(host, datagram, ids);
+        struct pc_connection *reset = reset_by(host, datagram);
+        if (reset)
+            pc_libp2p_connection_receive(reset, datagram);
+        else
+            send_stateless_reset(host, datagram, ids);
         return;
     }
     if (!host->options.server || ids->version == 0 || datagram->size < INITIAL_MIN_BYTES)

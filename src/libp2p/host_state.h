@@ -56,6 +56,7 @@ struct pc_libp2p_host {
     bool started;
 
     struct pc_map cids;    /* connection id → pc_connection_cid */
+    struct pc_map tokens;  /* stateless reset token of a peer → pc_connection_token */
     struct pc_map numbers; /* number → pc_connection */
     struct pc_map silent;  /* remote → first pc_connection of the dials to it that received nothing yet */
     struct pc_map asks;    /* number of an ASKED → pc_stream */

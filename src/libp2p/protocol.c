@@ -356,6 +356,12 @@ static bool read_line(struct pc_stream *stream)
     int result = pc_libp2p_multistream_decode(pc_bytes_of(stream->data, stream->size), &line, &used);
     if (result == 0)
         return false;
+    if (result < 0 && stream->talk.proposals > 0) {
+        /* After "na": a request that was pipelined behind the proposal. A reset could overtake the "na". */
+        pc_libp2p_connection_fault(stream->connection);
+        done_well(stream);
+        return true;
+    }
     if (result < 0) {
         fail(stream, PEERCACHE_MISBEHAVED,
              result == PEERCACHE_ELIMIT ? "a multistream-select line over its limit"
@@ -508,7 +514,9 @@ void pc_libp2p_protocol_reset(struct pc_stream *stream)
     switch ((enum pc_talk_state)stream->talk.state) {
     case PC_TALK_HEADER:
     case PC_TALK_SELECT:
-        fail(stream, PEERCACHE_MISBEHAVED, "the peer reset the stream");
+        /* One who does not speak the protocol may stumble over the request behind it before its "na". */
+        fail(stream, stream->talk.result ? PEERCACHE_PROTOCOL_MISMATCH : PEERCACHE_MISBEHAVED,
+             "the peer reset the stream within multistream-select");
         break;
     case PC_TALK_TALK:
     case PC_TALK_ASKED:
