@@ -55,14 +55,14 @@ FUZZ_SECONDS ?= 60
 
 $(BUILD_FUZZ)/build.ninja:
 	@tools/setup --dev
-	CC=clang $(MESON) setup -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
+	CC=clang $(MESON) setup -Db_sanitize=address,undefined -Db_lundef=false \
 	 -Dc_args=-fsanitize=fuzzer-no-link $(BUILD_FUZZ)
 
 fuzz: $(BUILD_FUZZ)/build.ninja
-	@$(MESON) compile -C $(BUILD_FUZZ)
 	@for target in fuzz/fuzz_*.c; do \
 	 name=$$(basename $$target .c); name=$${name#fuzz_}; \
 	 mkdir -p $(BUILD_FUZZ)/found/$$name $(BUILD_FUZZ)/broken; \
+	 ninja -C $(BUILD_FUZZ) fuzz/fuzz_$$name || exit 1; \
 	 echo "fuzz: $$name for $(FUZZ_SECONDS) s"; \
 	 $(BUILD_FUZZ)/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 -verbosity=0 \
 	  -artifact_prefix=$(BUILD_FUZZ)/broken/ $(BUILD_FUZZ)/found/$$name fuzz/corpus/$$name || exit 1; \

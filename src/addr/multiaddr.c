@@ -11,8 +11,6 @@
 
 #include <peercache/types.h>
 
-#include <assert.h>
-
 /* The text up to the next '/', which is taken too. */
 static struct pc_bytes next_token(struct pc_reader *r)
 {

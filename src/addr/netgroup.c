@@ -231,17 +231,18 @@ static int write_normal(const struct pc_leading_ip *leading, struct pc_maddr *re
     return 0;
 }
 
-/* The address before its closing /p2p/ID, of whatever kind that is. Malformed ones stay as they are. */
+/* The address before its closing /p2p/ID, or several of them. Malformed ones stay as they are. */
 static struct pc_bytes without_id(struct pc_bytes addr)
 {
     struct pc_bytes rest = addr;
-    struct pc_multiaddr_part part = { 0 };
+    struct pc_multiaddr_part part;
+    size_t kept = 0;
     int result;
-    while ((result = pc_addr_multiaddr_next(&rest, &part)) > 0)
-        ;
-    if (result == 0 && part.code == PC_MA_P2P)
-        addr.size -= part.whole.size;
-    return addr;
+    while ((result = pc_addr_multiaddr_next(&rest, &part)) > 0) {
+        if (part.code != PC_MA_P2P)
+            kept = addr.size - rest.size;
+    }
+    return result == 0 ? pc_bytes_of(addr.data, kept) : addr;
 }
 
 int pc_addr_storable(struct pc_bytes addr, enum pc_netgroup_mode mode, bool names_allowed,

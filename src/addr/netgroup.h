@@ -39,11 +39,11 @@ enum pc_addr_scope pc_addr_scope_of(const struct pc_ip_port *address);
 
 /*
  * The rule of what is stored (also what of others' answers is dialled): 0 and *ret_addr normal (IPv4-mapped
- * as IPv4, /p2p/ID cut off), or EUNSUPPORTED with a reason: relay, unspecified, multicast, private without
- * local mode, a DNS name (unless names_allowed). Transports other than QUIC v1 over an IP address are stored:
- * other stacks dial them.
- * Also refused, with EUNSUPPORTED: no udp or tcp port behind the IP; names and zones that are not printable
- * ASCII; a zone before an address that is not link-local. EPARSE: malformed. ELIMIT: over PC_MADDR_MAX_BYTES.
+ * as IPv4, closing /p2p/IDs cut off), or EUNSUPPORTED with a reason: relay, unspecified, multicast, private
+ * without local mode, a DNS name (unless names_allowed). Transports other than QUIC v1 over an IP address are
+ * stored: other stacks dial them. Also refused, with EUNSUPPORTED: no udp or tcp port behind the IP; names
+ * and zones that are not printable ASCII; a zone before an address that is not link-local. EPARSE: malformed.
+ * ELIMIT: over PC_MADDR_MAX_BYTES.
  */
 int pc_addr_storable(struct pc_bytes addr, enum pc_netgroup_mode mode, bool names_allowed,
                      struct pc_maddr *ret_addr, struct pc_reason *ret_reason);

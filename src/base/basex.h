@@ -37,8 +37,9 @@ int pc_base_base64url_decode(const char *text, size_t length, uint8_t *ret_data,
  * Multibase: 0 base2, f F base16, b B c C base32, v V t T base32hex, k K base36, z base58btc, Z base58flickr,
  * m M u U base64. Not the identity base (raw bytes are no text) and not base256emoji.
  * As lenient as go-multibase, so that what others accept is accepted here: carriage returns and newlines
- * within base32 and base64 are skipped, padding bits and left-over characters of base32 are ignored. Errors:
- * EPARSE; ELIMIT it does not fit `capacity`.
+ * within base32 and base64 are skipped, padding bits and left-over characters of base32 are ignored. But the
+ * padding of c C t T must be right: go-multibase overlooks some characters behind it.
+ * Errors: EPARSE; ELIMIT it does not fit `capacity`.
  */
 int pc_base_multibase_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
                              size_t *ret_size);

@@ -206,6 +206,7 @@ static void what_is_stored(void **state)
     } rows[] = {
         { "/ip4/1.2.3.4/udp/1/quic-v1", PUBLIC | LOCAL, NULL, NULL },
         { "/ip4/1.2.3.4/udp/1/quic-v1/p2p/" ID, PUBLIC | LOCAL, "/ip4/1.2.3.4/udp/1/quic-v1", NULL },
+        { "/ip4/1.2.3.4/tcp/1/p2p/" ID "/p2p/" ID, PUBLIC | LOCAL, "/ip4/1.2.3.4/tcp/1", NULL },
         { "/ip4/1.2.3.4/udp/1/quic-v1/p2p/11", PUBLIC | LOCAL, "/ip4/1.2.3.4/udp/1/quic-v1", NULL },
         { "/ip4/1.2.3.4/tcp/1/tls/ws", PUBLIC | LOCAL, NULL, NULL },
         { "/ip4/1.2.3.4/udp/1/quic-v1/webtransport/certhash/uAAH_", PUBLIC | LOCAL, NULL, NULL },
