@@ -1,5 +1,7 @@
 """What the tests of the command share: cases that speak TAP, the binary run with a bound on every wait, and a
 node in the background. The binary is the first argument of each test program."""
+import atexit
+import contextlib
 import json
 import os
 import select
@@ -81,19 +83,42 @@ class Result:
         return 'exit %d\nstdout: %s\nstderr: %s' % (self.code, self.out[-4000:], self.err[-4000:])
 
 
-def run(place, *arguments, stdin=b'', as_nobody=False, env=None):
-    """Run to the end. Dying by a signal is always a failure."""
+def _without_rights():
+    """How to run the command as somebody who is bound by file modes: as root that is nobody, who may not reach
+    the build directory, so the binary comes along."""
+    if os.getuid() != 0:
+        return PEERCACHE, None
+
     def drop():
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
-    done = subprocess.run([PEERCACHE] + list(arguments), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=WAIT_S, env=env or environment(place), check=False, cwd=place,
-                          preexec_fn=drop if as_nobody else None)
+    copy = os.path.join(tempfile.gettempdir(), 'peercache-test-binary-%d' % os.getpid())
+    shutil.copy(PEERCACHE, copy)
+    os.chmod(copy, 0o755)
+    atexit.register(lambda: os.path.exists(copy) and os.unlink(copy))
+    return copy, drop
+
+
+def run(place, *arguments, stdin=b'', as_nobody=False, env=None):
+    """Run to the end. Dying by a signal is always a failure."""
+    binary, drop = _without_rights() if as_nobody else (PEERCACHE, None)
+    done = subprocess.run([binary] + list(arguments), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=WAIT_S, env=env or environment(place), check=False, cwd=place, preexec_fn=drop)
     result = Result(done)
     assert result.code >= 0, 'died by a signal: %s' % result
     assert 'Sanitizer' not in result.err and 'runtime error' not in result.err, str(result)
     return result
+
+
+@contextlib.contextmanager
+def closed(place):
+    """The directory may be read and not written."""
+    os.chmod(place, 0o555)
+    try:
+        yield
+    finally:
+        os.chmod(place, 0o755)
 
 
 def expect(result, code, *texts):

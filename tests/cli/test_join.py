@@ -3,10 +3,9 @@ file can be in. Each is told with its code, the other peers go on, and the cache
 import errno
 import os
 import socket
-import subprocess
 import time
 
-from harness import (PEERCACHE, STRANGER, Node, Skip, addr_of, case, expect, got_datagram, main, run, silent_port,
+from harness import (STRANGER, Node, addr_of, case, closed, expect, got_datagram, main, run, silent_port,
                      unused_port)
 
 REPORT = ['cause', 'dialed', 'elapsed_ms', 'failed', 'failures', 'peers', 'saved', 'status', 'target', 'verified']
@@ -211,13 +210,6 @@ def made_cache(place, *arguments):
         return cache, node.id
 
 
-def need_root_and_reach():
-    if os.getuid() != 0:
-        raise Skip('needs root, to give the rights up')
-    if subprocess.run(['setpriv', '--reuid', '65534', '--clear-groups', 'test', '-x', PEERCACHE], check=False).returncode:
-        raise Skip('the binary is where others may not go')
-
-
 @case
 def cache_that_is_a_directory(place):
     path = os.path.join(place, 'dir.db')
@@ -256,26 +248,23 @@ def cache_of_the_other_mode(place):
 
 @case
 def unreadable_cache(place):
-    need_root_and_reach()
     cache, _ = made_cache(place)
     os.chmod(cache, 0)
-    os.chmod(place, 0o777)
     refused_cache(place, cache, as_nobody=True, code='permission')
 
 
 @case
 def cache_that_may_not_be_made(place):
-    need_root_and_reach()
-    refused_cache(place, os.path.join(place, 'peers.db'), as_nobody=True, code='permission')
+    with closed(place):
+        refused_cache(place, os.path.join(place, 'peers.db'), as_nobody=True, code='permission')
 
 
 @case
 def read_only_cache_is_read_and_not_saved(place):
-    need_root_and_reach()
     cache, _ = made_cache(place)
     for name in os.listdir(place):
         os.chmod(os.path.join(place, name), 0o444)
-    with Node(place, '--no-cache') as node:
+    with Node(place, '--no-cache') as node, closed(place):
         report = join(place, '--cache', cache, '--timeout', '3s', '--peer', node.addr, code=0, as_nobody=True)
         assert report['saved'] is False, report
         assert 'cache' in [f['via'] for f in report['failures']], 'the cache was not read: %s' % report
