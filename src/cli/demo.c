@@ -26,7 +26,8 @@
 #define STORY_MAX_MS   9000 /* then it has failed */
 #define GRACE_MAX_MS   500  /* from SIGTERM to SIGKILL at the end */
 #define NETWORK_MAX_MS 5000 /* nodes that have not walked by then are done without, if all listen */
-#define TIMELINE_LINES 60   /* of one client */
+#define ID_LETTERS     8    /* of a peer id in the timeline */
+#define DIAL_MARK      " ms  dial      " /* as the timeline of -v writes it */
 
 enum phase {
     PHASE_FIRST, /* the first node starts */
@@ -50,8 +51,9 @@ struct client {
     struct pc_cli_child child; /* first: a child's client */
     struct demo *demo;
     json_t *report;
-    uint32_t lines;
-    int64_t process_us; /* from its start to its exit */
+    char dial[PC_CLI_TEXT_BYTES]; /* the line of the first of the dials that began together */
+    uint32_t dials;               /* how many they are; 0: none to be told */
+    int64_t process_us;           /* from its start to its exit */
 };
 
 struct demo {
@@ -129,7 +131,8 @@ static void end(struct demo *demo)
         return;
     demo->phase = PHASE_END;
     signal_all(demo, SIGTERM);
-    (void)uv_timer_start(&demo->deadline, on_grace_over, GRACE_MAX_MS, 0);
+    if (demo->deadline.data) /* else it failed before there was a timer, and a child */
+        (void)uv_timer_start(&demo->deadline, on_grace_over, GRACE_MAX_MS, 0);
     close_when_empty(demo);
 }
 
@@ -147,14 +150,56 @@ __attribute__((format(printf, 2, 3))) static void fail(struct demo *demo, const 
 /* -- the clients ------------------------------------------------------------------------------------------
  */
 
+/* A line of the client's timeline, the peer id in it cut to its end, by which people tell ids apart. */
+static void say_shortened(const struct demo *demo, const char *line)
+{
+    char clean[PC_CLI_TEXT_BYTES];
+    const char *id = strstr(pc_cli_clean(line, clean), "/p2p/");
+    size_t length = id ? strcspn(id + 5, " ") : 0;
+    if (length > ID_LETTERS)
+        say(demo, "  %.*s…%s", (int)(id + 5 - clean), clean, id + 5 + length - ID_LETTERS);
+    else
+        say(demo, "  %s", clean);
+}
+
+/* Dials that began together are one line: "3.34 ms  dial  10 peers (dht)". */
+static void dials_say(struct client *client)
+{
+    const char *rest = strstr(client->dial, DIAL_MARK);
+    if (client->dials > 1 && rest)
+        say(client->demo, "  %.*s%s%u peers  %s", (int)(rest - client->dial), client->dial, DIAL_MARK,
+            client->dials, strrchr(client->dial, '('));
+    else if (client->dials == 1)
+        say_shortened(client->demo, client->dial);
+    client->dials = 0;
+}
+
+static bool began_together(const char *a, const char *b)
+{
+    const char *a_mark = strstr(a, DIAL_MARK), *b_mark = strstr(b, DIAL_MARK);
+    const char *a_via = strrchr(a, '('), *b_via = strrchr(b, '(');
+    return a_mark && b_mark && a_via && b_via && a_mark - a == b_mark - b &&
+           strncmp(a, b, (size_t)(a_mark - a)) == 0 && strcmp(a_via, b_via) == 0;
+}
+
 static void on_client_line(struct pc_cli_child *child, int output, const char *line)
 {
     struct client *client = (struct client *)(void *)child;
-    char clean[PC_CLI_TEXT_BYTES];
-    if (output == 0 && !client->report)
-        client->report = json_loads(line, 0, NULL);
-    if (output == 1 && client->lines++ < TIMELINE_LINES)
-        say(client->demo, "  %s", pc_cli_clean(line, clean));
+    if (output == 0) {
+        if (!client->report)
+            client->report = json_loads(line, 0, NULL);
+        return;
+    }
+    if (client->dials && began_together(client->dial, line)) {
+        client->dials++;
+        return;
+    }
+    dials_say(client);
+    if (strstr(line, DIAL_MARK) && strrchr(line, '(') && strlen(line) < sizeof(client->dial)) {
+        (void)snprintf(client->dial, sizeof(client->dial), "%s", line);
+        client->dials = 1;
+    } else
+        say_shortened(client->demo, line);
 }
 
 static void client_start(struct demo *demo, struct client *client, const char *peer,
@@ -176,6 +221,7 @@ static void client_start(struct demo *demo, struct client *client, const char *p
 static const char *client_fault(struct client *client)
 {
     const char *status = json_string_value(json_object_get(client->report, "status"));
+    dials_say(client);
     client->process_us = client->child.exited_us - client->child.started_us;
     if (!status)
         return "gave no report";
@@ -416,6 +462,22 @@ static void on_signal(uv_signal_t *signal_handle, int signal_number)
     fail((struct demo *)signal_handle->data, "interrupted by signal %d", signal_number);
 }
 
+static bool directory_make(struct demo *demo)
+{
+    const char *temporary = getenv("TMPDIR");
+    int length = snprintf(demo->directory, sizeof(demo->directory), "%s/peercache-demo-XXXXXX",
+                          temporary && *temporary ? temporary : "/tmp");
+    errno = ENAMETOOLONG;
+    if (length < 0 || (size_t)length + sizeof("/peers.db") > sizeof(demo->directory) ||
+        !mkdtemp(demo->directory)) {
+        demo->directory[0] = '\0'; /* nothing to remove */
+        return false;
+    }
+    memcpy(demo->cache, demo->directory, (size_t)length);
+    memcpy(demo->cache + length, "/peers.db", sizeof("/peers.db"));
+    return true;
+}
+
 /* The directory holds the files of one cache and nothing else. */
 static void directory_remove(const char *path)
 {
@@ -493,26 +555,17 @@ static int handles_init(struct demo *demo)
 
 static enum pc_cli_exit demo_run(struct demo *demo)
 {
-    const char *temporary = getenv("TMPDIR");
     int error = uv_loop_init(&demo->loop);
     if (error)
         return pc_cli_fail(demo->options->json, PC_CLI_COULD_NOT, "io", "no event loop: %s",
                            uv_strerror(error));
-    int length = snprintf(demo->directory, sizeof(demo->directory), "%s/peercache-demo-XXXXXX",
-                          temporary && *temporary ? temporary : "/tmp");
-    if (length < 0 || (size_t)length + sizeof("/peers.db") > sizeof(demo->directory) ||
-        !mkdtemp(demo->directory)) {
-        demo->directory[0] = '\0';
+    error = handles_init(demo);
+    if (error)
+        fail(demo, "timers and signals: %s", uv_strerror(error));
+    else if (!directory_make(demo))
         fail(demo, "no temporary directory can be made: %s", strerror(errno));
-    } else {
-        memcpy(demo->cache, demo->directory, (size_t)length);
-        memcpy(demo->cache + length, "/peers.db", sizeof("/peers.db"));
-        error = handles_init(demo);
-        if (error)
-            fail(demo, "timers and signals: %s", uv_strerror(error));
-        else
-            node_start(demo, &demo->nodes[0]);
-    }
+    else
+        node_start(demo, &demo->nodes[0]);
     (void)uv_run(&demo->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&demo->loop); /* busy only if a handle was forgotten, which the leak checker tells */
     if (*demo->directory)
