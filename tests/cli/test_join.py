@@ -329,6 +329,15 @@ def no_save_and_no_cache_change_nothing(place):
 
 
 @case
+def no_save_on_a_cache_that_is_not_there(place):
+    cache = os.path.join(place, 'deep', 'peers.db')
+    with Node(place, '--no-cache') as node:
+        report = join(place, '--cache', cache, '--no-save', '--peer', node.addr, code=0)
+    assert report['verified'] == 1 and report['saved'] is False, report
+    assert os.listdir(place) == [], 'made something: %s' % os.listdir(place)
+
+
+@case
 def file_modes(place):
     cache = os.path.join(place, 'a', 'b', 'peers.db')
     with Node(place, '--no-cache') as node:
