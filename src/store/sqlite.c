@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define CLOSE_TIMEOUT_MS 1000 /* a checkpoint not made is made by the next that opens */
+
 static struct pc_sqlite_store *of(struct pc_store *head)
 {
     return (struct pc_sqlite_store *)(void *)head; /* the head is the first member */
@@ -336,7 +338,7 @@ static int sqlite_check(struct pc_store *head)
 static void sqlite_close(struct pc_store *head)
 {
     struct pc_sqlite_store *store = of(head);
-    bool locked = !head->read_only && store->sqlite.db && lock_now(store, PC_STORE_LOCK_TIMEOUT_MS) == 0;
+    bool locked = !head->read_only && store->sqlite.db && lock_now(store, CLOSE_TIMEOUT_MS) == 0;
     /* Without the lock another process may be moving the file: then it is left as it is, which loses nothing.
      */
     pc_sqlite_disconnect(store, locked && pc_sqlite_is_current(store));

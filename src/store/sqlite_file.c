@@ -477,6 +477,7 @@ static int connect_copy(struct pc_sqlite_store *store, const char *uri, const ch
 {
     char directory[] = P_tmpdir "/peercache-XXXXXX";
     char db_copy[sizeof(directory) + 16], wal_copy[sizeof(directory) + 16];
+    char journal[sizeof(directory) + 16]; /* of the checkpoint; in exclusive mode it stays until the close */
     int64_t pages = 0;
     int result = open_db(&store->sqlite, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
     if (result)
@@ -488,6 +489,7 @@ static int connect_copy(struct pc_sqlite_store *store, const char *uri, const ch
     }
     (void)snprintf(db_copy, sizeof(db_copy), "%s/c.db", directory);
     (void)snprintf(wal_copy, sizeof(wal_copy), "%s/c.db-wal", directory);
+    (void)snprintf(journal, sizeof(journal), "%s/c.db-journal", directory);
     bool copied = copy_database(&store->sqlite, db_copy) && copy_wal(wal, wal_copy);
     pc_sqlite_close(&store->sqlite);
     if (copied) {
@@ -507,6 +509,7 @@ static int connect_copy(struct pc_sqlite_store *store, const char *uri, const ch
     }
     (void)unlink(db_copy);
     (void)unlink(wal_copy);
+    (void)unlink(journal);
     (void)rmdir(directory);
     return result;
 }

@@ -4,10 +4,12 @@
 #include "base/rng.h"
 
 #include <glob.h>
+#include <grp.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define NOW_MS CONFORMANCE_NOW_MS
@@ -84,6 +86,13 @@ static void cut_at_every_512_bytes(void **state)
     free(data);
 }
 
+static int visit_nothing(void *context, const struct pc_record *record)
+{
+    (void)context;
+    assert_true(record->addr_count > 0);
+    return 0;
+}
+
 static void any_byte_flipped(void **state)
 {
     (void)state;
@@ -109,6 +118,13 @@ static void any_byte_flipped(void **state)
         if (result && result != PEERCACHE_ENETWORK)
             fail_msg("byte %zu: %d %s", at, result, reason.text);
         if (result == 0 && !store->read_only) {
+            struct pc_store_query all = { .kind = PC_STORE_ALL };
+            result = pc_store_query(store, &all, visit_nothing, NULL);
+            if (result ==
+                PEERCACHE_ECORRUPT) /* told once, when it had begun to read; then it is moved aside */
+                result = pc_store_query(store, &all, visit_nothing, NULL);
+            if (result)
+                fail_msg("byte %zu: reading: %s", at, store->error.text);
             struct pc_delta delta = conformance_delta(5000, 1, NOW_MS);
             if (pc_store_commit(store, 1, &delta, 1, NOW_MS, 1000))
                 fail_msg("byte %zu: %s", at, store->error.text);
@@ -255,6 +271,112 @@ static void values_that_are_not_valid_are_left_out(void **state)
     pc_store_close(store);
 }
 
+/* Copies made for reading that this user left behind. */
+static size_t count_copies(void)
+{
+    glob_t found;
+    size_t count = 0;
+    if (glob("/tmp/peercache-??????", 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            struct stat info;
+            count += stat(found.gl_pathv[i], &info) == 0 && info.st_uid == geteuid();
+        }
+    }
+    globfree(&found);
+    return count;
+}
+
+/* What someone sees who may read but not write there: 0 all well, else the number of the step that failed. */
+static int read_as_another_user(uint32_t number)
+{
+    struct pc_store_options options = conformance_options(4);
+    struct pc_store *store = NULL;
+    struct pc_record record;
+    struct pc_delta delta = conformance_delta(number, 5, NOW_MS);
+    if (geteuid() == 0 && (setgroups(0, NULL) || setgid(65534) || setuid(65534)))
+        return 1;
+    if (pc_store_open(conformance_path, &options, &store, NULL))
+        return 2;
+    if (!store->read_only || !strstr(store->warning.text, "read-only"))
+        return 3;
+    if (pc_store_commit(store, 1, &delta, 1, NOW_MS, 1000))
+        return 4;
+    if (conformance_find(store, number, &record) != 1 || record.addrs[0].history.success_count != 1)
+        return 5;
+    if (pc_store_check(store))
+        return 6;
+    pc_store_close(store);
+    return count_copies() ? 7 : 0;
+}
+
+static int in_a_child(int (*work)(uint32_t number), uint32_t number)
+{
+    int status = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(work(number));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static int commit_and_vanish(uint32_t number)
+{
+    struct pc_store *store = conformance_open(5);
+    struct pc_delta delta = conformance_delta(number, 1, NOW_MS);
+    conformance_commit(store, 1, &delta);
+    return 0; /* without closing: what it wrote is in the log only */
+}
+
+static void make_readable(mode_t directory_mode)
+{
+    char name[PC_STORE_PATH_BYTES + 8];
+    static const char *const suffixes[] = { "", "-wal", ".lock" };
+    for (size_t i = 0; i < 3; i++) { /* the index of the log (-shm) stays closed to others */
+        (void)snprintf(name, sizeof(name), "%s%s", conformance_path, suffixes[i]);
+        (void)chmod(name, 0644);
+    }
+    (void)snprintf(name, sizeof(name), "%s", conformance_path);
+    *strrchr(name, '/') = '\0';
+    assert_int_equal(chmod(name, directory_mode), 0);
+}
+
+static void another_user_reads_a_closed_file(void **state)
+{
+    (void)state;
+    fill(5);
+    make_readable(0755);
+    if (geteuid()) /* then the directory must say it */
+        make_readable(0555);
+    int status = in_a_child(read_as_another_user, 3);
+    make_readable(0755);
+    assert_int_equal(status, 0);
+}
+
+/* The log holds news, and may be neither recovered where it is nor ignored. */
+static void another_user_reads_what_is_in_the_log_only(void **state)
+{
+    (void)state;
+    size_t size;
+    char wal[PC_STORE_PATH_BYTES + 8];
+    fill(5);
+    assert_int_equal(in_a_child(commit_and_vanish, 77), 0);
+    (void)snprintf(wal, sizeof(wal), "%s-wal", conformance_path);
+    uint8_t *before = read_whole(wal, &size);
+    assert_true(size > 0);
+    if (geteuid() == 0) {
+        make_readable(0755);
+        int status = in_a_child(read_as_another_user, 77);
+        assert_int_equal(status, 0);
+    }
+    size_t size_after;
+    uint8_t *after = read_whole(wal, &size_after);
+    assert_int_equal(size, size_after);
+    assert_memory_equal(before, after, size);
+    free(before);
+    free(after);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, conformance_setup, conformance_teardown)
 
 int main(void)
@@ -268,6 +390,8 @@ int main(void)
         CASE(strangers_files_are_left_untouched),
         CASE(a_newer_schema_opens_read_only),
         CASE(values_that_are_not_valid_are_left_out),
+        CASE(another_user_reads_a_closed_file),
+        CASE(another_user_reads_what_is_in_the_log_only),
     };
     conformance_suffix_set(".db");
     return cmocka_run_group_tests(tests, NULL, NULL);
