@@ -351,9 +351,9 @@ int main(int argc, char **argv)
         size_t in_flight;
     } runs[] = { { "one after another", 1 }, { "50 in flight", 50 } };
     for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
-        int64_t server_before = server_cpu_us(pid);
+        int64_t cpu_before = server_cpu_us(pid);
         struct figures figures = dial_many(&client, client_port, server_port, count, runs[i].in_flight, true);
-        report(runs[i].name, &figures, count, server_cpu_us(pid) - server_before, floor_ns);
+        report(runs[i].name, &figures, count, server_cpu_us(pid) - cpu_before, floor_ns);
     }
 
     close_side(&client);
