@@ -36,17 +36,18 @@ PEERCACHE_API int peercache_node_options_set_kad_protocol(peercache_node_options
                                                           const char *protocol);
 /* Loopback and private addresses admitted, each ip:port its own group. Default: false. */
 PEERCACHE_API void peercache_node_options_set_local(peercache_node_options *options, bool local);
-/* Path of the cache; NULL for none. Default: none. */
+/* Path of the cache; NULL for none. Default: none. EINVAL: empty, or 4096 bytes and more. */
 PEERCACHE_API int peercache_node_options_set_cache(peercache_node_options *options, const char *path);
-/* Save what was learnt. Default: true. */
+/* Save what was learnt. Default: true. False reads the cache and writes nothing, nor makes the file. */
 PEERCACHE_API void peercache_node_options_set_save(peercache_node_options *options, bool save);
-/* Add a peer to dial first, a multiaddr in text. EPARSE with the reason in peercache_node_options_errmsg().
- */
+/* Add a peer to dial first, a multiaddr in text. EPARSE with the reason in peercache_node_options_errmsg();
+ * ELIMIT over 256 peers; ENOMEM. */
 PEERCACHE_API int peercache_node_options_add_peer(peercache_node_options *options, const char *multiaddr);
-/* Add an address to listen on, such as /ip4/0.0.0.0/udp/0/quic-v1. EPARSE; EUNSUPPORTED not ip/udp/quic-v1.
- */
+/* Add an address to listen on, such as /ip4/0.0.0.0/udp/0/quic-v1. Default of a server: all of IPv4 and IPv6,
+ * port of the system's choice; in local mode 127.0.0.1 alone. 0.0.0.0 and :: of a family that the machine
+ * lacks are passed over with a WARNING. EPARSE; EUNSUPPORTED not ip/udp/quic-v1; ELIMIT over 16. */
 PEERCACHE_API int peercache_node_options_add_listen(peercache_node_options *options, const char *multiaddr);
-/* The node's private key as libp2p protobuf. Default: a fresh Ed25519 key. EPARSE, EUNSUPPORTED. */
+/* The node's private key as libp2p protobuf. Default: a fresh Ed25519 key. EPARSE, EUNSUPPORTED, ECRYPTO. */
 PEERCACHE_API int peercache_node_options_set_key(peercache_node_options *options, const uint8_t *key,
                                                  size_t length);
 /* Verified peers to stop joining at, and those below which a join failed. 1 ≤ min ≤ target ≤ 1000, else
@@ -125,10 +126,13 @@ typedef struct peercache_node_event {
  * Make a node: opens sockets and cache, reads the cache's best peers; dials nothing yet. Like peercache_open
  * it always sets *ret_node (NULL only when memory is out), to ask for the text. Errors: those of
  * peercache_open for the cache; EIO a socket could not be opened or bound; EUNSUPPORTED a network without a
- * description and no kad protocol.
+ * description and no kad protocol; EPARSE, ELIMIT, EPERM a description of the network that can't be used;
+ * EINVAL a client that should listen.
  */
 PEERCACHE_API int peercache_node_new(const peercache_node_options *options, peercache_node **ret_node);
+/* Never from the callback, nor while it runs. NULL does nothing. */
 PEERCACHE_API void peercache_node_free(peercache_node *node);
+/* Text of the last failure, "" when there was none; valid until the next call on the node. */
 PEERCACHE_API const char *peercache_node_errmsg(const peercache_node *node);
 /* One callback for all events; set before run. */
 PEERCACHE_API void peercache_node_on_event(peercache_node *node,
@@ -142,7 +146,7 @@ PEERCACHE_API int peercache_node_run(peercache_node *node);
 /* Begin a graceful stop; run returns soon after. From any thread or signal handler. */
 PEERCACHE_API void peercache_node_stop(peercache_node *node);
 /* Instead of joining, dial one address and ping it `count` times, a second apart; each answer is a PONG event
- * and the node stops after the last. Before run. Errors: EPARSE, EINVAL count 0 or over 1,000,000. */
+ * and the node stops after the last. Before run. Errors: EPARSE, EINVAL count 0 or over 1,000,000; ESTATE. */
 PEERCACHE_API int peercache_node_set_ping(peercache_node *node, const char *multiaddr, uint32_t count);
 
 #ifdef __cplusplus

@@ -7,9 +7,10 @@
  * to ask for the text). Results are 0 or a negative PEERCACHE_E… (types.h); the text of the last failure of a
  * handle, with path and cause, is peercache_errmsg().
  *
- * Disk: pick, add and report never touch it. open, flush, refresh, remove and close do.
- * Threads: one handle is used by one thread at a time; different handles are independent, also on one file.
- * Fork: a handle is used only by the process that opened it.
+ * Disk: pick, add and report never touch it. open, flush, refresh, iterate, remove and close do.
+ * Randomness: the seed of all choices is drawn from the operating system at open, unless the options give
+ * one. Threads: one handle is used by one thread at a time; different handles are independent, also on one
+ * file. Fork: a handle is used only by the process that opened it.
  */
 #ifndef PEERCACHE_H
 #define PEERCACHE_H
@@ -44,8 +45,9 @@ PEERCACHE_API void peercache_options_set_seed(peercache_options *options, const 
  * only. `network` names the network it belongs to, such as "ipfs". `options` may be NULL. Always sets
  * *ret_cache (NULL only when memory is out); close it also after a failure. Errors: EINVAL empty network or
  * path; EFORMAT a directory, or a file of another kind under a name that is not moved aside; ENETWORK the
- * cache of another network or mode; EPERM; EIO; EBUSY the lock was held for 5 s. A corrupt file ending in .db
- * or at the default path is moved aside and is not an error: peercache_warning() tells.
+ * cache of another network or mode; EVERSION a newer schema that can't even be read; EPERM; EIO; EBUSY the
+ * lock was held for 5 s. After a failure the handle only tells why, and every call on it is ESTATE. A corrupt
+ * file ending in .db or at the default path is moved aside and is not an error: peercache_warning() tells.
  */
 PEERCACHE_API int peercache_open(const char *path, const char *network, const peercache_options *options,
                                  peercache **ret_cache);
@@ -87,7 +89,8 @@ PEERCACHE_API int peercache_pick(peercache *cache, peercache_time now, peercache
 /*
  * Tell what became of a dial. `rtt_ms` is -1 when not measured. OK makes the peer tried and counts a success;
  * UNSUPPORTED, DENIED and CANCELLED count nothing; every other outcome counts a failure at once.
- * Errors: ENOTFOUND the candidate is not in the cache; EINVAL an outcome outside the list.
+ * Errors: ENOTFOUND the candidate is not in the cache (an OK puts it there, if it may be stored:
+ * EUNSUPPORTED); EINVAL an outcome outside the list or a candidate that is none; ENOMEM.
  */
 PEERCACHE_API int peercache_report(peercache *cache, const peercache_candidate *candidate,
                                    peercache_outcome outcome, int32_t rtt_ms, peercache_time now);
@@ -111,9 +114,10 @@ typedef struct peercache_peer {
 } peercache_peer;
 
 /*
- * Call `visit` for every peer of the cache, those on disk included, ordered by peer id. A visit that returns
- * other than 0 stops, and iterate returns that. The peer is valid during the visit only; the cache must not
- * be modified in it. Errors: EIO, ECORRUPT.
+ * Call `visit` for every peer of the cache, those on disk included, ordered by the bytes of the peer id,
+ * those known by address only at the end. What is pending is committed first (flush, at most 5 s). A visit
+ * that returns other than 0 stops, and iterate returns that. The peer is valid during the visit only; the
+ * cache must not be modified in it. Errors: those of flush; ECORRUPT.
  */
 PEERCACHE_API int peercache_iterate(peercache *cache, int (*visit)(void *context, const peercache_peer *peer),
                                     void *context);

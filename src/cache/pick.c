@@ -22,7 +22,6 @@
 #define DRAW_MIN             128
 #define DRAW_PER_PICK        16
 #define VISITS_PER_DRAW      8 /* peers looked at in search of eligible ones */
-#define PICK_MAX             4096
 #define RECENT_ATTEMPT_MS    (INT64_C(10) * 60 * 1000)
 #define RECENT_PENALTY       300
 #define LOT                  64
@@ -206,7 +205,7 @@ size_t pc_cache_set_pick(struct pc_cache_set *set, struct pc_rng *rng, int64_t n
     const struct pc_cache_table *tried = &set->tables[PEERCACHE_TRIED];
     size_t given = 0;
     now_ms = pc_base_time_max(set->now_ms, now_ms);
-    count = count < PICK_MAX ? count : PICK_MAX;
+    count = count < PC_CACHE_PICK_MAX ? count : PC_CACHE_PICK_MAX;
     size_t most = count * DRAW_PER_PICK > DRAW_MIN ? count * DRAW_PER_PICK : DRAW_MIN;
     size_t most_tried = tried->count < most ? tried->count : most;
     size_t most_fresh = fresh->count < most ? fresh->count : most;

@@ -417,21 +417,9 @@ static bool overlay(const struct pc_pending_table *table, struct pc_bytes key, s
     return changed;
 }
 
-bool pc_cache_set_overlay(const struct pc_cache_set *set, struct pc_record *record, int64_t now_ms)
-{
-    struct pc_cache_key key;
-    if (record->id.size == 0 && record->addr_count == 0)
-        return false;
-    pc_cache_key_of(&record->id, pc_addr_maddr_bytes(&record->addrs[0].addr), &key);
-    bool changed = overlay(&set->out, pc_cache_key_bytes(&key), record, now_ms);
-    changed |= overlay(&set->waiting, pc_cache_key_bytes(&key), record, now_ms);
-    return changed;
-}
-
 int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, int64_t now_ms)
 {
     struct pc_record laid;
-    now_ms = advance(set, now_ms);
     if (is_own_id(set, &record->id) || (record->id.size == 0 && record->addr_count == 0))
         return 0;
     pc_cache_record_init(&laid, &record->id);

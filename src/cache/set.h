@@ -20,6 +20,7 @@
 #define PC_CACHE_PENDING_PER_PEER  16      /* deltas of one peer */
 #define PC_CACHE_HELD_MAX          1024    /* failures held back; the oldest gives way */
 #define PC_CACHE_OWN_ADDRS_MAX     64
+#define PC_CACHE_PICK_MAX          4096 /* candidates of one pick */
 
 struct pc_cache_set_options {
     uint32_t peers_max;
@@ -44,8 +45,9 @@ void pc_cache_set_free(struct pc_cache_set *set);
  */
 
 /* Take in a record as the store has it: replaces what was loaded before; deltas still pending here are laid
- * over it again. A record without addresses is one that was removed. ENOMEM; ELIMIT the set is full and the
- * record is worth less than those looked at. */
+ * over it again. A record without addresses is one that was removed. Loading is no news: the set's time
+ * stays, and who does not know the time yet gives INT64_MAX. ENOMEM; ELIMIT the set is full and the record is
+ * worth less than those looked at. */
 int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, int64_t now_ms);
 /* Another process removed it. */
 void pc_cache_set_unload(struct pc_cache_set *set, const struct pc_peer_id *id);
@@ -120,7 +122,5 @@ int32_t pc_cache_score(const struct pc_history *history, int64_t now_ms);
 size_t pc_cache_set_pending(const struct pc_cache_set *set);
 size_t pc_cache_set_take(struct pc_cache_set *set, const struct pc_delta **ret_deltas, size_t count);
 int pc_cache_set_settle(struct pc_cache_set *set, bool committed);
-/* Lay the deltas pending of this record's peer over it, as pc_cache_set_load does. Whether it changed. */
-bool pc_cache_set_overlay(const struct pc_cache_set *set, struct pc_record *record, int64_t now_ms);
 
 #endif

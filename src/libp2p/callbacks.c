@@ -55,8 +55,8 @@ void pc_libp2p_connection_drop_tokens(struct pc_connection *connection)
 }
 
 /* ngtcp2 sends to another connection id of the peer, or no longer does. */
-static int dcid_status(ngtcp2_conn *quic, ngtcp2_connection_id_status_type type, uint64_t sequence,
-                       const ngtcp2_cid *cid, const uint8_t *token, void *user_data)
+static int dcid_status(ngtcp2_conn *quic, pc_quic_cid_status type, uint64_t sequence, const ngtcp2_cid *cid,
+                       const uint8_t *token, void *user_data)
 {
     struct pc_connection *connection = user_data;
     struct pc_map *tokens = &connection->host->tokens;
@@ -219,6 +219,8 @@ static int stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size, uint
     (void)final_size;
     (void)code;
     (void)user_data;
+    if (!stream) /* reset before anything else of it came: ngtcp2 did not say that it was opened */
+        return 0;
     stream->ended = true;
     pc_libp2p_protocol_reset(stream);
     return 0;
@@ -232,7 +234,7 @@ static int stream_stop_sending(ngtcp2_conn *quic, int64_t id, uint64_t code, voi
     (void)id;
     (void)code;
     (void)user_data;
-    if (stream->local || stream->talk.state == PC_TALK_ASKED)
+    if (stream && (stream->local || stream->talk.state == PC_TALK_ASKED))
         pc_libp2p_protocol_reset(stream);
     return 0;
 }
@@ -244,7 +246,11 @@ static int stream_close(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t 
     (void)flags;
     (void)id;
     (void)code;
-    (void)user_data;
+    if (!stream) {
+        pc_libp2p_connection_fault(user_data);
+        ngtcp2_conn_extend_max_streams_bidi(quic, 1);
+        return 0;
+    }
     if (!stream->local)
         ngtcp2_conn_extend_max_streams_bidi(quic, 1);
     stream->shut = true; /* ngtcp2 knows it no more */

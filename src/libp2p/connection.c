@@ -2,11 +2,9 @@
 #include "libp2p/connection.h"
 
 #include "base/fsm.h"
+#include "libp2p/path.h"
 
 #include <assert.h>
-#include <netinet/in.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* A timer that is set but never fires: the node stays in the heap, so that setting it again can't fail. */
@@ -20,89 +18,9 @@ static const uint32_t moves[] = {
     [PC_CONNECTION_LINGERING] = 0,
 };
 
-/* ---- addresses and paths ------------------------------------------------------------------------------- */
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in ip4;
-    struct sockaddr_in6 ip6;
-};
-
-static ngtcp2_socklen to_sockaddr(const struct pc_ip_port *from, union address *ret_address)
-{
-    memset(ret_address, 0, sizeof(*ret_address));
-    if (from->family == 4) {
-        ret_address->ip4.sin_family = AF_INET;
-        ret_address->ip4.sin_port = htons(from->port);
-        memcpy(&ret_address->ip4.sin_addr, from->ip, 4);
-        return sizeof(ret_address->ip4);
-    }
-    ret_address->ip6.sin6_family = AF_INET6;
-    ret_address->ip6.sin6_port = htons(from->port);
-    ret_address->ip6.sin6_scope_id = from->scope_id;
-    memcpy(&ret_address->ip6.sin6_addr, from->ip, 16);
-    return sizeof(ret_address->ip6);
-}
-
-static void from_sockaddr(const ngtcp2_addr *from, struct pc_ip_port *ret_address)
-{
-    union address address;
-    memset(ret_address, 0, sizeof(*ret_address));
-    memset(&address, 0, sizeof(address));
-    memcpy(&address, from->addr, from->addrlen < sizeof(address) ? from->addrlen : sizeof(address));
-    if (address.any.sa_family == AF_INET) {
-        ret_address->family = 4;
-        ret_address->port = ntohs(address.ip4.sin_port);
-        memcpy(ret_address->ip, &address.ip4.sin_addr, 4);
-    } else {
-        ret_address->family = 6;
-        ret_address->port = ntohs(address.ip6.sin6_port);
-        ret_address->scope_id = address.ip6.sin6_scope_id;
-        memcpy(ret_address->ip, &address.ip6.sin6_addr, 16);
-    }
-}
-
-struct path {
-    union address local;
-    union address remote;
-    ngtcp2_path quic;
-};
-
-/*
- * The path of a datagram. For a dial the kernel chooses the local address, so it is the same unspecified one
- * for all its datagrams, and no change of route looks like a migration. For an inbound connection it is
- * the address that was asked; the number of the socket goes with it, so that answers leave by it.
- */
-static void path_init(struct path *path, bool inbound, const struct pc_ip_port *local,
-                      const struct pc_ip_port *remote, uint32_t socket)
-{
-    struct pc_ip_port unspecified = { .family = remote->family };
-    path->quic.local.addr = &path->local.any;
-    path->quic.local.addrlen = to_sockaddr(inbound && local->family ? local : &unspecified, &path->local);
-    path->quic.remote.addr = &path->remote.any;
-    path->quic.remote.addrlen = to_sockaddr(remote, &path->remote);
-    path->quic.user_data = (void *)(uintptr_t)(inbound ? socket : PC_LIBP2P_SOCKET_ANY);
-}
-
-/* Where a datagram of this path leaves from and goes to. */
-static void path_out(const struct pc_connection *connection, const ngtcp2_path *path,
-                     struct pc_datagram *datagram)
-{
-    datagram->socket = PC_LIBP2P_SOCKET_ANY;
-    datagram->local = (struct pc_ip_port){ 0 };
-    if (connection->inbound) {
-        static const uint8_t none[16];
-        datagram->socket = (uint32_t)(uintptr_t)path->user_data;
-        from_sockaddr(&path->local, &datagram->local);
-        if (memcmp(datagram->local.ip, none, sizeof(none)) == 0)
-            datagram->local = (struct pc_ip_port){ 0 };
-    }
-    from_sockaddr(&path->remote, &datagram->remote);
-}
-
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
-static void set_timer(struct pc_connection *connection, int64_t at_us)
+void pc_libp2p_connection_set_timer(struct pc_connection *connection, int64_t at_us)
 {
     int result = pc_base_heap_set(&connection->host->connection_timers, &connection->timer,
                                   pc_base_time_min(at_us, FAR));
@@ -207,22 +125,26 @@ static struct pc_connection *connection_new(struct pc_libp2p_host *host, uint64_
     return connection;
 }
 
-/* It is no more for the caller: no number, no hints. */
-static void depart(struct pc_connection *connection)
+void pc_libp2p_connection_depart(struct pc_connection *connection)
 {
     struct pc_libp2p_host *host = connection->host;
     unlist_silent(connection);
     pc_base_map_remove(&host->numbers, &connection->number_node);
     host->alive_count--;
+    while (connection->events_first) { /* they are still told */
+        connection->events_first->owner = NULL;
+        connection->events_first = connection->events_first->owner_next;
+    }
+    connection->events_last = NULL;
     pc_base_fsm_move(moves, &connection->state, PC_CONNECTION_LINGERING);
+    drop_quic(connection);
 }
 
 void pc_libp2p_connection_free(struct pc_connection *connection)
 {
     struct pc_libp2p_host *host = connection->host;
     if (connection->state != PC_CONNECTION_LINGERING)
-        depart(connection);
-    drop_quic(connection);
+        pc_libp2p_connection_depart(connection);
     if (connection->farewell_due)
         host->farewell_count--;
     pc_libp2p_host_unwake(host, connection);
@@ -236,206 +158,6 @@ void pc_libp2p_connection_free(struct pc_connection *connection)
         host->connections = connection->next;
     free(connection->farewell);
     free(connection);
-}
-
-/* ---- the end of one ------------------------------------------------------------------------------------ */
-
-void pc_libp2p_connection_condemn(struct pc_connection *connection, peercache_outcome outcome,
-                                  const char *format, ...)
-{
-    va_list args;
-    if (connection->condemned)
-        return;
-    connection->condemned = true;
-    connection->outcome = outcome;
-    va_start(args, format);
-    (void)vsnprintf(connection->detail, sizeof(connection->detail), format, args);
-    va_end(args);
-}
-
-/* Keep the closing packet; none when there is nothing to say it with. */
-static void write_farewell(struct pc_connection *connection, const pc_quic_close *close)
-{
-    uint8_t packet[PC_LIBP2P_DATAGRAM_MAX_BYTES];
-    ngtcp2_path_storage storage;
-    ngtcp2_pkt_info info = { 0 };
-    struct pc_datagram where = { 0 };
-    ngtcp2_path_storage_zero(&storage);
-    ngtcp2_ssize size =
-        ngtcp2_conn_write_connection_close(connection->quic, &storage.path, &info, packet, sizeof(packet),
-                                           close, pc_libp2p_host_ts(connection->host));
-    if (size <= 0)
-        return; /* nothing was sent before, or no keys yet: the peer knows of nothing to close */
-    connection->farewell = malloc((size_t)size);
-    if (!connection->farewell)
-        return; /* the peer will find out by its idle timeout */
-    memcpy(connection->farewell, packet, (size_t)size);
-    connection->farewell_size = (size_t)size;
-    path_out(connection, &storage.path, &where);
-    connection->farewell_local = where.local;
-    connection->farewell_socket = where.socket;
-    connection->remote = where.remote;
-}
-
-/* The objects go, the connection ids stay for three probe timeouts. Frees it when there is no point in that.
- */
-static void linger(struct pc_connection *connection, const pc_quic_close *close)
-{
-    struct pc_libp2p_host *host = connection->host;
-    bool heard = connection->state != PC_CONNECTION_SILENT;
-    int64_t linger_us = (int64_t)(3 * ngtcp2_conn_get_pto(connection->quic) / NGTCP2_MICROSECONDS);
-    if (close)
-        write_farewell(connection, close);
-    depart(connection);
-    drop_quic(connection);
-    if (!heard && !connection->farewell) {
-        pc_libp2p_connection_free(connection);
-        return;
-    }
-    set_timer(connection,
-              pc_base_time_add(host->now.mono_us, pc_base_time_min(linger_us, PC_CONNECTION_LINGER_MAX_US)));
-    if (connection->farewell) {
-        connection->farewell_due = true;
-        host->farewell_count++;
-        pc_libp2p_host_wake(host, connection);
-    }
-}
-
-static void tell_end(struct pc_connection *connection)
-{
-    struct pc_libp2p_host *host = connection->host;
-    bool open = connection->state == PC_CONNECTION_OPEN;
-    struct pc_libp2p_queued *final = connection->final;
-    for (struct pc_stream *stream = connection->streams; stream; stream = stream->next)
-        pc_libp2p_protocol_gone(stream);
-    if (!open && connection->inbound) { /* nobody was told of it */
-        pc_base_log(host->options.log, PC_LOG_DEBUG, "libp2p", "inbound connection ended: %s: %s",
-                    peercache_outcome_name(connection->outcome), connection->detail);
-        return;
-    }
-    connection->final = NULL;
-    final->event = (struct pc_libp2p_event){
-        .kind = open ? PC_LIBP2P_CLOSED : PC_LIBP2P_FAILED,
-        .connection = connection->number,
-        .outcome = connection->outcome,
-        .id = connection->id,
-        .remote = connection->remote,
-        .proven_us = connection->proven_us,
-        .rtt_us = -1,
-    };
-    memcpy(final->event.detail, connection->detail, sizeof(final->event.detail));
-    pc_libp2p_host_queue_event(host, final);
-}
-
-/* The peer closed: what that means depends on how far we were. */
-static void condemn_closed_by_peer(struct pc_connection *connection)
-{
-    bool application = false;
-    uint64_t code = 0;
-    bool open = connection->state == PC_CONNECTION_OPEN;
-    if (connection->reset) {
-        pc_libp2p_connection_condemn(connection, open ? PEERCACHE_OK : PEERCACHE_REFUSED,
-                                     "the peer forgot the connection (stateless reset)");
-        return;
-    }
-    pc_quic_peer_close(connection->quic, &application, &code);
-    unsigned long long shown = code;
-    if (!application && code >= NGTCP2_CRYPTO_ERROR && code <= NGTCP2_CRYPTO_ERROR + 0xff) {
-        const char *name = gnutls_alert_get_name((gnutls_alert_description_t)(code & 0xff));
-        pc_libp2p_connection_condemn(connection, PEERCACHE_TLS_FAILED, "the peer refused the handshake: %s",
-                                     name ? name : "unknown TLS alert");
-    } else if (open && (application || code == NGTCP2_NO_ERROR)) {
-        pc_libp2p_connection_condemn(connection, PEERCACHE_OK, "closed by the peer (code %llu)", shown);
-    } else if (application || code == NGTCP2_NO_ERROR || code == NGTCP2_INTERNAL_ERROR ||
-               code == NGTCP2_CONNECTION_REFUSED || code == NGTCP2_APPLICATION_ERROR) {
-        pc_libp2p_connection_condemn(connection, PEERCACHE_REFUSED,
-                                     "the peer refused the connection (%s %llu)",
-                                     application ? "application code" : "transport code", shown);
-    } else {
-        pc_libp2p_connection_condemn(connection, PEERCACHE_MISBEHAVED,
-                                     "the peer closed with transport error %llu", shown);
-    }
-}
-
-static void condemn_for(struct pc_connection *connection, int result)
-{
-    switch (result) {
-    case NGTCP2_ERR_DRAINING:
-        condemn_closed_by_peer(connection);
-        break;
-    case NGTCP2_ERR_CRYPTO: {
-        const char *name =
-            gnutls_alert_get_name((gnutls_alert_description_t)ngtcp2_conn_get_tls_alert(connection->quic));
-        pc_libp2p_connection_condemn(connection, PEERCACHE_TLS_FAILED, "the TLS handshake failed: %s",
-                                     name ? name : "no alert");
-        break;
-    }
-    case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
-    case NGTCP2_ERR_VERSION_NEGOTIATION_FAILURE:
-        pc_libp2p_connection_condemn(connection, PEERCACHE_PROTOCOL_MISMATCH,
-                                     "the peer does not speak QUIC version 1");
-        break;
-    case NGTCP2_ERR_IDLE_CLOSE:
-        pc_libp2p_connection_condemn(connection, PEERCACHE_TIMEOUT, "idle for too long");
-        break;
-    case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
-        pc_libp2p_connection_condemn(connection, PEERCACHE_TIMEOUT, "the handshake took too long");
-        break;
-    case NGTCP2_ERR_NOMEM:
-    case NGTCP2_ERR_CALLBACK_FAILURE: /* ours fail only so */
-        pc_libp2p_connection_condemn(connection, PEERCACHE_CANCELLED, "out of memory");
-        break;
-    default:
-        pc_libp2p_connection_condemn(connection, PEERCACHE_MISBEHAVED, "QUIC: %s", ngtcp2_strerror(result));
-        break;
-    }
-}
-
-/* Say why to the peer, then to the caller. */
-static void end(struct pc_connection *connection, int result)
-{
-    pc_quic_close close;
-    bool silent = connection->state == PC_CONNECTION_SILENT || result == NGTCP2_ERR_DRAINING ||
-                  result == NGTCP2_ERR_IDLE_CLOSE || result == NGTCP2_ERR_HANDSHAKE_TIMEOUT ||
-                  result == NGTCP2_ERR_DROP_CONN || result == NGTCP2_ERR_RECV_VERSION_NEGOTIATION ||
-                  result == NGTCP2_ERR_VERSION_NEGOTIATION_FAILURE;
-    if (result == NGTCP2_ERR_CRYPTO)
-        pc_quic_close_alert(&close, ngtcp2_conn_get_tls_alert(connection->quic));
-    else if (result)
-        pc_quic_close_library(&close, result);
-    else
-        pc_quic_close_application(&close, connection->outcome == PEERCACHE_TIMEOUT ? 0 : PC_CLOSE_CODE_FAULT);
-    tell_end(connection);
-    linger(connection, silent ? NULL : &close);
-}
-
-void pc_libp2p_connection_close(struct pc_connection *connection, uint64_t code)
-{
-    pc_quic_close close;
-    pc_quic_close_application(&close, code);
-    linger(connection, &close);
-}
-
-void pc_libp2p_connection_unreachable(struct pc_connection *connection, peercache_outcome outcome,
-                                      const char *detail)
-{
-    if (connection->state != PC_CONNECTION_SILENT)
-        return;
-    pc_libp2p_connection_condemn(connection, outcome, "%s", detail);
-    end(connection, 0);
-}
-
-void pc_libp2p_connection_fault(struct pc_connection *connection)
-{
-    int64_t now_us = connection->host->now.mono_us;
-    int64_t credit_us =
-        pc_base_time_add(connection->fault_credit_us, pc_base_time_sub(now_us, connection->fault_at_us));
-    credit_us = pc_base_time_min(credit_us, PC_CONNECTION_FAULTS * PC_US_PER_S) - PC_US_PER_S;
-    connection->fault_credit_us = credit_us;
-    connection->fault_at_us = now_us;
-    if (credit_us < 0)
-        pc_libp2p_connection_condemn(connection, PEERCACHE_MISBEHAVED,
-                                     "too many streams that came to nothing");
 }
 
 /* ---- its course ---------------------------------------------------------------------------------------- */
@@ -518,13 +240,13 @@ static void become_open(struct pc_connection *connection)
     opened->event.remote = connection->remote;
     opened->event.proven_us = connection->proven_us;
     opened->event.rtt_us = pc_quic_smoothed_rtt_us(connection->quic);
-    pc_libp2p_host_queue_event(connection->host, opened);
+    pc_libp2p_host_queue_event(connection, opened);
 }
 
 void pc_libp2p_connection_settle(struct pc_connection *connection, int result)
 {
     if (result)
-        condemn_for(connection, result);
+        pc_libp2p_connection_condemn_for(connection, result);
     if (!connection->condemned && connection->handshaken && connection->state == PC_CONNECTION_HANDSHAKING)
         become_proven(connection);
     if (!connection->condemned && connection->stream_allowed)
@@ -533,7 +255,7 @@ void pc_libp2p_connection_settle(struct pc_connection *connection, int result)
         connection->state == PC_CONNECTION_PROVEN)
         become_open(connection);
     if (connection->condemned) {
-        end(connection, result);
+        pc_libp2p_connection_end(connection, result);
         return;
     }
     if (connection->confirmed && connection->tls && connection->state >= PC_CONNECTION_PROVEN) {
@@ -593,7 +315,7 @@ int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, cons
     ngtcp2_callbacks callbacks;
     ngtcp2_settings settings;
     ngtcp2_transport_params params;
-    struct path path;
+    struct pc_path path;
     ngtcp2_cid source;
     ngtcp2_cid destination;
     struct pc_connection *connection = connection_new(host, number, false, remote);
@@ -604,14 +326,14 @@ int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, cons
     connection->deadline_us = deadline_us;
     settings_init(connection, &settings, &params);
     pc_libp2p_callbacks_init(&callbacks, false);
-    path_init(&path, false, NULL, remote, PC_LIBP2P_SOCKET_ANY);
+    pc_libp2p_path_init(&path, false, NULL, remote, PC_LIBP2P_SOCKET_ANY);
     pc_libp2p_host_new_cid(host, &source);
     destination.datalen = 18;
     pc_base_rng_bytes(&host->options.rng, destination.data, destination.datalen);
     if (pc_base_heap_set(&host->connection_timers, &connection->timer, FAR) ||
         pc_libp2p_connection_add_cid(connection, &source) || list_silent(connection) ||
         ngtcp2_conn_client_new(&connection->quic, &destination, &source, &path.quic, NGTCP2_PROTO_VER_V1,
-                               &callbacks, &settings, &params, NULL, connection) ||
+                               &callbacks, &settings, &params, &host->quic_memory.functions, connection) ||
         pc_libp2p_tls_new(connection)) {
         pc_libp2p_connection_free(connection);
         return PEERCACHE_ENOMEM;
@@ -622,9 +344,9 @@ int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, cons
 
 static int read_datagram(struct pc_connection *connection, const struct pc_datagram *datagram)
 {
-    struct path path;
+    struct pc_path path;
     ngtcp2_pkt_info info = { .ecn = datagram->ecn };
-    path_init(&path, connection->inbound, &datagram->local, &datagram->remote, datagram->socket);
+    pc_libp2p_path_init(&path, connection->inbound, &datagram->local, &datagram->remote, datagram->socket);
     return ngtcp2_conn_read_pkt(connection->quic, &path.quic, &info, datagram->data, datagram->size,
                                 pc_libp2p_host_ts(connection->host));
 }
@@ -635,7 +357,7 @@ void pc_libp2p_connection_accept(struct pc_libp2p_host *host, const struct pc_da
     ngtcp2_callbacks callbacks;
     ngtcp2_settings settings;
     ngtcp2_transport_params params;
-    struct path path;
+    struct pc_path path;
     ngtcp2_cid source;
     struct pc_connection *connection =
         connection_new(host, PC_LIBP2P_INBOUND | host->next_inbound++, true, &datagram->remote);
@@ -643,7 +365,7 @@ void pc_libp2p_connection_accept(struct pc_libp2p_host *host, const struct pc_da
         return; /* the client will ask again */
     settings_init(connection, &settings, &params);
     pc_libp2p_callbacks_init(&callbacks, true);
-    path_init(&path, true, &datagram->local, &datagram->remote, datagram->socket);
+    pc_libp2p_path_init(&path, true, &datagram->local, &datagram->remote, datagram->socket);
     pc_libp2p_host_new_cid(host, &source);
     pc_quic_set_original_dcid(&params, &header->dcid);
     params.stateless_reset_token_present = 1;
@@ -652,7 +374,7 @@ void pc_libp2p_connection_accept(struct pc_libp2p_host *host, const struct pc_da
         pc_libp2p_connection_add_cid(connection, &source) ||
         pc_libp2p_connection_add_cid(connection, &header->dcid) ||
         ngtcp2_conn_server_new(&connection->quic, &header->scid, &source, &path.quic, header->version,
-                               &callbacks, &settings, &params, NULL, connection) ||
+                               &callbacks, &settings, &params, &host->quic_memory.functions, connection) ||
         pc_libp2p_tls_new(connection)) {
         pc_libp2p_connection_free(connection);
         return;
@@ -715,7 +437,7 @@ static void condemn_late(struct pc_connection *connection)
 
 void pc_libp2p_connection_expire(struct pc_connection *connection)
 {
-    set_timer(connection, FAR); /* set again when it has nothing more to send */
+    pc_libp2p_connection_set_timer(connection, FAR); /* set again when it has nothing more to send */
     if (connection->state == PC_CONNECTION_LINGERING) {
         pc_libp2p_connection_free(connection);
         return;
@@ -798,10 +520,10 @@ bool pc_libp2p_connection_write(struct pc_connection *connection, struct pc_data
     if (size == 0) {
         pc_libp2p_host_unwake(host, connection);
         int64_t expiry_us = pc_libp2p_host_from_ts(host, ngtcp2_conn_get_expiry(connection->quic));
-        set_timer(connection, pc_base_time_min(expiry_us, connection->deadline_us));
+        pc_libp2p_connection_set_timer(connection, pc_base_time_min(expiry_us, connection->deadline_us));
         return false;
     }
-    path_out(connection, &storage.path, datagram);
+    pc_libp2p_path_out(connection->inbound, &storage.path, datagram);
     datagram->ecn = (uint8_t)info.ecn;
     datagram->size = (size_t)size;
     return true;

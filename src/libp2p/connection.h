@@ -97,6 +97,8 @@ struct pc_connection {
     peercache_outcome outcome;
     char detail[PEERCACHE_DETAIL_BYTES];
 
+    struct pc_libp2p_queued *events_first; /* those that wait to be taken, in order */
+    struct pc_libp2p_queued *events_last;
     struct pc_libp2p_queued *opened; /* the event, made when identify was answered */
     struct pc_libp2p_queued *final;  /* reserved, so that the end can always be told */
 
@@ -139,6 +141,15 @@ void pc_libp2p_connection_settle(struct pc_connection *connection, int result);
 void pc_libp2p_connection_fault(struct pc_connection *connection);
 /* Identify was answered by these bytes, which are taken over. */
 void pc_libp2p_connection_identified(struct pc_connection *connection, struct pc_bytes message);
+
+/* It is no more for the caller, and LINGERING: no number, no hints, no objects of ngtcp2 and GnuTLS. */
+void pc_libp2p_connection_depart(struct pc_connection *connection);
+/* PC_TIME_NEVER: it will not fire. */
+void pc_libp2p_connection_set_timer(struct pc_connection *connection, int64_t at_us);
+
+/* connection_end.c: condemn for ngtcp2's error; say why to the peer, then to the caller, and linger. */
+void pc_libp2p_connection_condemn_for(struct pc_connection *connection, int result);
+void pc_libp2p_connection_end(struct pc_connection *connection, int result);
 
 /* tls.c: the GnuTLS session of the connection. EPROTO. */
 int pc_libp2p_tls_new(struct pc_connection *connection);

@@ -98,6 +98,7 @@ int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p
     pc_base_map_init(&host->numbers, number_key, secret);
     pc_base_map_init(&host->silent, silent_key, secret);
     pc_base_map_init(&host->asks, ask_key, secret);
+    pc_libp2p_quic_memory_init(&host->quic_memory);
     pc_base_heap_init(&host->connection_timers);
     pc_base_heap_init(&host->stream_timers);
     host->loose_credit_us = PC_US_PER_S;
@@ -129,6 +130,7 @@ void pc_libp2p_host_free(struct pc_libp2p_host *host)
     pc_base_map_deinit(&host->asks);
     pc_base_heap_deinit(&host->connection_timers);
     pc_base_heap_deinit(&host->stream_timers);
+    pc_libp2p_quic_memory_deinit(&host->quic_memory);
     gnutls_priority_deinit(host->priority);
     sodium_memzero(host->reset_secret, sizeof(host->reset_secret));
     free(host);
@@ -166,14 +168,40 @@ void pc_libp2p_queued_free(struct pc_libp2p_queued *queued)
     free(queued);
 }
 
-void pc_libp2p_host_queue_event(struct pc_libp2p_host *host, struct pc_libp2p_queued *queued)
+void pc_libp2p_host_queue_event(struct pc_connection *connection, struct pc_libp2p_queued *queued)
 {
+    struct pc_libp2p_host *host = connection->host;
     queued->next = NULL;
     if (host->events_last)
         host->events_last->next = queued;
     else
         host->events_first = queued;
     host->events_last = queued;
+    queued->owner = connection;
+    queued->owner_next = NULL;
+    if (connection->events_last)
+        connection->events_last->owner_next = queued;
+    else
+        connection->events_first = queued;
+    connection->events_last = queued;
+}
+
+/* The first of the queue leaves it. */
+static struct pc_libp2p_queued *take_event(struct pc_libp2p_host *host)
+{
+    struct pc_libp2p_queued *queued = host->events_first;
+    if (!queued)
+        return NULL;
+    host->events_first = queued->next;
+    if (!host->events_first)
+        host->events_last = NULL;
+    if (queued->owner) { /* both queues have one order: it is the first there too */
+        queued->owner->events_first = queued->owner_next;
+        if (!queued->owner->events_first)
+            queued->owner->events_last = NULL;
+        queued->owner = NULL;
+    }
+    return queued;
 }
 
 void pc_libp2p_host_wake(struct pc_libp2p_host *host, struct pc_connection *connection)
@@ -233,35 +261,15 @@ static void decode_event(struct pc_libp2p_host *host, struct pc_libp2p_queued *q
 
 bool pc_libp2p_host_next_event(struct pc_libp2p_host *host, struct pc_libp2p_event *ret_event)
 {
-    struct pc_libp2p_queued *queued = host->events_first;
-    pc_libp2p_queued_free(host->taken);
-    host->taken = queued;
-    if (!queued)
+    do {
+        pc_libp2p_queued_free(host->taken);
+        host->taken = take_event(host);
+    } while (host->taken && host->taken->muted);
+    if (!host->taken)
         return false;
-    host->events_first = queued->next;
-    if (!host->events_first)
-        host->events_last = NULL;
-    decode_event(host, queued);
-    *ret_event = queued->event;
+    decode_event(host, host->taken);
+    *ret_event = host->taken->event;
     return true;
-}
-
-/* The caller closed the connection: what waits to be told of it is not told any more. */
-static void forget_events(struct pc_libp2p_host *host, uint64_t number)
-{
-    struct pc_libp2p_queued *kept_last = NULL;
-    struct pc_libp2p_queued **at = &host->events_first;
-    while (*at) { /* empty when the caller keeps to its order: events first */
-        struct pc_libp2p_queued *queued = *at;
-        if (queued->event.connection == number) {
-            *at = queued->next;
-            pc_libp2p_queued_free(queued);
-        } else {
-            kept_last = queued;
-            at = &queued->next;
-        }
-    }
-    host->events_last = kept_last;
 }
 
 /* ---- datagrams of no connection ------------------------------------------------------------------------ */
@@ -562,7 +570,6 @@ void pc_libp2p_host_close(struct pc_libp2p_host *host, peercache_time now, uint6
 {
     set_now(host, now);
     struct pc_connection *found = by_number(host, connection);
-    forget_events(host, connection);
     if (found)
         pc_libp2p_connection_close(found, code);
 }

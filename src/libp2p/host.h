@@ -81,18 +81,20 @@ bool pc_libp2p_host_send(struct pc_libp2p_host *host, peercache_time now, struct
 
 /*
  * Dial. `expected` may be NULL: any id is then proven. Ends in OPENED or FAILED, at the latest at
- * deadline_us. ENOMEM; ELIMIT connections_max. EINVAL the number is in use or has the top bit.
+ * deadline_us. ENOMEM; ELIMIT connections_max. EINVAL the number is in use or has the top bit, or the remote
+ * has no family or port.
  */
 int pc_libp2p_host_dial(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
                         const struct pc_ip_port *remote, const struct pc_peer_id *expected,
                         int64_t deadline_us);
 /* Ask over an open connection; ends in ANSWERED or REQUEST_FAILED with this number. ENOTFOUND the connection
- * is gone. ENOMEM. */
+ * is gone or not opened yet; ELIMIT a key over some 16 KB; ENOMEM. */
 int pc_libp2p_host_ping(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
                         uint64_t request, int64_t deadline_us);
 int pc_libp2p_host_find_node(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
                              uint64_t request, struct pc_bytes key, int64_t deadline_us);
-/* Answer an ASKED. ENOTFOUND its stream is gone, which is no fault. */
+/* Answer an ASKED. ENOTFOUND its stream is gone, which is no fault; ELIMIT more than PC_KAD_PEERS_MAX peers
+ * or addresses over a bound; ENOMEM. Not answered, it is reset after stream_timeout_us. */
 int pc_libp2p_host_answer(struct pc_libp2p_host *host, peercache_time now, uint64_t asked,
                           const struct pc_kad_peer *peers, size_t count);
 /* Close politely (CONNECTION_CLOSE, application code `code`). No further event of it. Unknown numbers are

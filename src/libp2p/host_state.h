@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "libp2p/host.h"
+#include "libp2p/quic_memory.h"
 
 #include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2.h>
@@ -27,6 +28,9 @@ struct pc_connection;
 /* An event on its way to the caller; `blob` is the memory that its pointers borrow from. */
 struct pc_libp2p_queued {
     struct pc_libp2p_queued *next;
+    struct pc_libp2p_queued *owner_next; /* of the same connection */
+    struct pc_connection *owner;         /* NULL when it is gone */
+    bool muted;                          /* the caller closed the connection: not told any more */
     struct pc_libp2p_event event;
     uint8_t *blob;
     struct pc_bytes message; /* in blob: what is decoded when the event is taken, or the key that is asked */
@@ -50,6 +54,7 @@ struct pc_libp2p_host {
     size_t addr_count;
     uint8_t reset_secret[32]; /* stateless reset tokens are a keyed hash of the connection id */
     gnutls_priority_t priority;
+    struct pc_quic_memory quic_memory;
 
     peercache_time now; /* never goes back on mono_us */
     int64_t origin_us;  /* mono_us of the first call; ngtcp2 counts from there */
@@ -101,8 +106,8 @@ static inline int64_t pc_libp2p_host_from_ts(const struct pc_libp2p_host *host, 
     return pc_base_time_add(host->origin_us, (int64_t)us - PC_US_PER_S);
 }
 
-/* Queue an event; it and its blob are the queue's from now on. */
-void pc_libp2p_host_queue_event(struct pc_libp2p_host *host, struct pc_libp2p_queued *queued);
+/* Queue an event of the connection; it and its blob are the queue's from now on. */
+void pc_libp2p_host_queue_event(struct pc_connection *connection, struct pc_libp2p_queued *queued);
 /* An event with its blob; NULL does nothing. */
 void pc_libp2p_queued_free(struct pc_libp2p_queued *queued);
 /* The connection may have something to send. */

@@ -62,7 +62,7 @@ static struct pc_libp2p_event *deliver(struct pc_stream *stream, enum pc_libp2p_
     struct pc_libp2p_queued *result = stream->talk.result;
     stream->talk.result = NULL;
     result->event.kind = kind;
-    pc_libp2p_host_queue_event(host_of(stream), result);
+    pc_libp2p_host_queue_event(stream->connection, result);
     return &result->event;
 }
 
@@ -289,7 +289,7 @@ static bool find_node_asked(struct pc_stream *stream)
         return false;
     }
     queued->event.asked = stream->talk.asked;
-    pc_libp2p_host_queue_event(host, queued);
+    pc_libp2p_host_queue_event(stream->connection, queued);
     pc_libp2p_stream_consume(stream, used);
     pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_ASKED);
     renew(stream);

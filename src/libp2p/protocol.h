@@ -21,9 +21,10 @@
 #define PC_PING_BYTES 32
 #define PC_PING_BACKLOG_BYTES                                                                                \
     1024 /* echoes that the peer did not acknowledge yet; honest pings come in turn */
-#define PC_KAD_REQUEST_BYTES 4096 /* a FIND_NODE we are asked; its key is a peer id, its length is below 50  \
-                                   */
-#define PC_PROPOSALS_MAX     8    /* protocols that one stream may try */
+#define PC_KAD_REQUEST_BYTES                                                                                 \
+    4096                       /* a FIND_NODE we are asked; its key is a peer id, its length is below 50     \
+                                */
+#define PC_PROPOSALS_MAX     8 /* protocols that one stream may try */
 
 #define PC_PROTOCOL_IDENTIFY "/ipfs/id/1.0.0"
 #define PC_PROTOCOL_PING     "/ipfs/ping/1.0.0"

@@ -157,7 +157,8 @@ void pc_libp2p_stream_unblock(struct pc_stream *stream)
     if (!stream->blocked)
         return;
     stream->blocked = false;
-    queue_write(stream);
+    if (pc_libp2p_stream_has_pending(stream))
+        queue_write(stream);
 }
 
 /* Credit for the connection, and for the stream when `stream_too`. */

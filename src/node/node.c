@@ -73,6 +73,7 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
         .peers_max = options->peers_max ? options->peers_max : PC_CACHE_SET_DEFAULT_PEERS,
         .mode = options->mode,
         .own_id = options->own_id,
+        .memory_only = !options->save,
     };
     memcpy(set_options.secret, options->secret, sizeof(set_options.secret));
     result = pc_cache_set_new(&set_options, &node->set);

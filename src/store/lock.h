@@ -9,13 +9,17 @@
 
 #include "base/bytes.h"
 
+#include <sys/types.h>
+
 struct pc_store_lock {
     int fd; /* -1: closed */
 };
 
 void pc_store_lock_init(struct pc_store_lock *lock);
-/* Opens (makes, 0600) the lock file. EPERM, EIO, EREADONLY. */
-int pc_store_lock_open(struct pc_store_lock *lock, const char *path, struct pc_reason *ret_reason);
+/* Opens the lock file, made with `mode` when it is missing; one that is open already stays. Never follows a
+ * link. `read_only`: only one that is there, for a shared lock. EPERM, EIO, EFULL, EREADONLY, ENOTFOUND. */
+int pc_store_lock_open(struct pc_store_lock *lock, const char *path, mode_t mode, bool read_only,
+                       struct pc_reason *ret_reason);
 /* EBUSY after timeout_ms, with the reason. */
 int pc_store_lock_take(struct pc_store_lock *lock, bool shared, uint32_t timeout_ms,
                        struct pc_reason *ret_reason);

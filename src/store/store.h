@@ -18,10 +18,11 @@ struct pc_store_options {
     enum pc_netgroup_mode mode;
     bool read_only;
     bool is_default_path; /* a corrupt file is moved aside whatever its name */
+    bool no_create;       /* ENOTFOUND when there is no file */
     uint32_t timeout_ms;  /* for the lock at open */
-    int64_t now_ms;
-    uint8_t random[32]; /* for the store's secret (when it is made), the writer id and file names */
-    uint64_t writer_id; /* 0: drawn from random */
+    int64_t now_ms;       /* 0: not known; a file moved aside is then named by its own time */
+    uint8_t random[32];   /* for the store's secret (when it is made), the writer id and file names */
+    uint64_t writer_id;   /* 0: drawn from random */
 };
 
 struct pc_store;
@@ -67,22 +68,26 @@ struct pc_store {
 };
 
 /*
- * Open, and make the file (0600) and its directories (0700) when missing. Errors as peercache_open
- * (peercache.h); ret_reason has the text. Corrupt files ending in .db, or at the default path, are moved
- * aside as <file>.corrupt-<time> (with -wal and -shm, at most three kept), under the lock and after a second
- * look, what can be read is salvaged; store->warning tells. Any other file that is not ours is refused
- * untouched.
+ * Open, and make the file (0600; 0660 in a setgid directory) and its directories (0700) when missing. Errors
+ * as peercache_open (peercache.h); ret_reason has the text. Corrupt files ending in .db, or at the default
+ * path, are moved aside as <file>.corrupt-<time> (milliseconds; with -wal and -shm, at most three kept),
+ * under the lock and after a second look, what can be read is salvaged; store->warning tells. Any other file
+ * that is not ours is refused untouched. Symbolic links are followed once, at open; what is moved aside or
+ * made is at their end, and the name there decides whether it may be; a link to nothing is refused.
  */
 int pc_store_open(const char *path, const struct pc_store_options *options, struct pc_store **ret_store,
                   struct pc_reason *ret_reason);
 /* Checkpoint and free. NULL does nothing. */
 void pc_store_close(struct pc_store *store);
-/* Errors: EIO, ECORRUPT, ENOMEM, or what visit returned. */
+/* Errors: EIO, ECORRUPT, ENOMEM, or what visit returned. A visit must not use this store. A file found
+ * corrupt is moved aside as by open; when nothing was visited yet the query is made again on what was
+ * salvaged, else it is ECORRUPT once. */
 int pc_store_query(struct pc_store *store, const struct pc_store_query *query, pc_store_visit visit,
                    void *context);
 /*
  * Commit a batch in one transaction. (writer id, sequence) is in the ledger, so that one that is retried
- * counts once. 0: acknowledged, it survives the death of the process. Read-only: 0 and nothing happens.
+ * counts once; sequences of a writer begin at 1 and grow. Deltas about what was removed at or after they were
+ * seen do nothing. 0: acknowledged, it survives the death of the process. Read-only: 0 and nothing happens.
  * Errors: EBUSY, EFULL, EIO, EPERM, ECORRUPT, ENOTFOUND the file was moved away and could not be reopened.
  */
 int pc_store_commit(struct pc_store *store, uint64_t sequence, const struct pc_delta *deltas, size_t count,
@@ -97,13 +102,15 @@ int pc_store_check(struct pc_store *store);
 /*
  * The default path: $STATE_DIRECTORY/<network>/peers.db, else $XDG_STATE_HOME/peercache/<network>/peers.db,
  * else $HOME/.local/state/…, else the home of the user database. <network>-local in local mode. The
- * environment is given, not read. ENOTFOUND: no home anywhere; ELIMIT.
+ * environment is given, not read; of the STATE_DIRECTORY of systemd the first of a list. ENOTFOUND: no home
+ * anywhere; ELIMIT.
  */
 struct pc_store_environment {
     const char *state_directory; /* NULL when not set */
     const char *xdg_state_home;
     const char *home; /* HOME or the home directory of the user database */
 };
+/* EINVAL: the network's name is empty, or has a '/' or a leading dot. */
 int pc_store_default_path(const struct pc_store_environment *environment, const char *network, bool local,
                           char *ret_path, size_t capacity);
 

@@ -267,6 +267,10 @@ void raw_peer_reset(struct raw_peer *peer, struct raw_stream *stream)
 
 static void fail_with(struct raw_peer *peer, int result)
 {
+    if (result == NGTCP2_ERR_CRYPTO) { /* it says so, as a peer does */
+        peer->alerting = true;
+        return;
+    }
     peer->over = true;
     if (result == NGTCP2_ERR_DRAINING) {
         peer->closed_by_peer = true;
@@ -309,9 +313,12 @@ static bool send_datagram(void *context, peercache_time now, struct pc_datagram 
         return false;
     ngtcp2_path_storage_zero(&storage);
     datagram->remote = peer->remote;
-    if (peer->closing) {
+    if (peer->closing || peer->alerting) {
         pc_quic_close close;
-        pc_quic_close_application(&close, peer->close_code);
+        if (peer->closing)
+            pc_quic_close_application(&close, peer->close_code);
+        else
+            pc_quic_close_alert(&close, ngtcp2_conn_get_tls_alert(peer->quic));
         ngtcp2_ssize written = ngtcp2_conn_write_connection_close(peer->quic, &storage.path, &info,
                                                                   datagram->data, 1452, &close, ts_of(peer));
         assert_true(written > 0);

@@ -47,8 +47,9 @@ struct raw_peer {
     ngtcp2_crypto_conn_ref reference;
     struct pc_ip_port remote;
     bool handshaken;
-    bool over;    /* closed, failed or idle */
-    bool closing; /* by us, with close_code */
+    bool over;     /* closed, failed or idle */
+    bool closing;  /* by us, with close_code */
+    bool alerting; /* the handshake failed on our side */
     bool closed_by_peer;
     bool close_application;
     uint64_t close_code;

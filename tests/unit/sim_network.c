@@ -4,6 +4,8 @@
 
 #include "base/time.h"
 
+#define SIM_SOCKET 7
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,8 +164,12 @@ static void drain(struct sim *sim, size_t index)
         if (!sent)
             break;
         assert_true(datagram.size > 0 && datagram.size <= PC_LIBP2P_DATAGRAM_MAX_BYTES);
-        if (datagram.local.family) /* an inbound connection answers from where it was asked */
+        if (datagram.local.family) { /* an inbound connection answers from where it was asked */
             assert_true(pc_addr_ip_port_equal(&datagram.local, &node->address));
+            assert_int_equal(datagram.socket, SIM_SOCKET);
+        } else if (node->host) {
+            assert_int_equal(datagram.socket, PC_LIBP2P_SOCKET_ANY);
+        }
         flight.to = datagram.remote;
         flight.size = datagram.size;
         transmit(sim, &flight);
@@ -185,7 +191,7 @@ static void deliver(struct sim *sim)
         struct sim_node *node = &sim->nodes[i];
         if (!pc_addr_ip_port_equal(&node->address, &flight->to))
             continue;
-        struct pc_datagram datagram = { .socket = 7,
+        struct pc_datagram datagram = { .socket = SIM_SOCKET,
                                         .local = flight->to,
                                         .remote = flight->from,
                                         .data = flight->data,

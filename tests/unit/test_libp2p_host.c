@@ -395,6 +395,37 @@ static void a_closed_connection_says_no_more(void **state)
     free_sim(sim);
 }
 
+/* Events that wait when the caller closes are not told any more; those of others are. */
+static void closing_mutes_what_waits(void **state)
+{
+    (void)state;
+    struct sim *sim = new_pair(19, 4);
+    struct pc_libp2p_host *host = sim->nodes[0].host;
+    struct pc_ip_port nobody = sim_address(99, 4);
+    struct pc_libp2p_event event;
+    dial(sim, 1, 1, id_of(1), 10 * S);
+    dial(sim, 2, 1, id_of(1), 10 * S);
+    assert_non_null(sim_run_until(sim, 0, PC_LIBP2P_OPENED, sim->now.mono_us + S));
+    assert_non_null(sim_run_until(sim, 0, PC_LIBP2P_OPENED, sim->now.mono_us + S));
+    assert_int_equal(pc_libp2p_host_dial(host, sim->now, 3, &nobody, NULL, sim->now.mono_us + S), 0);
+    for (uint64_t number = 1; number <= 2; number++) {
+        for (uint64_t i = 0; i < 3; i++)
+            assert_int_equal(
+                pc_libp2p_host_ping(host, sim->now, number, 10 * number + i, sim->now.mono_us + 1), 0);
+    }
+    sim->now.mono_us += 10;
+    pc_libp2p_host_expire(host, sim->now); /* six requests fail, and wait to be told */
+    pc_libp2p_host_unreachable(host, sim->now, &nobody, PEERCACHE_REFUSED, "refused");
+    pc_libp2p_host_close(host, sim->now, 1, 0);
+    unsigned told = 0;
+    while (pc_libp2p_host_next_event(host, &event)) {
+        assert_int_not_equal(event.connection, 1);
+        told++;
+    }
+    assert_int_equal(told, 4);
+    free_sim(sim);
+}
+
 static void wrong_calls_are_refused(void **state)
 {
     (void)state;
@@ -631,6 +662,7 @@ int main(void)
         cmocka_unit_test(requests_end_at_their_deadline_or_with_the_connection),
         cmocka_unit_test(idle_connections_end),
         cmocka_unit_test(a_closed_connection_says_no_more),
+        cmocka_unit_test(closing_mutes_what_waits),
         cmocka_unit_test(wrong_calls_are_refused),
         cmocka_unit_test(full_hosts_refuse),
         cmocka_unit_test(a_client_is_not_there_for_dialers),

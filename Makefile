@@ -1,0 +1,72 @@
+# A thin face over Meson: each target is what a person wants done. tools/setup installs what is missing.
+
+MESON ?= meson
+BUILD ?= build
+BUILD_TEST ?= build-test
+BUILD_FUZZ ?= build-fuzz
+BUILD_COVERAGE ?= build-coverage
+# warnings are errors in CI
+MESON_FLAGS ?=
+
+.PHONY: all build demo test bench lint install fuzz coverage setup clean
+
+all: build
+
+setup:
+	@tools/setup
+
+# Optimised, with symbols, no sanitizers: what is installed and measured.
+$(BUILD)/build.ninja: | setup
+	$(MESON) setup $(MESON_FLAGS) $(BUILD)
+
+build: setup $(BUILD)/build.ninja
+	@$(MESON) compile -C $(BUILD)
+
+demo: build
+	@$(BUILD)/src/cli/peercache demo
+
+$(BUILD_TEST)/build.ninja: | setup
+	$(MESON) setup -Db_sanitize=address,undefined -Db_lundef=false $(MESON_FLAGS) $(BUILD_TEST)
+
+test: setup $(BUILD_TEST)/build.ninja
+	@$(MESON) compile -C $(BUILD_TEST)
+	@$(MESON) test -C $(BUILD_TEST) --no-rebuild --print-errorlogs; status=$$?; \
+	 tools/count-tests $(BUILD_TEST)/meson-logs/testlog.json && exit $$status
+
+bench: build
+	@$(MESON) test -C $(BUILD) --benchmark --verbose
+
+lint: setup
+	@tools/lint
+
+install: build
+	$(MESON) install -C $(BUILD) --no-rebuild
+
+$(BUILD_COVERAGE)/build.ninja: | setup
+	$(MESON) setup -Db_coverage=true $(BUILD_COVERAGE)
+
+coverage: setup $(BUILD_COVERAGE)/build.ninja
+	@$(MESON) compile -C $(BUILD_COVERAGE)
+	@$(MESON) test -C $(BUILD_COVERAGE) --no-rebuild
+	@ninja -C $(BUILD_COVERAGE) coverage-text && cat $(BUILD_COVERAGE)/meson-logs/coverage.txt
+
+# Each fuzzer for FUZZ_SECONDS; what it finds is added to a copy of its corpus, what breaks it is kept beside.
+FUZZ_SECONDS ?= 60
+
+$(BUILD_FUZZ)/build.ninja:
+	@tools/setup --dev
+	CC=clang $(MESON) setup -Db_sanitize=address,undefined -Db_lundef=false \
+	 -Dc_args=-fsanitize=fuzzer-no-link $(BUILD_FUZZ)
+
+fuzz: $(BUILD_FUZZ)/build.ninja
+	@for target in fuzz/fuzz_*.c; do \
+	 name=$$(basename $$target .c); name=$${name#fuzz_}; \
+	 mkdir -p $(BUILD_FUZZ)/found/$$name $(BUILD_FUZZ)/broken; \
+	 ninja -C $(BUILD_FUZZ) fuzz/fuzz_$$name || exit 1; \
+	 echo "fuzz: $$name for $(FUZZ_SECONDS) s"; \
+	 $(BUILD_FUZZ)/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 -verbosity=0 \
+	  -artifact_prefix=$(BUILD_FUZZ)/broken/ $(BUILD_FUZZ)/found/$$name fuzz/corpus/$$name || exit 1; \
+	done
+
+clean:
+	rm -rf $(BUILD) $(BUILD_TEST) $(BUILD_COVERAGE) $(BUILD_FUZZ)

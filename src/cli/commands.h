@@ -1,0 +1,15 @@
+/* The commands, one file each: parsed options in, exit code out. */
+#ifndef PC_CLI_COMMANDS_H
+#define PC_CLI_COMMANDS_H
+
+#include "cli/options.h"
+
+enum pc_cli_exit pc_cli_join(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_run(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_list(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_ping(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_id(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_multiaddr(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_demo(const struct pc_cli_options *options);
+
+#endif

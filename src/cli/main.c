@@ -1,0 +1,96 @@
+/* peercache: the command. Finds the command's row, parses its flags, runs it. */
+#include "cli/commands.h"
+#include "cli/output.h"
+
+#include <peercache/peercache.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct pc_cli_command table[] = {
+    { "join", "", "Join the network, remember it, and report", &pc_cli_flags_join, 0, 0, NULL, pc_cli_join },
+    { "run", "", "Run a node that listens, answers and keeps learning", &pc_cli_flags_run, 0, 0, NULL,
+      pc_cli_run },
+    { "list", "", "List the peers of the cache", &pc_cli_flags_shared, 0, 0, NULL, pc_cli_list },
+    { "ping", "MULTIADDR", "Dial one peer and ping it", &pc_cli_flags_ping, 1, 1, "MULTIADDR", pc_cli_ping },
+    { "id", "", "Print the peer id of a key file, made when missing", &pc_cli_flags_id, 0, 0, NULL,
+      pc_cli_id },
+    { "multiaddr", "[MULTIADDR]...", "Check multiaddrs, given or one a line on standard input",
+      &pc_cli_flags_shared, 0, SIZE_MAX, NULL, pc_cli_multiaddr },
+    { "demo", "", "Join, lose and rejoin a local network of real nodes", &pc_cli_flags_demo, 0, 0, NULL,
+      pc_cli_demo },
+};
+static const size_t table_count = sizeof(table) / sizeof(table[0]);
+
+static void help(void)
+{
+    printf("usage: peercache COMMAND [FLAGS]\n\n"
+           "Joins a libp2p network, remembers the peers it met, and rejoins from memory.\n\ncommands:\n");
+    for (size_t i = 0; i < table_count; i++)
+        printf("  %-10s %s\n", table[i].name, table[i].summary);
+    printf("\nFlags of a command: peercache COMMAND --help. Version: peercache --version.\n");
+}
+
+/* The flags are not parsed yet, or are wrong; an error still comes in the form asked for. */
+static bool wants_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
+static enum pc_cli_exit unknown_command(const char *given, bool json)
+{
+    const char *near = NULL;
+    size_t near_distance = PC_CLI_NEAR + 1;
+    if (*given == '-')
+        return pc_cli_fail(json, PC_CLI_USAGE, "usage",
+                           "unknown flag '%.64s' before the command; usage: peercache COMMAND [FLAGS]",
+                           given);
+    for (size_t i = 0; i < table_count; i++) {
+        size_t distance = pc_cli_distance(given, table[i].name);
+        if (distance < near_distance && distance < strlen(table[i].name)) {
+            near = table[i].name;
+            near_distance = distance;
+        }
+    }
+    if (near)
+        return pc_cli_fail(json, PC_CLI_USAGE, "usage", "unknown command '%.64s'; did you mean '%s'?", given,
+                           near);
+    return pc_cli_fail(json, PC_CLI_USAGE, "usage", "unknown command '%.64s'; 'peercache --help' lists them",
+                       given);
+}
+
+int main(int argc, char **argv)
+{
+    bool json = wants_json(argc, argv);
+
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of writing, not a death in mid-save */
+    if (argc < 2)
+        return (int)pc_cli_fail(json, PC_CLI_USAGE, "usage",
+                                "no command given; 'peercache --help' lists them");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        help();
+        return pc_cli_flush() ? PC_CLI_DONE : PC_CLI_COULD_NOT;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        printf("peercache %s\n", peercache_version());
+        return pc_cli_flush() ? PC_CLI_DONE : PC_CLI_COULD_NOT;
+    }
+    for (size_t i = 0; i < table_count; i++) {
+        struct pc_cli_options options;
+        struct pc_reason reason = { "" };
+        if (strcmp(argv[1], table[i].name) != 0)
+            continue;
+        if (pc_cli_options_parse(&table[i], argc - 1, argv + 1, &options, &reason) != 0)
+            return (int)pc_cli_fail(json, PC_CLI_USAGE, "usage", "%s", reason.text);
+        if (options.help) {
+            pc_cli_options_help(&table[i]);
+            return pc_cli_flush() ? PC_CLI_DONE : PC_CLI_COULD_NOT;
+        }
+        return (int)table[i].run(&options);
+    }
+    return (int)unknown_command(argv[1], json);
+}

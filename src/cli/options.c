@@ -1,0 +1,392 @@
+#include "cli/options.h"
+
+#include "addr/multiaddr.h"
+
+#include <peercache/types.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <stdio.h>
+
+/* One row a flag. `letter` is what getopt returns; only v and h are also short flags. */
+#define FLAG_LIST(X)                                                                                         \
+    X(FLAG_PEER, "peer", "MULTIADDR", "dial this peer first; may be given up to 256 times")                  \
+    X(FLAG_TARGET, "target-peers", "N", "stop joining at so many verified peers (default 5)")                \
+    X(FLAG_MIN, "min-peers", "N", "fewer verified peers are a failure (default 1)")                          \
+    X(FLAG_TIMEOUT, "timeout", "DURATION", "for the whole join: 10s, 500ms, 2m (default 10s)")               \
+    X(FLAG_NO_SAVE, "no-save", NULL, "write nothing to the cache")                                           \
+    X(FLAG_NO_WALK, "no-walk", NULL, "don't look our own id up after joining")                               \
+    X(FLAG_LISTEN, "listen", "MULTIADDR", "listen here, /ip4/…/udp/…/quic-v1; port 0 takes a free one")      \
+    X(FLAG_KEY, "key", "FILE", "private key, libp2p protobuf; made (mode 0600) when missing")                \
+    X(FLAG_COUNT, "count", "N", "pings to send, a second apart (default 4)")                                 \
+    X(FLAG_NODES, "nodes", "N", "nodes of the demo network, 3 to 100 (default 40)")                          \
+    X(FLAG_CACHE, "cache", "PATH", "the cache file (default: see peercache(1), FILES)")                      \
+    X(FLAG_NO_CACHE, "no-cache", NULL, "neither read nor write a cache")                                     \
+    X(FLAG_NETWORK, "network", "NAME", "the network to join (default ipfs)")                                 \
+    X(FLAG_LOCAL, "local", NULL, "admit loopback and private addresses, each ip:port its own group")         \
+    X(FLAG_KAD_PROTOCOL, "kad-protocol", "NAME", "Kademlia protocol, such as /ipfs/kad/1.0.0")               \
+    X(FLAG_JSON, "json", NULL, "print JSON")                                                                 \
+    X(FLAG_VERBOSE, "verbose", NULL, "tell on standard error what happens, with times; also -v")             \
+    X(FLAG_HELP, "help", NULL, "print this; also -h")
+
+enum flag {
+#define X(name, word, value, text) name,
+    FLAG_LIST(X)
+#undef X
+        FLAG_COUNT_OF
+};
+
+static const struct flag_row {
+    const char *word;
+    const char *value; /* name of its value; NULL: it takes none */
+    const char *text;
+} flag_rows[FLAG_COUNT_OF] = {
+#define X(name, word, value, text) { word, value, text },
+    FLAG_LIST(X)
+#undef X
+};
+
+#define BIT(flag)   (UINT32_C(1) << (flag))
+#define BITS_OUTPUT (BIT(FLAG_JSON) | BIT(FLAG_VERBOSE) | BIT(FLAG_HELP))
+#define BITS_SHARED                                                                                          \
+    (BIT(FLAG_CACHE) | BIT(FLAG_NO_CACHE) | BIT(FLAG_NETWORK) | BIT(FLAG_LOCAL) | BIT(FLAG_KAD_PROTOCOL) |   \
+     BITS_OUTPUT)
+
+const uint32_t pc_cli_flags_shared = BITS_SHARED;
+const uint32_t pc_cli_flags_join = BITS_SHARED | BIT(FLAG_PEER) | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
+                                   BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK);
+const uint32_t pc_cli_flags_run = BITS_SHARED | BIT(FLAG_LISTEN) | BIT(FLAG_PEER) | BIT(FLAG_KEY);
+const uint32_t pc_cli_flags_ping = BITS_SHARED | BIT(FLAG_COUNT);
+const uint32_t pc_cli_flags_id = BITS_SHARED | BIT(FLAG_KEY);
+const uint32_t pc_cli_flags_demo = BITS_OUTPUT | BIT(FLAG_NODES);
+
+size_t pc_cli_distance(const char *a, const char *b)
+{
+    size_t a_length = strnlen(a, 32), b_length = strnlen(b, 32);
+    size_t row[33];
+    for (size_t j = 0; j <= b_length; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a_length; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_length; j++) {
+            size_t above = row[j];
+            size_t best = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            if (above + 1 < best)
+                best = above + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+            diagonal = above;
+        }
+    }
+    return row[b_length];
+}
+
+int pc_cli_duration_parse(const char *text, uint32_t *ret_ms, struct pc_reason *ret_reason)
+{
+    static const struct {
+        const char *unit;
+        uint32_t ms;
+    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 } };
+    size_t digits = strspn(text, "0123456789");
+    uint64_t number = 0;
+
+    if (digits == 0) {
+        pc_base_reason(ret_reason,
+                       "'%.64s' is no duration: expected digits and a unit, such as 10s, 500ms or 2m", text);
+        return PEERCACHE_EPARSE;
+    }
+    for (size_t i = 0; i < digits && number <= PC_CLI_TIMEOUT_MAX_MS; i++)
+        number = number * 10 + (uint64_t)(text[i] - '0');
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (strcmp(text + digits, units[i].unit) != 0)
+            continue;
+        /* number is at most ten times the limit and the unit at most the limit: no overflow in 64 bits */
+        number *= units[i].ms;
+        if (number < 1 || number > PC_CLI_TIMEOUT_MAX_MS) {
+            pc_base_reason(ret_reason, "'%.64s' is out of range: 1ms to 1h", text);
+            return PEERCACHE_ELIMIT;
+        }
+        *ret_ms = (uint32_t)number;
+        return 0;
+    }
+    if (text[digits] == '\0')
+        pc_base_reason(ret_reason, "'%.64s' has no unit: write %.32ss, %.32sms or %.32sm", text, text, text,
+                       text);
+    else
+        pc_base_reason(ret_reason, "'%.64s' has an unknown unit '%.32s': use ms, s, m or h", text,
+                       text + digits);
+    return PEERCACHE_EPARSE;
+}
+
+/* A whole number in words of its flag. EINVAL with the sentence. */
+static int number_parse(enum flag flag, const char *text, uint32_t min, uint32_t max, uint32_t *ret_number,
+                        struct pc_reason *ret_reason)
+{
+    size_t digits = strspn(text, "0123456789");
+    uint64_t number = 0;
+    for (size_t i = 0; i < digits && number <= max; i++)
+        number = number * 10 + (uint64_t)(text[i] - '0');
+    if (digits == 0 || text[digits] != '\0' || number < min || number > max) {
+        pc_base_reason(ret_reason, "--%s: '%.64s' is not a whole number from %u to %u", flag_rows[flag].word,
+                       text, min, max);
+        return PEERCACHE_EINVAL;
+    }
+    *ret_number = (uint32_t)number;
+    return 0;
+}
+
+/* A multiaddr is looked at before anything is opened, so that its reason is the first thing said. */
+static int multiaddr_check(const char *where, const char *text, struct pc_reason *ret_reason)
+{
+    uint8_t bytes[PC_MULTIADDR_MAX_BYTES];
+    size_t size;
+    struct pc_reason why = { "" };
+    if (pc_addr_multiaddr_parse(text, strlen(text), bytes, sizeof(bytes), &size, &why) == 0)
+        return 0;
+    pc_base_reason(ret_reason, "%s: '%.80s' is no multiaddr: %.80s", where, text, why.text);
+    return PEERCACHE_EINVAL;
+}
+
+static int text_check(enum flag flag, const char *text, struct pc_reason *ret_reason)
+{
+    if (*text)
+        return 0;
+    pc_base_reason(ret_reason, "--%s: the %s is empty", flag_rows[flag].word, flag_rows[flag].value);
+    return PEERCACHE_EINVAL;
+}
+
+/* Names become directories, so they may not lead elsewhere. */
+static int network_check(const char *name, struct pc_reason *ret_reason)
+{
+    if (*name && *name != '.' && !strchr(name, '/') && strlen(name) <= 63)
+        return 0;
+    pc_base_reason(ret_reason,
+                   "--network: '%.64s' is no name of a network: 1 to 63 characters, no '/', no leading dot",
+                   name);
+    return PEERCACHE_EINVAL;
+}
+
+static int kad_protocol_check(const char *name, struct pc_reason *ret_reason)
+{
+    if (name[0] == '/' && name[1] && name[1] != '/' && strlen(name) <= 128)
+        return 0;
+    pc_base_reason(ret_reason,
+                   "--kad-protocol: '%.64s' is no protocol name: expected one like /ipfs/kad/1.0.0", name);
+    return PEERCACHE_EINVAL;
+}
+
+static int list_add(enum flag flag, const char *value, const char **list, size_t capacity, size_t *count,
+                    struct pc_reason *ret_reason)
+{
+    char where[32];
+    (void)snprintf(where, sizeof(where), "--%s", flag_rows[flag].word);
+    if (*count == capacity) {
+        pc_base_reason(ret_reason, "--%s: given more than %zu times", flag_rows[flag].word, capacity);
+        return PEERCACHE_EINVAL;
+    }
+    int error = multiaddr_check(where, value, ret_reason);
+    if (error)
+        return error;
+    list[(*count)++] = value;
+    return 0;
+}
+
+static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value,
+                     struct pc_reason *ret_reason)
+{
+    int error = 0;
+    switch (flag) {
+    case FLAG_PEER:
+        return list_add(flag, value, o->peers, PC_CLI_PEERS_MAX, &o->peer_count, ret_reason);
+    case FLAG_LISTEN:
+        return list_add(flag, value, o->listens, PC_CLI_LISTENS_MAX, &o->listen_count, ret_reason);
+    case FLAG_TARGET:
+        return number_parse(flag, value, 1, PC_CLI_TARGET_MAX, &o->target, ret_reason);
+    case FLAG_MIN:
+        return number_parse(flag, value, 1, PC_CLI_TARGET_MAX, &o->min, ret_reason);
+    case FLAG_COUNT:
+        return number_parse(flag, value, 1, PC_CLI_COUNT_MAX, &o->count, ret_reason);
+    case FLAG_NODES:
+        return number_parse(flag, value, PC_CLI_DEMO_NODES_MIN, PC_CLI_DEMO_NODES_MAX, &o->nodes, ret_reason);
+    case FLAG_TIMEOUT: {
+        struct pc_reason why = { "" };
+        error = pc_cli_duration_parse(value, &o->timeout_ms, &why);
+        if (error)
+            pc_base_reason(ret_reason, "--timeout: %.170s", why.text);
+        return error ? PEERCACHE_EINVAL : 0;
+    }
+    case FLAG_CACHE:
+        o->cache = value;
+        return text_check(flag, value, ret_reason);
+    case FLAG_KEY:
+        o->key = value;
+        return text_check(flag, value, ret_reason);
+    case FLAG_NETWORK:
+        o->network = value;
+        return network_check(value, ret_reason);
+    case FLAG_KAD_PROTOCOL:
+        o->kad_protocol = value;
+        return kad_protocol_check(value, ret_reason);
+    case FLAG_NO_SAVE:
+        o->no_save = true;
+        return 0;
+    case FLAG_NO_WALK:
+        o->no_walk = true;
+        return 0;
+    case FLAG_NO_CACHE:
+        o->no_cache = true;
+        return 0;
+    case FLAG_LOCAL:
+        o->local = true;
+        return 0;
+    case FLAG_JSON:
+        o->json = true;
+        return 0;
+    case FLAG_VERBOSE:
+        o->verbose = true;
+        return 0;
+    case FLAG_HELP:
+        o->help = true;
+        return 0;
+    case FLAG_COUNT_OF:
+        break;
+    }
+    return PEERCACHE_EINVAL;
+}
+
+static void unknown_flag(const struct pc_cli_command *command, const char *given,
+                         struct pc_reason *ret_reason)
+{
+    const char *near = NULL;
+    size_t near_distance = PC_CLI_NEAR + 1;
+    char name[33];
+    size_t length = strcspn(given, "=");
+    (void)snprintf(name, sizeof(name), "%.*s", (int)(length < 32 ? length : 32), given);
+    const char *word = name + strspn(name, "-");
+    for (size_t i = 0; i < FLAG_COUNT_OF; i++) {
+        if (strcmp(word, flag_rows[i].word) == 0) {
+            pc_base_reason(ret_reason, "%s takes no flag '%s'; see 'peercache %s --help'", command->name,
+                           name, command->name);
+            return;
+        }
+        size_t distance = pc_cli_distance(word, flag_rows[i].word);
+        if (*command->flags & BIT(i) && distance < near_distance && strlen(word) > PC_CLI_NEAR) {
+            near = flag_rows[i].word;
+            near_distance = distance;
+        }
+    }
+    if (near)
+        pc_base_reason(ret_reason, "unknown flag '%s'; did you mean '--%s'?", name, near);
+    else
+        pc_base_reason(ret_reason, "unknown flag '%s'; see 'peercache %s --help'", name, command->name);
+}
+
+/* What only the whole line shows. */
+static int line_check(const struct pc_cli_options *o, struct pc_reason *ret_reason)
+{
+    const struct pc_cli_command *command = o->command;
+    if (o->argument_count < command->arguments_min) {
+        pc_base_reason(ret_reason, "%s: the %s is missing; usage: peercache %s %s", command->name,
+                       command->argument_name, command->name, command->arguments);
+        return PEERCACHE_EINVAL;
+    }
+    if (o->argument_count > command->arguments_max) {
+        pc_base_reason(ret_reason, "%s: unexpected argument '%.80s'; usage: peercache %s %s", command->name,
+                       o->arguments[command->arguments_max], command->name, command->arguments);
+        return PEERCACHE_EINVAL;
+    }
+    if (command->argument_name) {
+        int error = multiaddr_check(command->name, o->arguments[0], ret_reason);
+        if (error)
+            return error;
+    }
+    if (o->min > o->target) {
+        pc_base_reason(ret_reason, "--min-peers %u is more than --target-peers %u", o->min, o->target);
+        return PEERCACHE_EINVAL;
+    }
+    if (o->cache && o->no_cache) {
+        pc_base_reason(ret_reason, "--cache and --no-cache exclude each other");
+        return PEERCACHE_EINVAL;
+    }
+    return 0;
+}
+
+int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **argv,
+                         struct pc_cli_options *ret_options, struct pc_reason *ret_reason)
+{
+    struct option rows[FLAG_COUNT_OF + 1] = { 0 };
+    struct pc_cli_options o = {
+        .command = command,
+        .network = "ipfs",
+        .target = PC_CLI_TARGET_DEFAULT,
+        .min = PC_CLI_MIN_DEFAULT,
+        .timeout_ms = PC_CLI_TIMEOUT_DEFAULT_MS,
+        .count = PC_CLI_COUNT_DEFAULT,
+        .nodes = PC_CLI_DEMO_NODES_DEFAULT,
+    };
+    const int first_value = 256; /* above every letter */
+    size_t row_count = 0;
+    int value, error;
+
+    for (int i = 0; i < FLAG_COUNT_OF; i++)
+        if (*command->flags & BIT(i))
+            rows[row_count++] =
+                (struct option){ flag_rows[i].word, flag_rows[i].value ? required_argument : no_argument,
+                                 NULL, first_value + i };
+    optind = 0; /* also resets what GNU getopt remembers of another line */
+    opterr = 0;
+    while ((value = getopt_long(argc, argv, ":vh", rows, NULL)) != -1) {
+        const char *given = argv[optind > 0 ? optind - 1 : 0];
+        if (value == ':') {
+            pc_base_reason(ret_reason, "%s: its %s is missing", given,
+                           optopt >= first_value ? flag_rows[optopt - first_value].value : "value");
+            return PEERCACHE_EINVAL;
+        }
+        if (value == '?') {
+            if (optopt >= first_value)
+                pc_base_reason(ret_reason, "--%s takes no value: '%.80s'",
+                               flag_rows[optopt - first_value].word, given);
+            else if (optopt) {
+                char letter[3] = { '-', (char)optopt, '\0' };
+                unknown_flag(command, letter, ret_reason);
+            } else
+                unknown_flag(command, given, ret_reason);
+            return PEERCACHE_EINVAL;
+        }
+        enum flag flag = value == 'v'   ? FLAG_VERBOSE
+                         : value == 'h' ? FLAG_HELP
+                                        : (enum flag)(value - first_value);
+        error = flag_take(&o, flag, optarg, ret_reason);
+        if (error)
+            return error;
+        if (o.help)
+            break;
+    }
+    o.arguments = argv + optind;
+    o.argument_count = (size_t)(argc - optind);
+    error = o.help ? 0 : line_check(&o, ret_reason);
+    if (error)
+        return error;
+    *ret_options = o;
+    return 0;
+}
+
+void pc_cli_options_help(const struct pc_cli_command *command)
+{
+    printf("usage: peercache %s%s%s [FLAGS]\n%s.\n\nflags:\n", command->name, *command->arguments ? " " : "",
+           command->arguments, command->summary);
+    for (int i = 0; i < FLAG_COUNT_OF; i++) {
+        char left[40];
+        if (!(*command->flags & BIT(i)))
+            continue;
+        (void)snprintf(left, sizeof(left), "--%s%s%s", flag_rows[i].word, flag_rows[i].value ? " " : "",
+                       flag_rows[i].value ? flag_rows[i].value : "");
+        printf("  %-24s %s\n", left, flag_rows[i].text);
+    }
+    printf("\nExit status: 0 done, 1 could not, 2 wrong usage. The manual: man peercache\n");
+}

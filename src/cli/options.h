@@ -1,0 +1,97 @@
+/*
+ * The command line, parsed once for all commands: a table of flags, and for each command the set of those it
+ * takes. Whatever is wrong with it is said in one sentence that names what and where, before anything is
+ * opened or dialled (exit 2).
+ */
+#ifndef PC_CLI_OPTIONS_H
+#define PC_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+#define PC_CLI_PEERS_MAX          256     /* --peer */
+#define PC_CLI_LISTENS_MAX        16      /* --listen */
+#define PC_CLI_TARGET_MAX         1000    /* --target-peers, --min-peers */
+#define PC_CLI_COUNT_MAX          1000000 /* --count */
+#define PC_CLI_TIMEOUT_MAX_MS     3600000
+#define PC_CLI_DEMO_NODES_MIN     3
+#define PC_CLI_DEMO_NODES_MAX     100
+#define PC_CLI_TARGET_DEFAULT     5
+#define PC_CLI_MIN_DEFAULT        1
+#define PC_CLI_TIMEOUT_DEFAULT_MS 10000
+#define PC_CLI_COUNT_DEFAULT      4
+#define PC_CLI_DEMO_NODES_DEFAULT 40
+
+/* What every command ends with. */
+enum pc_cli_exit {
+    PC_CLI_DONE = 0,
+    PC_CLI_COULD_NOT = 1,
+    PC_CLI_USAGE = 2,
+};
+
+/* Texts are borrowed from argv. */
+struct pc_cli_options {
+    const struct pc_cli_command *command; /* the row of main.c */
+    bool json;
+    bool verbose;
+    bool help;
+    bool local;
+    const char *cache; /* NULL: the default path */
+    bool no_cache;
+    bool no_save;
+    bool no_walk;
+    const char *network;
+    const char *kad_protocol; /* NULL: that of the network's description */
+    const char *key;          /* NULL: none given */
+    const char *peers[PC_CLI_PEERS_MAX];
+    size_t peer_count;
+    const char *listens[PC_CLI_LISTENS_MAX];
+    size_t listen_count;
+    uint32_t target;
+    uint32_t min;
+    uint32_t timeout_ms;
+    uint32_t count;
+    uint32_t nodes;
+    char *const *arguments; /* what is no flag */
+    size_t argument_count;
+};
+
+struct pc_cli_command {
+    const char *name;
+    const char *arguments; /* for the usage line */
+    const char *summary;
+    const uint32_t *flags; /* one of the sets below */
+    size_t arguments_min;
+    size_t arguments_max;
+    const char *argument_name; /* of the one that must be there and be a multiaddr; NULL: none must */
+    enum pc_cli_exit (*run)(const struct pc_cli_options *options);
+};
+
+/* Sets of flags, for the table of commands. */
+extern const uint32_t pc_cli_flags_shared; /* what every command takes */
+extern const uint32_t pc_cli_flags_join;
+extern const uint32_t pc_cli_flags_run;
+extern const uint32_t pc_cli_flags_ping;
+extern const uint32_t pc_cli_flags_id;
+extern const uint32_t pc_cli_flags_demo; /* alone, without the shared ones */
+
+/*
+ * Parse what follows the command's name. EINVAL: wrong usage, the reason is the sentence. After --help the
+ * rest is not looked at.
+ */
+int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **argv,
+                         struct pc_cli_options *ret_options, struct pc_reason *ret_reason);
+/* "10s", "500ms", "2m", "1h": digits and a unit, 1 ms to PC_CLI_TIMEOUT_MAX_MS. EPARSE; ELIMIT; the reason
+ * says what is wrong with it. */
+int pc_cli_duration_parse(const char *text, uint32_t *ret_ms, struct pc_reason *ret_reason);
+/* The usage and the flags of a command, on standard output. */
+void pc_cli_options_help(const struct pc_cli_command *command);
+
+/* The edit distance of two words, each cut at 32 letters; for "did you mean". */
+#define PC_CLI_NEAR 2 /* at most this far is a near match */
+size_t pc_cli_distance(const char *a, const char *b);
+
+#endif

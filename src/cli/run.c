@@ -1,0 +1,134 @@
+/*
+ * peercache run: a node until SIGINT or SIGTERM. Standard output has its full multiaddrs, one a line, and
+ * nothing else; with --json every event is one object a line, so that a program can follow it.
+ */
+#include "cli/commands.h"
+#include "cli/key_file.h"
+#include "cli/session.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where to listen when nothing is said: every interface, or only this machine in local mode; any free port.
+ */
+static const char listen_local[] = "/ip4/127.0.0.1/udp/0/quic-v1";
+static const char listen_ip4[] = "/ip4/0.0.0.0/udp/0/quic-v1";
+static const char listen_ip6[] = "/ip6/::/udp/0/quic-v1";
+
+static void event_json(const struct pc_cli_session *session, const peercache_node_event *event)
+{
+    const peercache_join_report *r = event->report;
+    switch (event->kind) {
+    case PEERCACHE_NODE_LISTENING:
+        (void)pc_cli_json_print(
+            json_pack("{s:s,s:o}", "event", "listening", "addr", pc_cli_json_text(event->addr)));
+        break;
+    case PEERCACHE_NODE_JOIN_DONE:
+        (void)pc_cli_json_print(json_pack(
+            "{s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:o}", "event", "join", "status",
+            peercache_join_status_name(r->status), "cause", pc_cli_json_text(r->cause), "target",
+            (json_int_t)r->target, "verified", (json_int_t)r->verified, "dialed", (json_int_t)r->dialed,
+            "failed", (json_int_t)r->failed, "elapsed_ms", pc_cli_json_ms(r->elapsed_us)));
+        break;
+    case PEERCACHE_NODE_WALKED:
+        (void)pc_cli_json_print(json_pack("{s:s,s:I}", "event", "walked", "met", (json_int_t)event->count));
+        break;
+    case PEERCACHE_NODE_WARNING:
+        (void)pc_cli_json_print(
+            json_pack("{s:s,s:o}", "event", "warning", "detail", pc_cli_json_text(event->text)));
+        break;
+    case PEERCACHE_NODE_STOPPED:
+        (void)pc_cli_json_print(json_pack("{s:s,s:b}", "event", "stopped", "saved", (int)session->saved));
+        break;
+    case PEERCACHE_NODE_DIALING:
+    case PEERCACHE_NODE_VERIFIED:
+    case PEERCACHE_NODE_UNJOINED:
+    case PEERCACHE_NODE_PONG:
+        break; /* too many for a record; -v tells them */
+    }
+}
+
+static void on_event(struct pc_cli_session *session, const peercache_node_event *event)
+{
+    char text[PC_CLI_TEXT_BYTES], ms[PC_CLI_MS_BYTES];
+    const peercache_join_report *r = event->report;
+    if (session->options->json) {
+        event_json(session, event);
+        return;
+    }
+    if (event->kind == PEERCACHE_NODE_LISTENING) {
+        printf("%s\n", pc_cli_clean(event->addr, text));
+        fflush(stdout); /* who waits for it through a pipe has it at once */
+    }
+    if (event->kind == PEERCACHE_NODE_JOIN_DONE && !session->options->verbose) {
+        if (r->cause && strcmp(r->cause, "no_sources") == 0)
+            pc_cli_note("nobody to join through (no --peer, no peers in the cache); waiting to be dialled");
+        else
+            pc_cli_note("%s: %u of %u peers verified in %s ms, %u failed",
+                        peercache_join_status_name(r->status), r->verified, r->target,
+                        pc_cli_ms(r->elapsed_us, ms), r->failed);
+    }
+    if (event->kind == PEERCACHE_NODE_STOPPED && !session->options->verbose)
+        pc_cli_note(session->saved ? "stopped; saved to %s" : "stopped; nothing saved", session->cache);
+}
+
+static enum pc_cli_exit listen_default(struct pc_cli_session *session)
+{
+    peercache_node_options *n = session->node_options;
+    int error;
+    if (session->options->local)
+        error = peercache_node_options_add_listen(n, listen_local);
+    else {
+        error = peercache_node_options_add_listen(n, listen_ip4);
+        if (!error && access("/proc/net/if_inet6", F_OK) == 0) /* a kernel without IPv6 has no such file */
+            error = peercache_node_options_add_listen(n, listen_ip6);
+    }
+    return error ? pc_cli_session_refused(session, error, "the default address to listen on") : PC_CLI_DONE;
+}
+
+static enum pc_cli_exit key_take(struct pc_cli_session *session)
+{
+    const struct pc_cli_options *o = session->options;
+    uint8_t key[PC_PRIVATE_KEY_MAX_BYTES];
+    char flag[PC_CLI_TEXT_BYTES];
+    struct pc_reason reason = { "" };
+    size_t size;
+    bool made;
+    int error = pc_cli_key_load_or_make(o->key, key, &size, &made, &reason);
+    if (error)
+        return pc_cli_fail(o->json, pc_cli_error_exit(error), pc_cli_error_code(error), "%s", reason.text);
+    if (made)
+        pc_cli_note("made a new key in %s", o->key);
+    error = peercache_node_options_set_key(session->node_options, key, size);
+    sodium_memzero(key, sizeof(key));
+    (void)snprintf(flag, sizeof(flag), "--key %s", o->key);
+    return error ? pc_cli_session_refused(session, error, flag) : PC_CLI_DONE;
+}
+
+static enum pc_cli_exit run_with(struct pc_cli_session *session, const struct pc_cli_options *o)
+{
+    enum pc_cli_exit exit = pc_cli_session_init(session, o, true);
+    if (exit)
+        return exit;
+    session->on_event = on_event;
+    peercache_node_options_set_mode(session->node_options, PEERCACHE_MODE_SERVER);
+    if (o->key)
+        exit = key_take(session);
+    if (!exit && o->listen_count == 0)
+        exit = listen_default(session);
+    if (!exit)
+        exit = pc_cli_session_open(session);
+    if (!exit)
+        exit = pc_cli_session_run(session);
+    return exit;
+}
+
+enum pc_cli_exit pc_cli_run(const struct pc_cli_options *options)
+{
+    struct pc_cli_session session;
+    enum pc_cli_exit exit = run_with(&session, options);
+    pc_cli_session_deinit(&session);
+    return exit;
+}

@@ -1,0 +1,346 @@
+/* The public face of libpeercache-net: makes all parts of a node, and lets loop.c run them. */
+#include "base/time.h"
+#include "driver/listen.h"
+#include "driver/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define AGENT          "peercache/" PC_VERSION
+#define CACHE_LOAD_MAX 1000    /* records read before a join */
+#define PINGS_MAX      1000000 /* of peercache_node_set_ping */
+
+/* ----- making ----- */
+
+static int fail(struct peercache_node *node, int result, const char *text)
+{
+    pc_base_reason(&node->error, "%s", text);
+    return result;
+}
+
+static int copy_options(struct peercache_node *node, const peercache_node_options *options)
+{
+    node->options = *options;
+    node->options.sources = NULL;
+    node->options.source_room = 0;
+    if (options->source_count == 0)
+        return 0;
+    size_t size = options->source_count * sizeof(*options->sources);
+    node->options.sources = malloc(size);
+    if (!node->options.sources) {
+        node->options.source_count = 0;
+        return fail(node, PEERCACHE_ENOMEM, "out of memory");
+    }
+    memcpy(node->options.sources, options->sources, size);
+    return 0;
+}
+
+static int choose_protocol(struct peercache_node *node)
+{
+    struct pc_driver_network_dirs dirs;
+    if (node->options.kad_protocol[0] != '\0') {
+        memcpy(node->kad_protocol, node->options.kad_protocol, sizeof(node->kad_protocol));
+        return 0;
+    }
+    struct pc_driver_network *network = malloc(sizeof(*network));
+    if (!network)
+        return fail(node, PEERCACHE_ENOMEM, "out of memory");
+    pc_driver_network_dirs_of_environment(&dirs);
+    int result = pc_driver_network_find(node->options.network, &dirs, network, &node->error);
+    if (result == 0)
+        memcpy(node->kad_protocol, network->kad_protocol, sizeof(node->kad_protocol));
+    free(network);
+    return result == PEERCACHE_ENOTFOUND ? PEERCACHE_EUNSUPPORTED : result;
+}
+
+static int make_identity(struct peercache_node *node)
+{
+    uint8_t seed[32];
+    int result = 0;
+    if (node->options.key_size == 0) {
+        randombytes_buf(seed, sizeof(seed));
+        result = pc_libp2p_key_generate(seed, node->options.key, sizeof(node->options.key),
+                                        &node->options.key_size);
+        sodium_memzero(seed, sizeof(seed));
+        if (result != 0)
+            return fail(node, result, "no key could be made");
+    }
+    result = pc_libp2p_identity_new(pc_bytes_of(node->options.key, node->options.key_size),
+                                    pc_driver_clock_now(&node->clock).wall_ms, &node->identity, &node->error);
+    sodium_memzero(node->options.key, sizeof(node->options.key));
+    if (result == 0)
+        pc_addr_peer_id_format(pc_libp2p_identity_id(node->identity), node->id);
+    return result;
+}
+
+static bool is_wildcard(const struct pc_ip_port *address)
+{
+    static const uint8_t zero[16];
+    return memcmp(address->ip, zero, sizeof(zero)) == 0;
+}
+
+/* A family that this machine lacks is no fault where "any address" was asked for. */
+static int listen_on(struct peercache_node *node, const struct pc_ip_port *address)
+{
+    struct pc_ip_port bound;
+    int result = pc_driver_udp_bind(node->udp, address, &bound, &node->error);
+    if (result == PEERCACHE_EUNSUPPORTED && is_wildcard(address)) {
+        node->wildcard_missing = true;
+        return 0;
+    }
+    if (result != 0)
+        return PEERCACHE_EIO;
+    return pc_driver_listen_expand(&bound, node->options.local, node->listening, PC_LIBP2P_LISTEN_ADDRS_MAX,
+                                   &node->listening_count, &node->error);
+}
+
+static int open_sockets(struct peercache_node *node)
+{
+    static const struct pc_ip_port anywhere[] = { { .family = 4 }, { .family = 6 } };
+    static const struct pc_ip_port loopback = { .family = 4, .ip = { 127, 0, 0, 1 } };
+    const struct pc_driver_udp_handler handler = pc_driver_loop_udp_handler(node);
+    const struct peercache_node_options *options = &node->options;
+    bool server = options->mode == PEERCACHE_MODE_SERVER;
+    int result = pc_driver_udp_new(&node->loop, &handler, &node->udp);
+    if (result != 0)
+        return fail(node, result, "out of memory");
+    for (size_t i = 0; i < options->listen_count && result == 0; i++)
+        result = listen_on(node, &options->listens[i].address);
+    if (server && options->listen_count == 0 && options->local)
+        result = listen_on(node, &loopback);
+    if (server && options->listen_count == 0 && !options->local) {
+        result = listen_on(node, &anywhere[0]);
+        if (result == 0)
+            result = listen_on(node, &anywhere[1]);
+    }
+    if (result != 0)
+        return result;
+    return pc_driver_udp_bind_to_dial(node->udp, &node->error);
+}
+
+static int open_store(struct peercache_node *node)
+{
+    struct pc_store_options options = {
+        .network = node->options.network,
+        .mode = node->options.local ? PC_NETGROUP_LOCAL : PC_NETGROUP_PUBLIC,
+        .read_only = !node->options.save,
+        .timeout_ms = PC_STORE_LOCK_TIMEOUT_MS,
+        .now_ms = pc_driver_clock_now(&node->clock).wall_ms,
+    };
+    if (!node->options.has_cache)
+        return 0;
+    /* Nothing to read, and nothing is to be made: no cache, and no error. */
+    if (!node->options.save && access(node->options.cache, F_OK) != 0 && errno == ENOENT)
+        return 0;
+    randombytes_buf(options.random, sizeof(options.random));
+    int result = pc_store_open(node->options.cache, &options, &node->store, &node->error);
+    if (result == 0 && node->options.save && !node->store->read_only) {
+        result = pc_driver_store_worker_new(&node->loop, node->store, pc_driver_loop_committed, node,
+                                            &node->worker);
+        if (result != 0)
+            (void)fail(node, result, "out of memory");
+    }
+    return result;
+}
+
+static void seed(struct pc_rng *ret_rng)
+{
+    uint8_t bytes[PC_RNG_SEED_BYTES];
+    randombytes_buf(bytes, sizeof(bytes));
+    pc_base_rng_init(ret_rng, bytes);
+    sodium_memzero(bytes, sizeof(bytes));
+}
+
+static int make_host(struct peercache_node *node)
+{
+    struct pc_libp2p_options options;
+    struct pc_maddr addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    pc_libp2p_options_init(&options);
+    options.identity = node->identity;
+    options.kad_protocol = node->kad_protocol;
+    options.agent = AGENT;
+    options.server = node->options.mode == PEERCACHE_MODE_SERVER;
+    seed(&options.rng);
+    int result = pc_libp2p_host_new(&options, &node->wire.host);
+    for (size_t i = 0; i < node->listening_count; i++)
+        pc_addr_from_ip_port(&node->listening[i], &addrs[i]);
+    if (result == 0)
+        result = pc_libp2p_host_set_addrs(node->wire.host, addrs, node->listening_count);
+    return result != 0 ? fail(node, result, peercache_strerror(result)) : 0;
+}
+
+/* The pure node, told where it listens. ping_count 0: to join from the given sources. */
+static int make_pure_node(struct peercache_node *node, const struct pc_node_source *sources,
+                          size_t source_count, uint32_t ping_count)
+{
+    const struct peercache_node_options *given = &node->options;
+    struct pc_node_options options = {
+        .own_id = *pc_libp2p_identity_id(node->identity),
+        .kad_protocol = node->kad_protocol,
+        .server = given->mode == PEERCACHE_MODE_SERVER,
+        .once = given->once,
+        .walk = given->walk,
+        .save = node->worker != NULL,
+        .mode = given->local ? PC_NETGROUP_LOCAL : PC_NETGROUP_PUBLIC,
+        .target = given->target,
+        .min = given->min,
+        .timeout_us = (int64_t)given->timeout_ms * PC_US_PER_MS,
+        .sources = sources,
+        .source_count = source_count,
+        .ping_count = ping_count,
+    };
+    struct pc_node *pure = NULL;
+    seed(&options.rng);
+    if (node->store)
+        memcpy(options.secret, node->store->secret, sizeof(options.secret));
+    else
+        randombytes_buf(options.secret, sizeof(options.secret));
+    int result = pc_node_new(&options, &pure);
+    if (result != 0)
+        return fail(node, result, peercache_strerror(result));
+    pc_node_free(node->wire.node);
+    node->wire.node = pure;
+    for (size_t i = 0; i < node->listening_count; i++) {
+        struct pc_maddr addr;
+        pc_addr_from_ip_port(&node->listening[i], &addr);
+        struct pc_node_event event = { .kind = PC_NODE_LISTENING, .addr = pc_addr_maddr_bytes(&addr) };
+        pc_node_wire_run(&node->wire, pc_driver_clock_now(&node->clock), &event);
+    }
+    return 0;
+}
+
+static int on_record(void *context, const struct pc_record *record)
+{
+    struct peercache_node *node = context;
+    struct pc_node_event event = { .kind = PC_NODE_LOADED, .record = record };
+    pc_node_wire_run(&node->wire, pc_driver_clock_now(&node->clock), &event);
+    return 0;
+}
+
+static int load_cache(struct peercache_node *node)
+{
+    const struct pc_store_query best = { .kind = PC_STORE_BEST, .count = CACHE_LOAD_MAX };
+    if (!node->store)
+        return 0;
+    int result = pc_store_query(node->store, &best, on_record, node);
+    if (result != 0)
+        node->error = node->store->error;
+    return result;
+}
+
+static int make_all(struct peercache_node *node, const peercache_node_options *options)
+{
+    int result;
+    if (!options || (options->mode == PEERCACHE_MODE_CLIENT && options->listen_count > 0))
+        return fail(node, PEERCACHE_EINVAL, options ? "a client does not listen" : "no options");
+    if (sodium_init() < 0)
+        return fail(node, PEERCACHE_ECRYPTO, "libsodium cannot be used");
+    node->wire.edge = pc_driver_loop_edge;
+    node->wire.context = node;
+    if ((result = copy_options(node, options)) != 0 || (result = choose_protocol(node)) != 0 ||
+        (result = make_identity(node)) != 0 || (result = pc_driver_loop_open(node)) != 0 ||
+        (result = open_sockets(node)) != 0 || (result = open_store(node)) != 0 ||
+        (result = make_host(node)) != 0 ||
+        (result = make_pure_node(node, node->options.sources, node->options.source_count, 0)) != 0)
+        return result;
+    return load_cache(node);
+}
+
+int peercache_node_new(const peercache_node_options *options, peercache_node **ret_node)
+{
+    struct peercache_node *node = calloc(1, sizeof(*node));
+    *ret_node = node;
+    if (!node)
+        return PEERCACHE_ENOMEM;
+    pc_driver_clock_init(&node->clock);
+    pc_driver_timer_init(&node->timer);
+    int result = make_all(node, options);
+    node->ready = result == 0;
+    return result;
+}
+
+void peercache_node_free(peercache_node *node)
+{
+    if (!node)
+        return;
+    assert(node->state != PC_DRIVER_RUNNING && node->state != PC_DRIVER_FLUSHING);
+    pc_driver_loop_close(node);
+    pc_driver_udp_free(node->udp);
+    pc_driver_store_worker_free(node->worker);
+    pc_store_close(node->store);
+    pc_node_free(node->wire.node);
+    pc_libp2p_host_free(node->wire.host);
+    pc_libp2p_identity_free(node->identity);
+    free(node->options.sources);
+    sodium_memzero(node->options.key, sizeof(node->options.key));
+    free(node);
+}
+
+/* ----- using ----- */
+
+const char *peercache_node_errmsg(const peercache_node *node)
+{
+    return node->error.text;
+}
+
+void peercache_node_on_event(peercache_node *node,
+                             void (*callback)(void *context, const peercache_node_event *event),
+                             void *context)
+{
+    node->callback = callback;
+    node->callback_context = context;
+}
+
+const char *peercache_node_id(const peercache_node *node)
+{
+    return node->id;
+}
+
+int peercache_node_set_ping(peercache_node *node, const char *multiaddr, uint32_t count)
+{
+    struct pc_node_source source;
+    if (!node->ready || node->state != PC_DRIVER_NEW)
+        return fail(node, PEERCACHE_ESTATE, "the node has been run already, or could not be made");
+    if (!multiaddr || count < 1 || count > PINGS_MAX) {
+        pc_base_reason(&node->error, "%u pings: it must be 1 to %d, of one multiaddr", count, PINGS_MAX);
+        return PEERCACHE_EINVAL;
+    }
+    int result = pc_driver_source_parse(multiaddr, &source, &node->error);
+    if (result != 0)
+        return result;
+    return make_pure_node(node, &source, 1, count); /* one that has loaded nothing: it joins nothing */
+}
+
+void peercache_node_stop(peercache_node *node)
+{
+    if (node->async_open)
+        (void)uv_async_send(&node->stop_async); /* it can only fail on a handle that is closing */
+}
+
+static void warn_at_start(struct peercache_node *node)
+{
+    if (node->store && node->store->warning.text[0] != '\0')
+        pc_driver_loop_warn(node, node->store->warning.text);
+    if (node->wildcard_missing)
+        pc_driver_loop_warn(node, "this machine lacks IPv6 or IPv4: the other is listened on alone");
+    if (node->options.mode == PEERCACHE_MODE_SERVER && node->listening_count == 0)
+        pc_driver_loop_warn(node, "no interface has an address that others could reach");
+}
+
+int peercache_node_run(peercache_node *node)
+{
+    if (!node->ready || node->state != PC_DRIVER_NEW)
+        return fail(node, PEERCACHE_ESTATE, "the node has been run already, or could not be made");
+    int result = pc_driver_udp_start(node->udp, &node->error);
+    if (result == 0)
+        result = pc_driver_loop_start_signals(node);
+    if (result != 0)
+        return result;
+    node->state = PC_DRIVER_RUNNING;
+    warn_at_start(node);
+    pc_driver_loop_run(node);
+    return 0;
+}

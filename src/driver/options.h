@@ -1,0 +1,47 @@
+/* What peercache_node_options holds (peercache/node.h). Everything in it is checked when it is set. */
+#ifndef PC_DRIVER_OPTIONS_H
+#define PC_DRIVER_OPTIONS_H
+
+#include "driver/network.h"
+#include "libp2p/identity.h"
+#include "node/node.h"
+#include "store/store.h"
+
+#include <peercache/node.h>
+
+#define PC_DRIVER_JOIN_TIMEOUT_MAX_MS 3600000
+#define PC_DRIVER_TARGET_MAX          1000
+
+struct pc_driver_listen {
+    char text[PEERCACHE_ADDR_TEXT_BYTES]; /* as given, for errors */
+    struct pc_ip_port address;
+};
+
+struct peercache_node_options {
+    peercache_mode mode;
+    char network[PC_DRIVER_NETWORK_NAME_BYTES];
+    char kad_protocol[PC_DRIVER_KAD_PROTOCOL_BYTES]; /* "": that of the network's description */
+    bool local;
+    bool save;
+    bool walk;
+    bool once;
+    bool handle_signals;
+    uint32_t target;
+    uint32_t min;
+    uint32_t timeout_ms;
+    bool has_cache;
+    char cache[PC_STORE_PATH_BYTES];
+    size_t key_size; /* 0: a fresh key */
+    uint8_t key[PC_PRIVATE_KEY_MAX_BYTES];
+    size_t source_count;
+    struct pc_node_source *sources; /* grown by doubling */
+    size_t source_room;
+    size_t listen_count;
+    struct pc_driver_listen listens[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    struct pc_reason error;
+};
+
+/* A peer to dial, from its text. EPARSE, ELIMIT with the reason. */
+int pc_driver_source_parse(const char *text, struct pc_node_source *ret_source, struct pc_reason *ret_reason);
+
+#endif

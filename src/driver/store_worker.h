@@ -1,0 +1,33 @@
+/*
+ * The worker of a store: one commit at a time on uv's thread pool, so that the loop never blocks on a disk or
+ * a lock. While it works the store belongs to it: nothing else may call the store until it is idle.
+ *
+ * A commit that failed may have reached the disk all the same. So its sequence number is kept for the next
+ * one, which must be the same batch again: the ledger then counts it once.
+ */
+#ifndef PC_DRIVER_STORE_WORKER_H
+#define PC_DRIVER_STORE_WORKER_H
+
+#include "store/store.h"
+
+#include <uv.h>
+
+struct pc_driver_store_worker;
+
+/* On the loop's thread, once a commit. `text` is the reason of a failure, "" for none; valid
+ * during the call. */
+typedef void (*pc_driver_committed)(void *context, int result, const char *text);
+
+/* Loop and store are borrowed. ENOMEM. */
+int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store *store, pc_driver_committed done,
+                               void *context, struct pc_driver_store_worker **ret_worker);
+/* Commit these deltas, which are copied. ENOMEM; ESTATE one is under way; EIO the pool took none. After a
+ * failure `done` is not called for it. */
+int pc_driver_store_worker_commit(struct pc_driver_store_worker *worker, const struct pc_delta *deltas,
+                                  size_t count, int64_t now_ms);
+/* Nothing is under way. */
+bool pc_driver_store_worker_idle(const struct pc_driver_store_worker *worker);
+/* It must be idle: run the loop until it is. NULL does nothing. */
+void pc_driver_store_worker_free(struct pc_driver_store_worker *worker);
+
+#endif

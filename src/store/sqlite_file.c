@@ -1,0 +1,556 @@
+/* The file of a SQLite store: found, made, recognised, moved aside, salvaged. */
+#include "store/paths.h"
+#include "store/sqlite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define BUSY_TIMEOUT_MS   1000 /* the second line behind the flock, against programs that don't know of it */
+#define SALVAGE_PEERS_MAX 10000000
+#define COPY_BLOCK_BYTES  65536
+#define WAL_PAGES         1000 /* a checkpoint after so many */
+#define URI_BYTES         (3 * PC_STORE_PATH_BYTES + 64)
+
+static const char *const companions[] = { "-wal", "-shm", NULL };
+
+/* Version 1. Integers may stay 0; every blob is there. The change of a row is the number of the commit that
+ * touched it last, so that what others changed is an index seek. */
+static const char schema[] =
+    "CREATE TABLE meta(key TEXT PRIMARY KEY,value BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE change(n INTEGER NOT NULL);"
+    "INSERT INTO change VALUES(0);"
+    "CREATE TABLE peer(pk INTEGER PRIMARY KEY,key BLOB NOT NULL UNIQUE,state INTEGER NOT NULL,"
+    "bucket INTEGER NOT NULL,success_ms INTEGER NOT NULL,seen_ms INTEGER NOT NULL,change INTEGER NOT NULL);"
+    "CREATE INDEX peer_best ON peer(state DESC,success_ms DESC,seen_ms DESC);"
+    "CREATE INDEX peer_bucket ON peer(state,bucket);"
+    "CREATE INDEX peer_change ON peer(change);"
+    "CREATE TABLE addr(peer INTEGER NOT NULL,addr BLOB NOT NULL,success_count INTEGER NOT NULL,"
+    "failure_count INTEGER NOT NULL,failures BLOB NOT NULL,seen_ms INTEGER NOT NULL,"
+    "success_ms INTEGER NOT NULL,attempt_ms INTEGER NOT NULL,rtt_us INTEGER,rtt_at_ms INTEGER NOT NULL,"
+    "first_seen_ms INTEGER NOT NULL,source INTEGER NOT NULL,source_group BLOB NOT NULL,"
+    "PRIMARY KEY(peer,addr)) WITHOUT ROWID;"
+    "CREATE TABLE tombstone(key BLOB NOT NULL,addr BLOB NOT NULL,removed_ms INTEGER NOT NULL,"
+    "change INTEGER NOT NULL,PRIMARY KEY(key,addr)) WITHOUT ROWID;"
+    "CREATE INDEX tombstone_change ON tombstone(change);"
+    "CREATE INDEX tombstone_removed ON tombstone(removed_ms);"
+    "CREATE TABLE ledger(writer INTEGER PRIMARY KEY,sequence INTEGER NOT NULL,change INTEGER NOT NULL);"
+    "CREATE INDEX ledger_change ON ledger(change);";
+
+bool pc_sqlite_is_current(const struct pc_sqlite_store *store)
+{
+    struct stat info;
+    return store->sqlite.db && stat(store->head.path, &info) == 0 && info.st_dev == store->device &&
+           info.st_ino == store->inode;
+}
+
+static int remember_inode(struct pc_sqlite_store *store)
+{
+    struct stat info;
+    if (stat(store->head.path, &info)) {
+        pc_base_reason(&store->head.error, "%s: %s", store->head.path, strerror(errno));
+        return errno == ENOENT ? PEERCACHE_ENOTFOUND : PEERCACHE_EIO;
+    }
+    store->device = info.st_dev;
+    store->inode = info.st_ino;
+    return 0;
+}
+
+static int open_db(struct pc_sqlite *sqlite, const char *name, int flags)
+{
+    int code = sqlite3_open_v2(name, &sqlite->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    if (code != SQLITE_OK) {
+        int result = pc_sqlite_fail(sqlite, code, "can't open");
+        pc_sqlite_close(sqlite);
+        return result;
+    }
+    (void)sqlite3_busy_timeout(sqlite->db, BUSY_TIMEOUT_MS);
+    /* What a stranger's file says is data: no trigger or view of it may call functions. */
+    (void)sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    (void)sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    return 0;
+}
+
+void pc_sqlite_disconnect(struct pc_sqlite_store *store, bool checkpoint)
+{
+    if (!store->sqlite.db)
+        return;
+    if (checkpoint)
+        (void)sqlite3_wal_checkpoint_v2(store->sqlite.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    else
+        (void)sqlite3_db_config(store->sqlite.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    pc_sqlite_close(&store->sqlite);
+}
+
+static int pragma_int(struct pc_sqlite *sqlite, const char *sql, int64_t *ret_value)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(sqlite->db, sql, -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *ret_value = sqlite3_column_int64(statement, 0);
+    int result = code == SQLITE_ROW
+                     ? 0
+                     : pc_sqlite_fail(sqlite, code == SQLITE_DONE ? SQLITE_CORRUPT : code, "SQLite");
+    (void)sqlite3_finalize(statement);
+    return result;
+}
+
+enum kind {
+    KIND_FRESH, /* nothing in it yet */
+    KIND_OURS,
+    KIND_NEWER,
+};
+
+/* What kind of file it is. ECORRUPT; EFORMAT another program's. */
+static int recognise(struct pc_sqlite *sqlite, enum kind *ret_kind)
+{
+    int64_t application = 0, version = 0, tables = 0, ours = 0;
+    int result = pragma_int(sqlite, "PRAGMA application_id", &application);
+    if (result == 0)
+        result = pragma_int(sqlite, "PRAGMA user_version", &version);
+    if (result == 0)
+        result = pragma_int(sqlite, "SELECT count(*) FROM sqlite_schema WHERE type='table'", &tables);
+    if (result == 0)
+        result = pragma_int(sqlite,
+                            "SELECT count(*) FROM sqlite_schema WHERE type='table' AND name IN "
+                            "('meta','change','peer','addr','tombstone','ledger')",
+                            &ours);
+    if (result)
+        return result;
+    if (tables == 0 && application == 0 && version == 0) {
+        *ret_kind = KIND_FRESH;
+        return 0;
+    }
+    if (application != PC_SQLITE_APPLICATION_ID && ours < 6) {
+        pc_base_reason(sqlite->reason, "%s: a SQLite file of another program", sqlite->path);
+        return PEERCACHE_EFORMAT;
+    }
+    if (application == PC_SQLITE_APPLICATION_ID && version > PC_SQLITE_USER_VERSION) {
+        *ret_kind = KIND_NEWER;
+        return 0;
+    }
+    if (application != PC_SQLITE_APPLICATION_ID || version != PC_SQLITE_USER_VERSION || ours < 6)
+        return pc_sqlite_fail(sqlite, SQLITE_CORRUPT, "the header or a table is damaged");
+    *ret_kind = KIND_OURS;
+    return 0;
+}
+
+static const char *mode_name(enum pc_netgroup_mode mode)
+{
+    return mode == PC_NETGROUP_LOCAL ? "local" : "public";
+}
+
+/* Network, mode and secret. ENETWORK with a sentence; ECORRUPT. */
+static int read_identity(struct pc_sqlite_store *store, struct pc_sqlite *sqlite, uint8_t ret_secret[16])
+{
+    char network[PC_SQLITE_NETWORK_BYTES], mode[16];
+    size_t network_size = 0, mode_size = 0, secret_size = 0;
+    uint8_t secret[16];
+    int result =
+        pc_sqlite_meta_get(sqlite, "network", (uint8_t *)network, sizeof(network) - 1, &network_size);
+    if (result == 0)
+        result = pc_sqlite_meta_get(sqlite, "mode", (uint8_t *)mode, sizeof(mode) - 1, &mode_size);
+    if (result == 0)
+        result = pc_sqlite_meta_get(sqlite, "secret", secret, sizeof(secret), &secret_size);
+    if (result == PEERCACHE_ENOTFOUND || result == PEERCACHE_ELIMIT || (result == 0 && secret_size != 16))
+        return pc_sqlite_fail(sqlite, SQLITE_CORRUPT, "it does not say which network it is of");
+    if (result)
+        return result;
+    network[network_size] = '\0';
+    mode[mode_size] = '\0';
+    if (strcmp(network, store->network) || strcmp(mode, mode_name(store->mode))) {
+        pc_base_reason(sqlite->reason, "%s: the cache of network \"%.40s\" (%s), not of \"%.40s\" (%s)",
+                       sqlite->path, network, mode, store->network, mode_name(store->mode));
+        return PEERCACHE_ENETWORK;
+    }
+    memcpy(ret_secret, secret, sizeof(secret));
+    return 0;
+}
+
+/* Make the schema, in one transaction: it is there whole or not at all. */
+static int create(struct pc_sqlite_store *store)
+{
+    struct pc_sqlite *sqlite = &store->sqlite;
+    char versions[96];
+    uint8_t secret[16];
+    pc_base_rng_bytes(&store->rng, secret, sizeof(secret));
+    (void)snprintf(versions, sizeof(versions), "PRAGMA application_id=%d;PRAGMA user_version=%d",
+                   PC_SQLITE_APPLICATION_ID, PC_SQLITE_USER_VERSION);
+    int result = pc_sqlite_exec(sqlite, "BEGIN IMMEDIATE");
+    if (result)
+        return result;
+    result = pc_sqlite_exec(sqlite, schema);
+    if (result == 0)
+        result = pc_sqlite_meta_put(sqlite, "network", pc_bytes_of(store->network, strlen(store->network)));
+    if (result == 0)
+        result = pc_sqlite_meta_put(sqlite, "mode",
+                                    pc_bytes_of(mode_name(store->mode), strlen(mode_name(store->mode))));
+    if (result == 0)
+        result = pc_sqlite_meta_put(sqlite, "secret", pc_bytes_of(secret, sizeof(secret)));
+    if (result == 0)
+        result = pc_sqlite_exec(sqlite, versions);
+    if (result == 0)
+        result = pc_sqlite_exec(sqlite, "COMMIT");
+    if (result) {
+        struct pc_reason reason = store->head.error;
+        if (!sqlite3_get_autocommit(sqlite->db))
+            (void)pc_sqlite_exec(sqlite, "ROLLBACK"); /* the first failure is the one to tell */
+        store->head.error = reason;
+        return result;
+    }
+    memcpy(store->head.secret, secret, sizeof(secret));
+    return 0;
+}
+
+/* A file of our own making, with nothing in it; the lock is held, so nobody in this process has it open. */
+static int make_file(struct pc_sqlite_store *store)
+{
+    mode_t mode = pc_store_path_mode(store->head.path);
+    char companion[PC_STORE_PATH_BYTES];
+    for (size_t i = 0; companions[i]; i++) /* left by a file that is gone: they would be taken for ours */
+        if (pc_store_path_with(store->head.path, companions[i], companion) == 0)
+            (void)unlink(companion);
+    int fd = open(store->head.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0 || (mode & 060 && fchmod(fd, mode))) {
+        int error = errno;
+        pc_base_reason(&store->head.error, "%s: can't make it: %s", store->head.path, strerror(error));
+        if (fd >= 0)
+            (void)close(fd);
+        return error == EACCES || error == EPERM    ? PEERCACHE_EPERM
+               : error == EROFS                     ? PEERCACHE_EREADONLY
+               : error == ENOSPC || error == EDQUOT ? PEERCACHE_EFULL
+                                                    : PEERCACHE_EIO;
+    }
+    (void)close(fd); /* nothing was written through it */
+    return 0;
+}
+
+/* Open, recognise, and make what is missing. KIND_NEWER is left open for reading. */
+static int connect_once(struct pc_sqlite_store *store)
+{
+    enum kind kind = KIND_FRESH;
+    int result = open_db(&store->sqlite, store->head.path, SQLITE_OPEN_READWRITE);
+    if (result)
+        return result;
+    result = remember_inode(store);
+    if (result == 0)
+        result = recognise(&store->sqlite, &kind);
+    if (result == 0 && kind == KIND_NEWER) {
+        store->head.read_only = true;
+        pc_base_reason(&store->head.warning, "%s: written by a newer version, opened read-only",
+                       store->head.path);
+        result = pc_sqlite_exec(&store->sqlite, "PRAGMA query_only=1");
+    } else if (result == 0) {
+        result = pc_sqlite_exec(&store->sqlite, "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL");
+    }
+    if (result == 0)
+        (void)sqlite3_wal_autocheckpoint(store->sqlite.db, WAL_PAGES);
+    if (result == 0)
+        result =
+            kind == KIND_FRESH ? create(store) : read_identity(store, &store->sqlite, store->head.secret);
+    if (result && kind == KIND_NEWER && result == PEERCACHE_ECORRUPT)
+        result = PEERCACHE_EVERSION; /* another schema, which we can't read */
+    if (result)
+        pc_sqlite_disconnect(store, false);
+    return result;
+}
+
+int pc_sqlite_connect(struct pc_sqlite_store *store)
+{
+    bool is_missing = pc_store_path_look(store->head.path) == PC_STORE_FILE_MISSING;
+    if (is_missing && store->no_create) {
+        pc_base_reason(&store->head.error, "%s: there is no such file", store->head.path);
+        return PEERCACHE_ENOTFOUND;
+    }
+    int result = is_missing ? make_file(store) : 0;
+    if (result == 0)
+        result = connect_once(store);
+    return result == PEERCACHE_ECORRUPT ? pc_sqlite_recover(store) : result;
+}
+
+/* Copy what can be read of one direction's walk over the peers; where it stopped is in *ret_last_pk. */
+static size_t salvage_peers(struct pc_sqlite_store *store, struct pc_sqlite *from, bool down, int64_t stop_pk,
+                            const struct pc_sqlite_write *write, int64_t *ret_last_pk)
+{
+    size_t count = 0;
+    int result = 0;
+    sqlite3_stmt *row = pc_sqlite_prepare(from, down ? PC_SQLITE_PEERS_DOWN : PC_SQLITE_PEERS_UP, &result);
+    if (!row)
+        return 0;
+    while (count < SALVAGE_PEERS_MAX && sqlite3_step(row) == SQLITE_ROW) {
+        struct pc_record record;
+        int64_t pk = 0;
+        result = pc_sqlite_row_record(from, row, &record, &pk, NULL);
+        if (down && pk <= stop_pk)
+            break;
+        *ret_last_pk = pk;
+        if (result == 1 && pc_sqlite_put(&store->sqlite, &record, write) == 0)
+            count++;
+    }
+    (void)sqlite3_reset(row);
+    return count;
+}
+
+static void salvage_rest(struct pc_sqlite_store *store, struct pc_sqlite *from)
+{
+    int result = 0;
+    sqlite3_stmt *row = pc_sqlite_prepare(from, PC_SQLITE_LEDGER, &result);
+    sqlite3_stmt *put = pc_sqlite_prepare(&store->sqlite, PC_SQLITE_LEDGER_PUT, &result);
+    while (row && put && sqlite3_step(row) == SQLITE_ROW) {
+        (void)sqlite3_bind_int64(put, 1, sqlite3_column_int64(row, 0));
+        (void)sqlite3_bind_int64(put, 2, sqlite3_column_int64(row, 1));
+        (void)sqlite3_bind_int64(put, 3, 1);
+        (void)sqlite3_step(put);
+        (void)sqlite3_reset(put);
+    }
+    (void)sqlite3_reset(row);
+    row = pc_sqlite_prepare(from, PC_SQLITE_TOMBSTONES, &result);
+    while (row && sqlite3_step(row) == SQLITE_ROW) {
+        struct pc_bytes key = pc_bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
+        struct pc_bytes addr = pc_bytes_of(sqlite3_column_blob(row, 1), (size_t)sqlite3_column_bytes(row, 1));
+        if (key.size && pc_sqlite_tombstone_put(&store->sqlite, key, addr, sqlite3_column_int64(row, 2), 1))
+            break;
+    }
+    (void)sqlite3_reset(row);
+}
+
+/* What of a file moved aside can be read goes into the new one. Best effort: whatever fails is left behind in
+ * the file aside. A file that no longer says its network is not trusted to be of ours. */
+static size_t salvage(struct pc_sqlite_store *store, const char *moved)
+{
+    struct pc_sqlite from = { .path = moved };
+    uint8_t secret[16];
+    struct pc_sqlite_write write = { store->head.secret, store->mode, 1, store->now_ms };
+    int64_t last_pk = INT64_MIN, ignored = 0;
+    size_t count = 0;
+    if (open_db(&from, moved, SQLITE_OPEN_READONLY))
+        return 0;
+    if (read_identity(store, &from, secret) == 0 &&
+        pc_sqlite_run(&store->sqlite, PC_SQLITE_BEGIN_IMMEDIATE, 0) == 0) {
+        count = salvage_peers(store, &from, false, 0, &write, &last_pk);
+        count += salvage_peers(store, &from, true, last_pk, &write, &ignored);
+        salvage_rest(store, &from);
+        if (pc_sqlite_run(&store->sqlite, PC_SQLITE_CHANGE_PUT, 1) ||
+            pc_sqlite_run(&store->sqlite, PC_SQLITE_COMMIT, 0)) {
+            count = 0;
+            if (!sqlite3_get_autocommit(store->sqlite.db))
+                (void)pc_sqlite_run(&store->sqlite, PC_SQLITE_ROLLBACK, 0);
+        }
+    }
+    (void)sqlite3_db_config(from.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    pc_sqlite_close(&from);
+    return count;
+}
+
+/* The second look, on a new connection. */
+static int look_again(struct pc_sqlite_store *store)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = connect_once(store);
+    if (result)
+        return result;
+    int code = sqlite3_prepare_v2(store->sqlite.db, "PRAGMA integrity_check(1)", -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code != SQLITE_ROW)
+        result = pc_sqlite_fail(&store->sqlite, code, "SQLite");
+    else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok"))
+        result =
+            pc_sqlite_fail(&store->sqlite, SQLITE_CORRUPT, (const char *)sqlite3_column_text(statement, 0));
+    (void)sqlite3_finalize(statement);
+    if (result)
+        pc_sqlite_disconnect(store, false);
+    return result;
+}
+
+int pc_sqlite_recover(struct pc_sqlite_store *store)
+{
+    char moved[PC_STORE_PATH_BYTES];
+    pc_sqlite_disconnect(store, false);
+    int result = look_again(store);
+    if (result != PEERCACHE_ECORRUPT)
+        return result;
+    if (!store->may_move_aside) {
+        struct pc_reason found = store->head.error;
+        pc_base_reason(&store->head.error, "%.120s (left as it is: its name does not end in .db)",
+                       found.text);
+        return store->sqlite.error == SQLITE_NOTADB ? PEERCACHE_EFORMAT : PEERCACHE_ECORRUPT;
+    }
+    struct stat info; /* who was given no time yet names the file by its own */
+    int64_t aside_ms = store->now_ms;
+    if (aside_ms == 0 && stat(store->head.path, &info) == 0)
+        aside_ms = (int64_t)info.st_mtime * 1000;
+    result = pc_store_path_move_aside(store->head.path, companions, aside_ms, moved, &store->head.error);
+    if (result == 0)
+        result = make_file(store);
+    if (result == 0)
+        result = connect_once(store);
+    if (result)
+        return result;
+    store->seen_change = 0;
+    size_t count = salvage(store, moved);
+    pc_base_reason(&store->head.warning, "the cache was corrupt: moved aside as %s, %zu peers salvaged",
+                   moved, count);
+    store->head.error.text[0] = '\0';
+    return 0;
+}
+
+/* file:<path>?immutable=1, with what a URI may not hold escaped. */
+static void immutable_uri(const char *path, char ret_uri[URI_BYTES])
+{
+    size_t at = (size_t)snprintf(ret_uri, URI_BYTES, "file:");
+    for (; *path; path++) {
+        bool is_plain = strchr("%?#", *path) == NULL;
+        at +=
+            (size_t)snprintf(ret_uri + at, URI_BYTES - at, is_plain ? "%c" : "%%%02x", (unsigned char)*path);
+    }
+    (void)snprintf(ret_uri + at, URI_BYTES - at, "?immutable=1");
+}
+
+/* Write all of a buffer at the end of a file. */
+static bool write_all(int fd, const uint8_t *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(fd, data, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return false;
+        data += written;
+        size -= (size_t)written;
+    }
+    return true;
+}
+
+/* Copy through the file handle that SQLite itself has: closing one of our own would drop the locks that this
+ * process may hold on it. */
+static bool copy_database(struct pc_sqlite *sqlite, const char *to)
+{
+    uint8_t block[COPY_BLOCK_BYTES];
+    sqlite3_file *file = NULL;
+    sqlite3_int64 size = 0;
+    int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool well = fd >= 0 &&
+                sqlite3_file_control(sqlite->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK &&
+                file->pMethods && file->pMethods->xFileSize(file, &size) == SQLITE_OK;
+    for (sqlite3_int64 at = 0; well && at < size;) {
+        int part = size - at < COPY_BLOCK_BYTES ? (int)(size - at) : COPY_BLOCK_BYTES;
+        well =
+            file->pMethods->xRead(file, block, part, at) == SQLITE_OK && write_all(fd, block, (size_t)part);
+        at += part;
+    }
+    if (fd >= 0 && close(fd))
+        well = false;
+    return well;
+}
+
+/* The write-ahead log carries no locks: it is copied plainly. */
+static bool copy_wal(const char *from, const char *to)
+{
+    uint8_t block[COPY_BLOCK_BYTES];
+    int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool well = in >= 0 && out >= 0;
+    ssize_t size = 1;
+    while (well && size != 0) {
+        size = read(in, block, sizeof(block));
+        if (size < 0 && errno == EINTR)
+            continue;
+        well = size >= 0 && write_all(out, block, (size_t)size);
+    }
+    if (in >= 0)
+        (void)close(in);
+    if (out >= 0 && close(out))
+        well = false;
+    return well;
+}
+
+/*
+ * A log that we may not recover where it is: database and log are copied aside, and the copy is read. It is
+ * removed at once: what is open stays readable.
+ */
+static int connect_copy(struct pc_sqlite_store *store, const char *uri, const char *wal)
+{
+    char directory[] = P_tmpdir "/peercache-XXXXXX";
+    char db_copy[sizeof(directory) + 16], wal_copy[sizeof(directory) + 16];
+    char journal[sizeof(directory) + 16]; /* of the checkpoint; in exclusive mode it stays until the close */
+    int64_t pages = 0;
+    int result = open_db(&store->sqlite, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+    if (result)
+        return result;
+    if (!mkdtemp(directory)) {
+        pc_base_reason(&store->head.error, "%s: %s", directory, strerror(errno));
+        pc_sqlite_close(&store->sqlite);
+        return PEERCACHE_EIO;
+    }
+    (void)snprintf(db_copy, sizeof(db_copy), "%s/c.db", directory);
+    (void)snprintf(wal_copy, sizeof(wal_copy), "%s/c.db-wal", directory);
+    (void)snprintf(journal, sizeof(journal), "%s/c.db-journal", directory);
+    bool copied = copy_database(&store->sqlite, db_copy) && copy_wal(wal, wal_copy);
+    pc_sqlite_close(&store->sqlite);
+    if (copied) {
+        result = open_db(&store->sqlite, db_copy, SQLITE_OPEN_READWRITE);
+        /* Exclusive: the index of the log is kept in memory. The checkpoint puts all into the one file. */
+        if (result == 0)
+            result =
+                pc_sqlite_exec(&store->sqlite, "PRAGMA locking_mode=EXCLUSIVE;PRAGMA journal_mode=DELETE");
+        if (result == 0)
+            result = pragma_int(&store->sqlite, "SELECT count(*) FROM sqlite_schema", &pages);
+        if (result)
+            pc_sqlite_close(&store->sqlite);
+    } else {
+        pc_base_reason(&store->head.error, "%s: can't copy it to read it: %s", store->head.path,
+                       strerror(errno));
+        result = PEERCACHE_EIO;
+    }
+    (void)unlink(db_copy);
+    (void)unlink(wal_copy);
+    (void)unlink(journal);
+    (void)rmdir(directory);
+    return result;
+}
+
+static int open_read_only(struct pc_sqlite_store *store)
+{
+    char wal[PC_STORE_PATH_BYTES], uri[URI_BYTES];
+    struct stat info;
+    int64_t tables = 0;
+    int result = open_db(&store->sqlite, store->head.path, SQLITE_OPEN_READONLY);
+    if (result == 0) {
+        result = pragma_int(&store->sqlite, "SELECT count(*) FROM sqlite_schema", &tables);
+        if (result == 0 || result == PEERCACHE_ECORRUPT)
+            return result;
+        pc_sqlite_close(&store->sqlite);
+    }
+    if (access(store->head.path, R_OK) || pc_store_path_with(store->head.path, "-wal", wal))
+        return result;
+    immutable_uri(store->head.path, uri);
+    if (stat(wal, &info) || info.st_size == 0)
+        return open_db(&store->sqlite, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+    return connect_copy(store, uri, wal);
+}
+
+int pc_sqlite_connect_read_only(struct pc_sqlite_store *store)
+{
+    enum kind kind = KIND_FRESH;
+    int result = open_read_only(store);
+    if (result == 0)
+        result = remember_inode(store);
+    if (result == 0)
+        result = recognise(&store->sqlite, &kind);
+    if (result == 0 && kind == KIND_FRESH) {
+        pc_base_reason(&store->head.error, "%s: nothing is in it yet, and it is read-only", store->head.path);
+        result = PEERCACHE_EFORMAT;
+    }
+    if (result == 0)
+        result = read_identity(store, &store->sqlite, store->head.secret);
+    if (result == PEERCACHE_ECORRUPT && store->sqlite.error == SQLITE_NOTADB)
+        result = PEERCACHE_EFORMAT;
+    if (result)
+        pc_sqlite_disconnect(store, false);
+    return result;
+}

@@ -1,0 +1,86 @@
+/* What is the same for every kind of store: which kind a name chooses, and the way through its slots. */
+#include "store/store.h"
+
+#include "store/paths.h"
+#include "store/sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int pc_store_open(const char *path, const struct pc_store_options *options, struct pc_store **ret_store,
+                  struct pc_reason *ret_reason)
+{
+    if (path[0] == '\0' || !options->network || options->network[0] == '\0') {
+        pc_base_reason(ret_reason, path[0] ? "the network has no name" : "the path of the cache is empty");
+        return PEERCACHE_EINVAL;
+    }
+    /* Every name is SQLite's until the JSON file comes. */
+    return pc_store_sqlite_open(path, options, ret_store, ret_reason);
+}
+
+void pc_store_close(struct pc_store *store)
+{
+    if (store)
+        store->ops->close(store);
+}
+
+int pc_store_query(struct pc_store *store, const struct pc_store_query *query, pc_store_visit visit,
+                   void *context)
+{
+    return store->ops->query(store, query, visit, context);
+}
+
+int pc_store_commit(struct pc_store *store, uint64_t sequence, const struct pc_delta *deltas, size_t count,
+                    int64_t now_ms, uint32_t timeout_ms)
+{
+    if (store->read_only || count == 0)
+        return 0;
+    return store->ops->commit(store, sequence, deltas, count, now_ms, timeout_ms);
+}
+
+int pc_store_meta_get(struct pc_store *store, const char *key, uint8_t *ret_value, size_t capacity,
+                      size_t *ret_size)
+{
+    return store->ops->meta_get(store, key, ret_value, capacity, ret_size);
+}
+
+int pc_store_meta_put(struct pc_store *store, const char *key, struct pc_bytes value, uint32_t timeout_ms)
+{
+    if (store->read_only)
+        return 0;
+    return store->ops->meta_put(store, key, value, timeout_ms);
+}
+
+int pc_store_check(struct pc_store *store)
+{
+    return store->ops->check(store);
+}
+
+int pc_store_default_path(const struct pc_store_environment *environment, const char *network, bool local,
+                          char *ret_path, size_t capacity)
+{
+    char base[PC_STORE_PATH_BYTES];
+    const char *suffix = local ? "-local" : "";
+    int length;
+    if (network[0] == '\0' || network[0] == '.' || strchr(network, '/'))
+        return PEERCACHE_EINVAL;
+    /* Empty is as good as not set; a relative path in XDG_STATE_HOME is to be ignored (XDG Base Directory).
+     */
+    if (environment->state_directory && environment->state_directory[0] == '/')
+        length = snprintf(base, sizeof(base), "%.*s", (int)strcspn(environment->state_directory, ":"),
+                          environment->state_directory);
+    else if (environment->xdg_state_home && environment->xdg_state_home[0] == '/')
+        length = snprintf(base, sizeof(base), "%s/peercache", environment->xdg_state_home);
+    else if (environment->home && environment->home[0] == '/')
+        length = snprintf(base, sizeof(base), "%s/.local/state/peercache", environment->home);
+    else
+        return PEERCACHE_ENOTFOUND;
+    if (length < 0 || (size_t)length >= sizeof(base))
+        return PEERCACHE_ELIMIT;
+    char path[2 * PC_STORE_PATH_BYTES];
+    length = snprintf(path, sizeof(path), "%s/%s%s/peers.db", base, network, suffix);
+    if (length < 0 || (size_t)length >= sizeof(path) || (size_t)length >= capacity)
+        return PEERCACHE_ELIMIT;
+    memcpy(ret_path, path, (size_t)length + 1);
+    return 0;
+}

@@ -1,0 +1,189 @@
+"""Wrong usage: a sentence that names what and where, exit 2, and nothing opened, made or dialled."""
+import os
+
+from harness import STRANGER, addr_of, case, expect, got_datagram, main, run, silent_port
+
+COMMANDS = ['join', 'run', 'list', 'ping', 'id', 'multiaddr', 'demo']
+
+
+def refused(place, arguments, *texts):
+    result = run(place, *arguments)
+    expect(result, 2, *texts)
+    assert result.out == '', str(result)
+    assert result.err.startswith('peercache: ') and result.err.count('\n') == 1, 'not one sentence: %s' % result
+    assert os.listdir(place) == [], 'made something: %s' % os.listdir(place)
+
+
+@case
+def no_command(place):
+    refused(place, [], 'no command', '--help')
+
+
+@case
+def unknown_command_with_a_near_match(place):
+    refused(place, ['jion'], "'jion'", "'join'")
+    refused(place, ['pingg'], "'pingg'", "'ping'")
+
+
+@case
+def unknown_command_with_none(place):
+    refused(place, ['frobnicate'], "'frobnicate'", '--help')
+
+
+@case
+def flag_before_the_command(place):
+    refused(place, ['--local', 'join'], "'--local'", 'before the command')
+
+
+@case
+def unknown_flag(place):
+    for command in COMMANDS:
+        refused(place, [command, '--zzzzzz'], "'--zzzzzz'", command)
+    refused(place, ['join', '-x'], "'-x'")
+
+
+@case
+def unknown_flag_with_a_near_match(place):
+    refused(place, ['join', '--pear', 'x'], "'--pear'", "'--peer'")
+    refused(place, ['join', '--targt-peers=3'], "'--targt-peers'", "'--target-peers'")
+
+
+@case
+def flag_of_another_command(place):
+    refused(place, ['list', '--peer', addr_of(1)], 'list takes no', '--peer')
+    refused(place, ['join', '--nodes', '3'], 'join takes no', '--nodes')
+
+
+@case
+def missing_value(place):
+    refused(place, ['join', '--peer'], '--peer', 'MULTIADDR is missing')
+    refused(place, ['join', '--timeout'], '--timeout', 'DURATION is missing')
+
+
+@case
+def value_where_none_is_taken(place):
+    refused(place, ['join', '--json=yes'], '--json', 'takes no value')
+
+
+@case
+def missing_argument(place):
+    refused(place, ['ping'], 'MULTIADDR is missing', 'usage: peercache ping MULTIADDR')
+
+
+@case
+def unexpected_argument(place):
+    for command in ['join', 'run', 'list', 'id', 'demo']:
+        refused(place, [command, 'extra'], "unexpected argument 'extra'")
+    refused(place, ['ping', addr_of(1), 'more'], "'more'")
+
+
+@case
+def bad_multiaddr_with_its_reason(place):
+    refused(place, ['join', '--peer', '/ip4/1.2.3/udp/1/quic-v1'], '--peer', '/ip4/1.2.3/udp/1/quic-v1')
+    refused(place, ['join', '--peer', '/ip4/127.0.0.1/udp/65536/quic-v1'], '--peer', '65536')
+    refused(place, ['join', '--peer', 'localhost:4001'], "'localhost:4001'")
+    refused(place, ['join', '--peer', ''], '--peer')
+    refused(place, ['run', '--listen', '/nothing/1'], '--listen', 'nothing')
+    refused(place, ['ping', '/ip4/127.0.0.1/udp/1/quic-v1/p2p/QmBad'], 'ping', 'QmBad')
+
+
+@case
+def bad_multiaddr_second_of_two_dials_nothing(place):
+    sock, port = silent_port()
+    refused(place, ['join', '--local', '--peer', addr_of(port, STRANGER), '--peer', '/ip4/x'], '/ip4/x')
+    assert not got_datagram(sock)
+    sock.close()
+
+
+@case
+def listen_on_what_is_no_quic_address(place):
+    refused(place, ['run', '--no-cache', '--local', '--listen', '/ip4/127.0.0.1/tcp/0'], '--listen', '/ip4/127.0.0.1/tcp/0')
+
+
+@case
+def bad_duration(place):
+    for text, why in [('10', 'no unit'), ('ten', 'no duration'), ('10x', "unit 'x'"), ('0s', 'out of range'),
+                      ('2h', 'out of range'), ('99999999999999999999s', 'out of range'), ('-1s', 'no duration'),
+                      ('', 'no duration'), ('1.5s', "unit '.5s'"), ('5 s', "unit ' s'")]:
+        refused(place, ['join', '--timeout', text], '--timeout', why)
+
+
+@case
+def good_durations(place):
+    for text in ['1ms', '500ms', '10s', '2m', '1h']:
+        result = run(place, 'join', '--no-cache', '--kad-protocol', '/x/kad/1.0.0', '--network', 'x', '--timeout', text)
+        expect(result, 1)
+
+
+@case
+def bad_numbers(place):
+    for flag in ['--target-peers', '--min-peers']:
+        for text in ['0', '1001', 'x', '3x', '-1', '', '1.5', '99999999999999999999']:
+            refused(place, ['join', flag, text], flag, 'whole number')
+    refused(place, ['ping', addr_of(1), '--count', '0'], '--count')
+    refused(place, ['demo', '--nodes', '2'], '--nodes')
+
+
+@case
+def minimum_over_target(place):
+    refused(place, ['join', '--min-peers', '6'], '--min-peers 6', '--target-peers 5')
+
+
+@case
+def bad_network_names(place):
+    for name in ['', '../x', 'a/b', '.hidden', 'n' * 64]:
+        refused(place, ['join', '--network', name], '--network')
+
+
+@case
+def unknown_network_lists_the_known_ones(place):
+    refused(place, ['join', '--network', 'nosuch', '--no-cache'], 'nosuch', 'ipfs')
+
+
+@case
+def bad_kad_protocol(place):
+    for name in ['', 'ipfs/kad/1.0.0', '/', '//x']:
+        refused(place, ['join', '--kad-protocol', name], '--kad-protocol')
+
+
+@case
+def cache_and_no_cache(place):
+    refused(place, ['join', '--cache', 'x.db', '--no-cache'], '--cache', '--no-cache')
+    refused(place, ['join', '--cache', ''], '--cache')
+    refused(place, ['list', '--no-cache'], '--no-cache')
+
+
+@case
+def errors_in_json_have_code_and_detail(place):
+    for arguments in [['jion', '--json'], ['join', '--json', '--pear'], ['join', '--peer', 'x', '--json'],
+                      ['ping', '--json'], ['--json']]:
+        result = run(place, *arguments)
+        expect(result, 2)
+        error = result.json()['error']
+        assert error['code'] == 'usage' and error['detail'], str(result)
+        assert sorted(error) == ['code', 'detail'], str(result)
+        assert error['detail'] in result.err
+
+
+@case
+def help_and_version(place):
+    result = run(place, '--help')
+    assert result.code == 0 and result.err == '', str(result)
+    for command in COMMANDS:
+        assert command in result.out
+        of_command = run(place, command, '--help')
+        assert of_command.code == 0 and of_command.err == '', str(of_command)
+        assert of_command.out.startswith('usage: peercache ' + command), str(of_command)
+        assert '--json' in of_command.out
+    result = run(place, '--version')
+    assert result.code == 0 and result.out == 'peercache 0.1.0\n', str(result)
+
+
+@case
+def control_characters_of_an_argument_are_not_printed(place):
+    result = run(place, 'join', '--peer', '/ip4/\x1b[31m')
+    expect(result, 2)
+    assert '\x1b' not in result.err, repr(result.err)
+
+
+main()

@@ -1,0 +1,701 @@
+/* Whole nodes over real sockets on loopback: each in its own thread, or in its own process. */
+#include "check.h"
+
+#include "store/store.h"
+
+#include <peercache/node.h>
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 20000
+#define TEXT_BYTES  600
+
+static char folder[64];
+
+/* ----- a node and what it told ----- */
+
+struct witness {
+    peercache_node *node;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    char addr[TEXT_BYTES]; /* the first it listens on */
+    uint32_t listening;
+    uint32_t dialing;
+    uint32_t verified;
+    uint32_t unjoined;
+    peercache_outcome code; /* of the last UNJOINED */
+    char detail[TEXT_BYTES];
+    uint32_t done;
+    peercache_join_status status;
+    char cause[64];
+    int64_t elapsed_us;
+    peercache_via via; /* of the first peer in the report */
+    uint32_t walked;
+    uint32_t pongs;
+    int64_t rtt_us;
+    uint32_t warnings;
+    char warning[TEXT_BYTES];
+    uint32_t stopped;
+    bool saved;
+    uint32_t after_stopped;
+    int result; /* of run */
+    bool stop_when_done;
+    int tell_fd; /* -1, or a byte is written there at JOIN_DONE */
+};
+
+static void on_event(void *context, const peercache_node_event *event)
+{
+    struct witness *w = context;
+    pthread_mutex_lock(&w->lock);
+    if (w->stopped > 0)
+        w->after_stopped++;
+    switch (event->kind) {
+    case PEERCACHE_NODE_LISTENING:
+        if (w->listening++ == 0)
+            (void)snprintf(w->addr, sizeof(w->addr), "%s", event->addr);
+        break;
+    case PEERCACHE_NODE_DIALING:
+        w->dialing++;
+        break;
+    case PEERCACHE_NODE_VERIFIED:
+        w->verified++;
+        break;
+    case PEERCACHE_NODE_UNJOINED:
+        w->unjoined++;
+        w->code = event->dial->code;
+        (void)snprintf(w->detail, sizeof(w->detail), "%s", event->dial->detail);
+        break;
+    case PEERCACHE_NODE_JOIN_DONE:
+        w->done++;
+        w->status = event->report->status;
+        w->elapsed_us = event->report->elapsed_us;
+        (void)snprintf(w->cause, sizeof(w->cause), "%s", event->report->cause ? event->report->cause : "");
+        if (event->report->peer_count > 0)
+            w->via = event->report->peers[0].via;
+        if (w->tell_fd >= 0 && write(w->tell_fd, "J", 1) != 1)
+            abort();
+        if (w->stop_when_done)
+            peercache_node_stop(w->node);
+        break;
+    case PEERCACHE_NODE_WALKED:
+        w->walked++;
+        break;
+    case PEERCACHE_NODE_PONG:
+        w->pongs++;
+        w->code = event->dial->code;
+        w->rtt_us = event->dial->rtt_us;
+        break;
+    case PEERCACHE_NODE_WARNING:
+        w->warnings++;
+        (void)snprintf(w->warning, sizeof(w->warning), "%s", event->text);
+        break;
+    case PEERCACHE_NODE_STOPPED:
+        w->stopped++;
+        w->saved = event->saved;
+        break;
+    }
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void witness_init(struct witness *w)
+{
+    memset(w, 0, sizeof(*w));
+    w->tell_fd = -1;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->changed, NULL);
+}
+
+static void witness_deinit(struct witness *w)
+{
+    peercache_node_free(w->node);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+}
+
+/* Wait until a counter of the witness is not 0. */
+static void wait_for(struct witness *w, const uint32_t *counter)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_MS / 1000;
+    pthread_mutex_lock(&w->lock);
+    int result = 0;
+    while (*counter == 0 && result == 0)
+        result = pthread_cond_timedwait(&w->changed, &w->lock, &until);
+    pthread_mutex_unlock(&w->lock);
+    assert_int_equal(result, 0);
+}
+
+static peercache_node_options *local_options(peercache_mode mode)
+{
+    peercache_node_options *options = peercache_node_options_new();
+    assert_non_null(options);
+    peercache_node_options_set_mode(options, mode);
+    peercache_node_options_set_local(options, true);
+    return options;
+}
+
+static void make(struct witness *w, peercache_node_options *options)
+{
+    int result = peercache_node_new(options, &w->node);
+    if (result != 0)
+        print_message("# %s\n", peercache_node_errmsg(w->node));
+    assert_int_equal(result, 0);
+    peercache_node_on_event(w->node, on_event, w);
+    peercache_node_options_free(options);
+}
+
+static void *run_thread(void *context)
+{
+    struct witness *w = context;
+    w->result = peercache_node_run(w->node);
+    return NULL;
+}
+
+static void start_server(struct witness *w)
+{
+    witness_init(w);
+    make(w, local_options(PEERCACHE_MODE_SERVER));
+    assert_int_equal(pthread_create(&w->thread, NULL, run_thread, w), 0);
+    wait_for(w, &w->listening);
+}
+
+static void finish_server(struct witness *w)
+{
+    peercache_node_stop(w->node);
+    assert_int_equal(pthread_join(w->thread, NULL), 0);
+    assert_int_equal(w->result, 0);
+    assert_int_equal(w->stopped, 1);
+    assert_int_equal(w->after_stopped, 0);
+    witness_deinit(w);
+}
+
+static void run_here(struct witness *w)
+{
+    assert_int_equal(peercache_node_run(w->node), 0);
+    assert_int_equal(w->stopped, 1);
+    assert_int_equal(w->after_stopped, 0);
+}
+
+static void path_in(const char *name, char *ret_path, size_t capacity)
+{
+    (void)snprintf(ret_path, capacity, "%s/%s", folder, name);
+}
+
+/* ----- joining ----- */
+
+static void a_client_joins_and_pings_a_server(void **state)
+{
+    (void)state;
+    struct witness server;
+    struct witness client;
+    start_server(&server);
+    assert_non_null(strstr(server.addr, "/ip4/127.0.0.1/udp/"));
+    assert_non_null(strstr(server.addr, peercache_node_id(server.node)));
+
+    witness_init(&client);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_add_peer(options, server.addr), 0);
+    assert_int_equal(peercache_node_options_set_target(options, 1, 1), 0);
+    peercache_node_options_set_once(options, true);
+    make(&client, options);
+    run_here(&client);
+    assert_int_equal(client.verified, 1);
+    assert_int_equal(client.done, 1);
+    assert_int_equal(client.status, PEERCACHE_JOINED);
+    assert_int_equal(client.via, PEERCACHE_VIA_FLAG);
+    assert_int_equal(client.walked, 1);
+    assert_int_equal(client.listening, 0);
+    assert_false(client.saved);
+    assert_int_equal(peercache_node_run(client.node), PEERCACHE_ESTATE);
+    witness_deinit(&client);
+
+    witness_init(&client);
+    make(&client, local_options(PEERCACHE_MODE_CLIENT));
+    assert_int_equal(peercache_node_set_ping(client.node, server.addr, 2), 0);
+    run_here(&client);
+    assert_int_equal(client.pongs, 2);
+    assert_int_equal(client.code, PEERCACHE_OK);
+    assert_true(client.rtt_us > 0);
+    assert_int_equal(client.done, 0);
+    witness_deinit(&client);
+    finish_server(&server);
+}
+
+static void over_ipv6_and_with_wildcards(void **state)
+{
+    (void)state;
+    struct witness server;
+    struct witness client;
+    witness_init(&server);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_SERVER);
+    assert_int_equal(peercache_node_options_add_listen(options, "/ip6/::1/udp/0/quic-v1"), 0);
+    int result = peercache_node_new(options, &server.node);
+    if (result == PEERCACHE_EIO) { /* no IPv6 on this machine */
+        peercache_node_options_free(options);
+        witness_deinit(&server);
+        skip();
+    }
+    peercache_node_free(server.node);
+    assert_int_equal(peercache_node_options_add_listen(options, "/ip4/0.0.0.0/udp/0/quic-v1"), 0);
+    make(&server, options);
+    assert_int_equal(pthread_create(&server.thread, NULL, run_thread, &server), 0);
+    wait_for(&server, &server.done); /* with nobody to join that is at once, after all it listens on */
+    assert_non_null(strstr(server.addr, "/ip6/::1/udp/"));
+    assert_true(server.listening >= 2); /* 0.0.0.0 became the interfaces' addresses */
+
+    witness_init(&client);
+    options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_add_peer(options, server.addr), 0);
+    assert_int_equal(peercache_node_options_set_target(options, 1, 1), 0);
+    peercache_node_options_set_once(options, true);
+    make(&client, options);
+    run_here(&client);
+    assert_int_equal(client.status, PEERCACHE_JOINED);
+    witness_deinit(&client);
+    finish_server(&server);
+}
+
+/* Join one address and expect that it fails. */
+static void join_in_vain(struct witness *client, const char *addr)
+{
+    witness_init(client);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    if (addr)
+        assert_int_equal(peercache_node_options_add_peer(options, addr), 0);
+    peercache_node_options_set_once(options, true);
+    make(client, options);
+    run_here(client);
+    assert_int_equal(client->done, 1);
+    assert_int_equal(client->status, PEERCACHE_FAILED);
+    witness_deinit(client);
+}
+
+static void a_port_where_nothing_listens_is_refused_at_once(void **state)
+{
+    (void)state;
+    struct witness client;
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t size = sizeof(address);
+    char text[TEXT_BYTES];
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    close(fd);
+    (void)snprintf(text, sizeof(text), "/ip4/127.0.0.1/udp/%u/quic-v1", ntohs(address.sin_port));
+    join_in_vain(&client, text);
+    assert_int_equal(client.unjoined, 1);
+#ifdef __linux__
+    assert_int_equal(client.code, PEERCACHE_REFUSED);
+    assert_true(client.elapsed_us < 1000000); /* and not after the dial's 5 s */
+#endif
+}
+
+static void another_identity_is_told(void **state)
+{
+    (void)state;
+    struct witness server;
+    struct witness client;
+    char addr[TEXT_BYTES];
+    start_server(&server);
+    (void)snprintf(addr, sizeof(addr), "%s", server.addr);
+    char *id = strstr(addr, "/p2p/");
+    assert_non_null(id);
+    (void)snprintf(id, sizeof(addr) - (size_t)(id - addr), "%s",
+                   "/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8");
+    join_in_vain(&client, addr);
+    assert_int_equal(client.code, PEERCACHE_WRONG_IDENTITY);
+    finish_server(&server);
+}
+
+static void nothing_to_try(void **state)
+{
+    (void)state;
+    struct witness client;
+    join_in_vain(&client, NULL);
+    assert_string_equal(client.cause, "no_sources");
+    assert_int_equal(client.dialing, 0);
+    join_in_vain(&client, "/dnsaddr/bootstrap.example");
+    assert_int_equal(client.code, PEERCACHE_UNSUPPORTED);
+}
+
+/* ----- stopping ----- */
+
+static void stop_from_the_callback_and_before_run(void **state)
+{
+    (void)state;
+    struct witness w;
+    witness_init(&w);
+    make(&w, local_options(PEERCACHE_MODE_SERVER));
+    w.stop_when_done = true; /* a server with nobody to join goes on living until it is told */
+    run_here(&w);
+    assert_int_equal(w.done, 1);
+    witness_deinit(&w);
+
+    witness_init(&w);
+    make(&w, local_options(PEERCACHE_MODE_SERVER));
+    peercache_node_stop(w.node);
+    peercache_node_stop(w.node);
+    run_here(&w);
+    assert_int_equal(w.listening, 1);
+    witness_deinit(&w);
+}
+
+/* ----- the cache ----- */
+
+struct found {
+    size_t records;
+    size_t tried;
+};
+
+static int on_found(void *context, const struct pc_record *record)
+{
+    struct found *found = context;
+    found->records++;
+    if (record->state == PEERCACHE_TRIED)
+        found->tried++;
+    return 0;
+}
+
+static struct found look_into(const char *path)
+{
+    const struct pc_store_options options = { .network = "ipfs",
+                                              .mode = PC_NETGROUP_LOCAL,
+                                              .read_only = true,
+                                              .timeout_ms = 1000,
+                                              .now_ms = 1700000000000 };
+    const struct pc_store_query all = { .kind = PC_STORE_ALL };
+    struct pc_store *store = NULL;
+    struct pc_reason why = { "" };
+    struct found found = { 0 };
+    int result = pc_store_open(path, &options, &store, &why);
+    if (result != 0)
+        print_message("# %s\n", why.text);
+    assert_int_equal(result, 0);
+    assert_int_equal(pc_store_query(store, &all, on_found, &found), 0);
+    pc_store_close(store);
+    return found;
+}
+
+static void a_client_remembers_and_rejoins_from_memory(void **state)
+{
+    (void)state;
+    struct witness server;
+    struct witness client;
+    char path[128];
+    path_in("client.db", path, sizeof(path));
+    start_server(&server);
+    for (int round = 0; round < 2; round++) {
+        witness_init(&client);
+        peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+        if (round == 0)
+            assert_int_equal(peercache_node_options_add_peer(options, server.addr), 0);
+        assert_int_equal(peercache_node_options_set_cache(options, path), 0);
+        assert_int_equal(peercache_node_options_set_target(options, 1, 1), 0);
+        peercache_node_options_set_once(options, true);
+        make(&client, options);
+        run_here(&client);
+        assert_int_equal(client.status, PEERCACHE_JOINED);
+        assert_int_equal(client.via, round == 0 ? PEERCACHE_VIA_FLAG : PEERCACHE_VIA_CACHE);
+        assert_true(client.saved);
+        witness_deinit(&client);
+        struct found found = look_into(path);
+        assert_int_equal(found.records, 1);
+        assert_int_equal(found.tried, 1);
+    }
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    finish_server(&server);
+}
+
+static void without_save_nothing_is_written(void **state)
+{
+    (void)state;
+    struct witness server;
+    struct witness client;
+    char path[128];
+    struct stat status;
+    path_in("unsaved.db", path, sizeof(path));
+    start_server(&server);
+    witness_init(&client);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_add_peer(options, server.addr), 0);
+    assert_int_equal(peercache_node_options_set_cache(options, path), 0);
+    peercache_node_options_set_save(options, false);
+    assert_int_equal(peercache_node_options_set_target(options, 1, 1), 0);
+    peercache_node_options_set_once(options, true);
+    make(&client, options);
+    run_here(&client);
+    assert_int_equal(client.status, PEERCACHE_JOINED);
+    assert_false(client.saved);
+    witness_deinit(&client);
+    assert_int_equal(stat(path, &status), -1);
+    finish_server(&server);
+}
+
+static void a_corrupt_cache_is_told_and_the_join_goes_on(void **state)
+{
+    (void)state;
+    struct witness server;
+    struct witness client;
+    char path[128];
+    path_in("client.db", path, sizeof(path));
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 4096; i++)
+        (void)fputc(0xa5, file);
+    assert_int_equal(fclose(file), 0);
+    start_server(&server);
+    witness_init(&client);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_add_peer(options, server.addr), 0);
+    assert_int_equal(peercache_node_options_set_cache(options, path), 0);
+    assert_int_equal(peercache_node_options_set_target(options, 1, 1), 0);
+    peercache_node_options_set_once(options, true);
+    make(&client, options);
+    run_here(&client);
+    assert_int_equal(client.status, PEERCACHE_JOINED);
+    assert_int_equal(client.warnings, 1);
+    assert_non_null(strstr(client.warning, "client.db"));
+    assert_true(client.saved);
+    witness_deinit(&client);
+    assert_int_equal(look_into(path).tried, 1);
+    finish_server(&server);
+}
+
+static void the_cache_of_another_network_is_refused(void **state)
+{
+    (void)state;
+    struct witness client;
+    char path[128];
+    path_in("client.db", path, sizeof(path));
+    witness_init(&client);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_set_cache(options, path), 0);
+    make(&client, options);
+    witness_deinit(&client);
+    options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_set_network(options, "mychain"), 0);
+    assert_int_equal(peercache_node_options_set_kad_protocol(options, "/mychain/kad"), 0);
+    assert_int_equal(peercache_node_options_set_cache(options, path), 0);
+    peercache_node *node = NULL;
+    assert_int_equal(peercache_node_new(options, &node), PEERCACHE_ENETWORK);
+    assert_non_null(strstr(peercache_node_errmsg(node), "client.db"));
+    peercache_node_free(node);
+    peercache_node_options_free(options);
+}
+
+/* What the forked server does: reads the peer to join, joins, tells, lives until SIGTERM. */
+static int forked_server(const char *path, int from_parent, int to_parent)
+{
+    struct witness w;
+    char addr[TEXT_BYTES] = "";
+    ssize_t size = read(from_parent, addr, sizeof(addr) - 1);
+    if (size <= 0)
+        return 10;
+    witness_init(&w);
+    w.tell_fd = to_parent;
+    peercache_node_options *options = peercache_node_options_new();
+    peercache_node_options_set_mode(options, PEERCACHE_MODE_SERVER);
+    peercache_node_options_set_local(options, true);
+    peercache_node_options_set_handle_signals(options, true);
+    if (peercache_node_options_add_peer(options, addr) != 0 ||
+        peercache_node_options_set_cache(options, path) != 0 ||
+        peercache_node_options_set_target(options, 1, 1) != 0)
+        return 11;
+    if (peercache_node_new(options, &w.node) != 0)
+        return 12;
+    peercache_node_options_free(options);
+    peercache_node_on_event(w.node, on_event, &w);
+    if (peercache_node_run(w.node) != 0)
+        return 13;
+    bool good = w.stopped == 1 && w.saved && w.status == PEERCACHE_JOINED;
+    witness_deinit(&w);
+    return good ? 0 : 14;
+}
+
+static void sigterm_saves(void **state)
+{
+    (void)state;
+    struct witness server;
+    char path[128];
+    int to_child[2];
+    int to_parent[2];
+    int status = 0;
+    path_in("server.db", path, sizeof(path));
+    assert_int_equal(pipe(to_child), 0);
+    assert_int_equal(pipe(to_parent), 0);
+    pid_t child = fork(); /* before there are threads */
+    if (child == 0)
+        _exit(forked_server(path, to_child[0], to_parent[1]));
+    start_server(&server);
+    assert_int_equal(write(to_child[1], server.addr, strlen(server.addr)), strlen(server.addr));
+    struct pollfd joined = { .fd = to_parent[0], .events = POLLIN };
+    assert_int_equal(poll(&joined, 1, PATIENCE_MS), 1);
+    assert_int_equal(kill(child, SIGTERM), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(look_into(path).tried, 1);
+    for (int i = 0; i < 2; i++) {
+        close(to_child[i]);
+        close(to_parent[i]);
+    }
+    finish_server(&server);
+}
+
+/* ----- what is wrong is told before anything is dialled ----- */
+
+static void expect_failure(peercache_node_options *options, int expected, const char *word)
+{
+    peercache_node *node = NULL;
+    int result = peercache_node_new(options, &node);
+    assert_non_null(node);
+    if (!strstr(peercache_node_errmsg(node), word))
+        print_message("# %s\n", peercache_node_errmsg(node));
+    assert_int_equal(result, expected);
+    assert_non_null(strstr(peercache_node_errmsg(node), word));
+    assert_int_equal(peercache_node_run(node), PEERCACHE_ESTATE);
+    assert_int_equal(peercache_node_set_ping(node, "/ip4/127.0.0.1/udp/1/quic-v1", 1), PEERCACHE_ESTATE);
+    peercache_node_stop(node);
+    peercache_node_free(node);
+    peercache_node_options_free(options);
+}
+
+static void nodes_that_cannot_be_made(void **state)
+{
+    (void)state;
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_set_network(options, "nosuchnetwork"), 0);
+    expect_failure(options, PEERCACHE_EUNSUPPORTED, "ipfs");
+
+    options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_add_listen(options, "/ip4/127.0.0.1/udp/0/quic-v1"), 0);
+    expect_failure(options, PEERCACHE_EINVAL, "client");
+
+    options = local_options(PEERCACHE_MODE_SERVER);
+    assert_int_equal(peercache_node_options_add_listen(options, "/ip4/198.51.100.7/udp/4001/quic-v1"), 0);
+    expect_failure(options, PEERCACHE_EIO, "198.51.100.7:4001");
+
+    options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_set_cache(options, folder), 0);
+    expect_failure(options, PEERCACHE_EFORMAT, folder);
+
+    peercache_node *node = NULL;
+    assert_int_equal(peercache_node_new(NULL, &node), PEERCACHE_EINVAL);
+    peercache_node_free(node);
+    peercache_node_free(NULL);
+
+    /* A network of one's own needs no description when its protocol is given. */
+    options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_set_network(options, "mychain"), 0);
+    assert_int_equal(peercache_node_options_set_kad_protocol(options, "/mychain/kad"), 0);
+    assert_int_equal(peercache_node_new(options, &node), 0);
+    assert_int_equal(peercache_node_set_ping(node, "nonsense", 1), PEERCACHE_EPARSE);
+    assert_int_equal(peercache_node_set_ping(node, "/ip4/127.0.0.1/udp/1/quic-v1", 0), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_set_ping(node, "/ip4/127.0.0.1/udp/1/quic-v1", 1000001),
+                     PEERCACHE_EINVAL);
+    assert_int_equal(strncmp(peercache_node_id(node), "12D3KooW", 8), 0);
+    peercache_node_free(node);
+    peercache_node_options_free(options);
+}
+
+static void options_check_what_they_are_given(void **state)
+{
+    (void)state;
+    peercache_node_options *o = peercache_node_options_new();
+    assert_string_equal(peercache_node_options_errmsg(o), "");
+    assert_int_equal(peercache_node_options_set_network(o, ""), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_network(o, "a/b"), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_network(o, ".a"), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_network(o, NULL), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_kad_protocol(o, "kad"), PEERCACHE_EINVAL);
+    assert_non_null(strstr(peercache_node_options_errmsg(o), "\"kad\""));
+    assert_int_equal(peercache_node_options_set_cache(o, ""), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_target(o, 0, 0), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_target(o, 2, 3), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_target(o, 1001, 1), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_target(o, 1000, 1000), 0);
+    assert_int_equal(peercache_node_options_set_timeout(o, 0), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_timeout(o, 3600001), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_timeout(o, 3600000), 0);
+    assert_int_equal(peercache_node_options_add_peer(o, "example.org:4001"), PEERCACHE_EPARSE);
+    assert_non_null(strstr(peercache_node_options_errmsg(o), "example.org:4001"));
+    assert_int_equal(peercache_node_options_add_peer(o, ""), PEERCACHE_EPARSE);
+    assert_int_equal(peercache_node_options_add_peer(o, NULL), PEERCACHE_EPARSE);
+    assert_int_equal(peercache_node_options_add_listen(o, "/ip4/0.0.0.0/tcp/1"), PEERCACHE_EUNSUPPORTED);
+    assert_int_equal(peercache_node_options_add_listen(o, "/dns4/example.org/udp/1/quic-v1"),
+                     PEERCACHE_EUNSUPPORTED);
+    assert_int_equal(
+        peercache_node_options_add_listen(o, "/ip4/127.0.0.1/udp/1/quic-v1/p2p/"
+                                             "12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8"),
+        PEERCACHE_EUNSUPPORTED);
+    assert_int_equal(peercache_node_options_add_listen(o, "nonsense"), PEERCACHE_EPARSE);
+    assert_int_equal(peercache_node_options_set_key(o, (const uint8_t *)"garbage", 7), PEERCACHE_EPARSE);
+    assert_true(peercache_node_options_errmsg(o)[0] != '\0');
+    assert_int_equal(peercache_node_options_set_key(o, NULL, 0), PEERCACHE_EPARSE);
+    for (int i = 0; i < 256; i++)
+        assert_int_equal(peercache_node_options_add_peer(o, "/ip4/127.0.0.1/udp/1/quic-v1"), 0);
+    assert_int_equal(peercache_node_options_add_peer(o, "/ip4/127.0.0.1/udp/1/quic-v1"), PEERCACHE_ELIMIT);
+    peercache_node_options_free(o);
+    peercache_node_options_free(NULL);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memcpy(folder, "/tmp/peercache-node-XXXXXX", 27);
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    char path[512];
+    (void)state;
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return -1;
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] != '.')
+            (void)unlink(path);
+    }
+    (void)closedir(dir);
+    return rmdir(folder);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(sigterm_saves), /* first: it forks, and there must be no threads of uv's pool yet */
+        TEST(a_client_joins_and_pings_a_server),
+        TEST(over_ipv6_and_with_wildcards),
+        TEST(a_port_where_nothing_listens_is_refused_at_once),
+        TEST(another_identity_is_told),
+        TEST(nothing_to_try),
+        TEST(stop_from_the_callback_and_before_run),
+        TEST(a_client_remembers_and_rejoins_from_memory),
+        TEST(without_save_nothing_is_written),
+        TEST(a_corrupt_cache_is_told_and_the_join_goes_on),
+        TEST(the_cache_of_another_network_is_refused),
+        TEST(nodes_that_cannot_be_made),
+        TEST(options_check_what_they_are_given),
+    };
+    return cmocka_run_group_tests_name("driver_node", tests, NULL, NULL);
+}

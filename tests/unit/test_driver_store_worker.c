@@ -1,0 +1,181 @@
+/* The worker over a store that is slow, fails on demand, and notices when it is used by two at once. */
+#include "check.h"
+
+#include "driver/store_worker.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define COMMITS_MAX 64
+
+struct slow_store {
+    struct pc_store head;
+    atomic_int inside;
+    atomic_int overlaps;
+    int delay_ms;
+    int fail_number; /* the commit (from 1) that fails; 0 none */
+    int count;
+    uint64_t sequences[COMMITS_MAX];
+    uint64_t first_counts[COMMITS_MAX]; /* success_count of the first delta: which batch it was */
+    size_t sizes[COMMITS_MAX];
+    int64_t times[COMMITS_MAX];
+    pthread_t thread;
+};
+
+static int slow_commit(struct pc_store *store, uint64_t sequence, const struct pc_delta *deltas, size_t count,
+                       int64_t now_ms, uint32_t timeout_ms)
+{
+    struct slow_store *slow = (struct slow_store *)(void *)store;
+    struct timespec delay = { .tv_nsec = slow->delay_ms * 1000000L };
+    if (atomic_fetch_add(&slow->inside, 1) != 0)
+        atomic_fetch_add(&slow->overlaps, 1);
+    if (timeout_ms != PC_STORE_LOCK_TIMEOUT_MS)
+        abort();
+    nanosleep(&delay, NULL);
+    slow->sequences[slow->count] = sequence;
+    slow->sizes[slow->count] = count;
+    slow->times[slow->count] = now_ms;
+    slow->first_counts[slow->count] = count > 0 ? deltas[0].history.success_count : 0;
+    slow->thread = pthread_self();
+    slow->count++;
+    atomic_fetch_sub(&slow->inside, 1);
+    if (slow->count == slow->fail_number) {
+        (void)snprintf(store->error.text, sizeof(store->error.text), "disk full (commit %d)", slow->count);
+        return PEERCACHE_EFULL;
+    }
+    return 0;
+}
+
+static const struct pc_store_ops slow_ops = { .commit = slow_commit };
+
+static uv_loop_t loop;
+static struct slow_store slow;
+static struct pc_driver_store_worker *worker;
+static int done_count;
+static int results[COMMITS_MAX];
+static char texts[COMMITS_MAX][192];
+static int again; /* commits made from within done */
+
+static struct pc_delta delta(uint32_t number)
+{
+    return (struct pc_delta){ .history = { .success_count = number } };
+}
+
+static void on_done(void *context, int result, const char *text)
+{
+    assert_ptr_equal(context, &slow);
+    results[done_count] = result;
+    (void)snprintf(texts[done_count], sizeof(texts[0]), "%s", text);
+    done_count++;
+    if (again > 0) {
+        struct pc_delta more = delta(1000 + (uint32_t)again);
+        again--;
+        assert_int_equal(pc_driver_store_worker_commit(worker, &more, 1, 7), 0);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&slow, 0, sizeof(slow));
+    slow.head.ops = &slow_ops;
+    done_count = 0;
+    again = 0;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    return pc_driver_store_worker_new(&loop, &slow.head, on_done, &slow, &worker);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    assert_true(pc_driver_store_worker_idle(worker));
+    pc_driver_store_worker_free(worker);
+    return uv_loop_close(&loop);
+}
+
+static void commits_run_one_at_a_time_and_are_copied(void **state)
+{
+    (void)state;
+    slow.delay_ms = 3;
+    for (uint32_t i = 0; i < 5; i++) {
+        struct pc_delta batch[2] = { delta(i + 1), delta(99) };
+        assert_int_equal(pc_driver_store_worker_commit(worker, batch, 2, 100 + (int64_t)i), 0);
+        memset(batch, 0xee, sizeof(batch));
+        assert_false(pc_driver_store_worker_idle(worker));
+        assert_int_equal(pc_driver_store_worker_commit(worker, batch, 2, 0), PEERCACHE_ESTATE);
+        uv_run(&loop, UV_RUN_DEFAULT);
+    }
+    assert_int_equal(done_count, 5);
+    assert_int_equal(slow.count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(results[i], 0);
+        assert_int_equal(slow.first_counts[i], i + 1);
+        assert_int_equal(slow.sizes[i], 2);
+        assert_int_equal(slow.times[i], 100 + i);
+        assert_int_equal(slow.sequences[i], i + 1);
+    }
+}
+
+static void the_loop_does_not_wait(void **state)
+{
+    (void)state;
+    struct pc_delta one = delta(1);
+    slow.delay_ms = 100;
+    assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 0), 0);
+    for (int i = 0; i < 10; i++) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        assert_int_equal(done_count, 0);
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(done_count, 1);
+    assert_false(pthread_equal(slow.thread, pthread_self()));
+}
+
+static void a_failure_is_told_and_retried_under_its_number(void **state)
+{
+    (void)state;
+    struct pc_delta one = delta(1);
+    slow.fail_number = 2;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 0), 0);
+        uv_run(&loop, UV_RUN_DEFAULT);
+    }
+    assert_int_equal(done_count, 4);
+    assert_int_equal(results[0], 0);
+    assert_string_equal(texts[0], "");
+    assert_int_equal(results[1], PEERCACHE_EFULL);
+    assert_string_equal(texts[1], "disk full (commit 2)");
+    assert_int_equal(results[2], 0);
+    assert_string_equal(texts[2], "");
+    const uint64_t numbers[] = { 1, 2, 2, 3 };
+    assert_memory_equal(slow.sequences, numbers, sizeof(numbers));
+}
+
+static void a_commit_from_within_done(void **state)
+{
+    (void)state;
+    struct pc_delta one = delta(1);
+    again = 5;
+    assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 0), 0);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(done_count, 6);
+    assert_int_equal(atomic_load(&slow.overlaps), 0);
+    assert_int_equal(slow.first_counts[1], 1005);
+    assert_int_equal(slow.first_counts[5], 1001);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(commits_run_one_at_a_time_and_are_copied),
+        TEST(the_loop_does_not_wait),
+        TEST(a_failure_is_told_and_retried_under_its_number),
+        TEST(a_commit_from_within_done),
+    };
+    return cmocka_run_group_tests_name("driver_store_worker", tests, NULL, NULL);
+}
