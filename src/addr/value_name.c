@@ -21,11 +21,10 @@ static void name_write(struct pc_bytes value, struct pc_writer *text)
     pc_base_write_bytes(text, value.data, value.size);
 }
 
-/* Absolute, and not ending in '/', which the text of an address can't do. */
+/* Absolute, and not ending in '/', which the text of an address can't do: two bytes at least. */
 static bool socket_path_is_valid(struct pc_bytes value)
 {
-    return value.size >= 2 && value.data[0] == '/' && value.data[value.size - 1] != '/' &&
-           !memchr(value.data, '\0', value.size);
+    return value.data[0] == '/' && value.data[value.size - 1] != '/' && !memchr(value.data, '\0', value.size);
 }
 
 /* Percent-encoding as in the query of a URL (HTML's application/x-www-form-urlencoded): so does go-multiaddr,

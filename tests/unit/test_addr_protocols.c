@@ -114,6 +114,9 @@ static void invalid_text(void **state)
         /* go-multiaddr takes these and makes up the bytes that are missing */
         { "/onion3/" C48 "a=======:9", "onion3: \"" C48 "a=======:9\"" NO_ONION3 },
         { "/onion3/" C48 "\n\n\n\n\n\n\n\n:9", "onion3: \"" C48 "????????:9\"" NO_ONION3 },
+        { "/onion3/" C48 "\nccccccccc:9", "onion3: \"" C48 "?ccccccccc:9\"" NO_ONION3 },
+        { "/onion3/" C48 "\ncccccccc:9", "onion3: \"" C48 "?cccccccc:9\"" NO_ONION3 },
+        { "/onion3/" C48 C48 ":9", "onion3: \"" C48 "cccccccccccc\"..." NO_ONION3 },
         { "/garlic32/" C48, "garlic32: \"" C48 "\"" NO_GARLIC },
         { "/garlic32/" C48 "ccccccc", "garlic32: \"" C48 "ccccccc\"" NO_GARLIC }, /* 34 bytes */
         { "/garlic32/" A13 A13 A13 "aaaaaaaaaaaaaa",
