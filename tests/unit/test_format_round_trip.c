@@ -347,7 +347,7 @@ static int feed_reader(void *context, struct pc_bytes bytes)
 static void a_long_stream_needs_little_memory(void **state)
 {
     (void)state;
-    static const enum pc_format formats[] = { PC_FORMAT_LIST, PC_FORMAT_ANT_V0 };
+    static const enum pc_format formats[] = { PC_FORMAT_LIST };
     for (size_t f = 0; f < sizeof(formats) / sizeof(formats[0]); f++) {
         struct pc_rng rng;
         struct stream stream = { .before_bytes = allocated_bytes() };
