@@ -1,9 +1,9 @@
 /*
  * One JSON value (RFC 8259), read without a tree: first checked whole, then walked from left to right by
- * whoever knows what he looks for. It takes no memory, and that is why it is not jansson, which the larger
- * parts use: jansson 2.14 drops a byte of a string when an allocation fails in its midst (lex_save doesn't
- * look at what strbuffer_append_byte says), so that an address came out as another; and two thirds of the
- * time to read a million peers went into its trees.
+ * whoever knows what he looks for. It takes no memory, and that is why it is not jansson: when an allocation
+ * fails in the midst of a string, jansson 2.14 can drop a byte of it and go on, so that an address came out
+ * as another (seen with its allocator failing at every call in turn); and its trees took more than half of
+ * the time to read a million peers.
  *
  * Like json_split.c it goes over the bytes by index, not through a cursor: every byte of a large file passes
  * here twice. What walks behind the check relies on it and only keeps within the bytes.
