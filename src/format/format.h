@@ -197,7 +197,8 @@ struct pc_format_writer_options {
     int (*write)(void *context, struct pc_bytes bytes);
     void *context;
     int64_t last_updated_ms;
-    const char *network_version; /* of ant-v0 and ant-v1; NULL: not written. Borrowed during _new */
+    const char *network_version; /* of ant-v0 and ant-v1, whose own readers refuse a file without it; NULL:
+                                    not written. Borrowed during _new */
     const char *description;     /* of endpoint; NULL: not written. Borrowed during _new */
     struct pc_bytes own; /* of list: the JSON text of the object `peercache`; size 0: not written. Borrowed
                             during _new, and not checked */
