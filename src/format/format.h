@@ -142,7 +142,7 @@ struct pc_format_visitor {
      * come again: merging is the caller's. */
     int (*record)(void *context, const struct pc_format_item *item);
     /* The object `peercache` of `list`, as it stands in the document: checked to be a JSON object. Ours
-     * stands before the peers. */
+     * stands before the peers. Given with head_only too. */
     int (*own)(void *context, struct pc_bytes json);
     /* Each refusal, so that it can be named in a warning. */
     int (*rejected)(void *context, const struct pc_format_rejection *rejection);

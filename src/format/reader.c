@@ -211,8 +211,8 @@ static int take_member(void *context, uint8_t *name, size_t size, enum pc_json_w
         (member == BOOTSTRAP && skips_bootstrap))
         return 0;
     if (has_seen(reader, member)) {
-        char what[64] = "twice: ";
-        return pc_format_json_fail(&reader->json, PEERCACHE_EPARSE, strcat(what, member_names[member]));
+        pc_base_reason(&reason, "twice: %s", member_names[member]);
+        return pc_format_json_fail(&reader->json, PEERCACHE_EPARSE, reason.text);
     }
     reader->seen |= 1U << member;
     if (has_seen(reader, PEERS) && has_seen(reader, BOOTSTRAP))

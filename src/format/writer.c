@@ -274,7 +274,7 @@ static void put_addr(struct pc_format_writer *w, const struct pc_record *record,
     case PC_FORMAT_COUNT:
         break;
     }
-    assert(!"a format without entries by address");
+    assert(false); /* those are written by peer */
 }
 
 static bool needs_id(enum pc_format format)

@@ -24,6 +24,7 @@ static size_t allocated_bytes(void)
 #endif
 
 #define RECORD_COUNT 300
+#define RELAY        "12D3KooWGvJefshRmywWffyockn5DfYwLvULU1LsbvumhbkMfurp"
 
 static const struct pc_format_options by_content = { .format = PC_FORMAT_UNKNOWN };
 
@@ -47,8 +48,7 @@ static void random_addr(struct pc_rng *rng, unsigned port, struct pc_maddr *ret_
         "/ip4/198.51.%u.%u/tcp/%u",
         "/ip6/2001:db8::%u:%u/udp/%u/quic-v1",
         "/dns4/a%u.b%u.example/tcp/%u/wss",
-        "/ip4/192.0.%u.%u/udp/%u/quic-v1/p2p/12D3KooWGvJefshRmywWffyockn5DfYwLvULU1LsbvumhbkMfurp/"
-        "p2p-circuit",
+        ("/ip4/192.0.%u.%u/udp/%u/quic-v1/p2p/" RELAY "/p2p-circuit"),
     };
     char text[256];
     const char *shape = shapes[pc_base_rng_below(rng, sizeof(shapes) / sizeof(shapes[0]))];
