@@ -100,6 +100,7 @@ struct pc_node {
     size_t join_requests; /* FIND_NODE under way that may bring candidates */
     bool join_settled;    /* the report of this join is final */
     bool report_told;
+    bool stop_wanted; /* STOP came within a join whose report is owed: told first */
     uint32_t dialed;
     uint32_t failed;
     struct dial_list verified_dials;

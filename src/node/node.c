@@ -151,6 +151,10 @@ void pc_node_begin_stop(struct pc_node *node)
 {
     if (node->phase == PHASE_STOPPING || node->phase == PHASE_STOPPED)
         return;
+    if (node->phase == PHASE_JOINING && node->options.once && !node->report_told) {
+        node->stop_wanted = true; /* the pump tells what came of the join, and stops then */
+        return;
+    }
     pc_node_move(node, PHASE_STOPPING);
     node->join_settled = true;
     node->commit_wanted = true;

@@ -761,9 +761,37 @@ static void stop_is_taken_at_every_step(void **state)
         options.source_count = 3;
         world->stop_at_step = at;
         run(&options);
+        assert_int_equal(world->join_done_count, 1); /* the report of the one join is owed, whatever comes */
         pc_node_free(world->node);
         world->node = NULL;
     }
+}
+
+static void a_join_that_is_stopped_reports_what_it_has(void **state)
+{
+    (void)state;
+    make_world(40, 0, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source sources[40];
+    for (size_t i = 0; i < 40; i++) { /* more dials under way than one step has room to tell of */
+        world->peers[i].habit = i == 0 ? LIVES : SILENT;
+        sources[i] = source_of(&world->peers[i]);
+    }
+    options.sources = sources;
+    options.source_count = 40;
+    start(&options);
+    run_until(3 * PC_US_PER_S);
+    assert_false(world->done);
+    int64_t began = world->now.mono_us;
+    step(&(struct pc_node_event){ .kind = PC_NODE_STOP });
+    run_until(PC_TIME_NEVER - 1);
+    assert_true(world->stopped && world->saved);
+    assert_int_equal(world->now.mono_us, began);
+    assert_int_equal(world->join_done_count, 1);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    assert_int_equal(world->verified, 1);
+    assert_int_equal(world->dialed, 1 + world->code_count[PEERCACHE_CANCELLED]);
+    assert_true(world->code_count[PEERCACHE_CANCELLED] > PC_NODE_TELLS_MAX);
 }
 
 static void pings_are_a_second_apart(void **state)
@@ -838,6 +866,7 @@ int main(void)
         cmocka_unit_test_teardown(a_server_learns_from_inbound_peers_and_answers, tear_down),
         cmocka_unit_test_teardown(a_lonely_server_tries_again, tear_down),
         cmocka_unit_test_teardown(stop_is_taken_at_every_step, tear_down),
+        cmocka_unit_test_teardown(a_join_that_is_stopped_reports_what_it_has, tear_down),
         cmocka_unit_test_teardown(pings_are_a_second_apart, tear_down),
         cmocka_unit_test_teardown(ping_of_a_closed_port_ends_at_once, tear_down),
         cmocka_unit_test_teardown(a_run_repeats_from_its_seed, tear_down),
