@@ -161,6 +161,24 @@ def interrupted_reports_and_saves_what_it_has(place):
 
 
 @case
+def closed_standard_descriptors_hurt_nothing(place):
+    cache = os.path.join(place, 'c.db')
+    with Node(place, '--no-cache') as node:
+        for closed_ones in ((0,), (1,), (2,), (0, 1, 2)):
+            def close_them(those=closed_ones):
+                for number in those:
+                    os.close(number)
+            done = subprocess.run([PEERCACHE, 'join', '--local', '--json', '-v', '--cache', cache, '--peer', node.addr],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(place), check=False,
+                                  timeout=WAIT_S, preexec_fn=close_them)
+            # a report that can't be written is a failure, and nothing else is
+            assert done.returncode == (1 if 1 in closed_ones else 0), (closed_ones, done)
+            assert 1 in closed_ones or json.loads(done.stdout)['saved'], done
+            assert 2 in closed_ones or b' verified ' in done.stderr, done
+        assert [peer['id'] for peer in run(place, 'list', '--local', '--json', '--cache', cache).json()] == [node.id]
+
+
+@case
 def the_other_peers_go_on(place):
     sock, silent = silent_port()
     with Node(place, '--no-cache') as node:
