@@ -109,6 +109,8 @@ struct pc_node {
     int64_t rejoin_at_us;
     int64_t rejoin_pause_us;
 
+    int64_t answered_at_us; /* when a peer that we dialled last gave a sign of life, whichever */
+
     /* walking */
     struct pc_kad_lookup *lookup;
     int64_t walk_deadline_us;

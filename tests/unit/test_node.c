@@ -604,6 +604,30 @@ static void a_loaded_cache_joins_without_sources(void **state)
     assert_true(world->saved);
 }
 
+static void silence_counts_when_others_answered_meanwhile(void **state)
+{
+    (void)state;
+    make_world(3, 0, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source sources[3];
+    for (size_t i = 0; i < 3; i++) {
+        world->peers[i].habit = i == 0 ? LIVES : SILENT;
+        sources[i] = source_of(&world->peers[i]);
+    }
+    options.sources = sources;
+    options.source_count = 3;
+    options.timeout_us = 2 * PC_US_PER_S;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    load_peers(1, 3); /* only who is remembered can be counted against */
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(PC_TIME_NEVER - 1);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    size_t failures = 0;
+    for (size_t i = 0; i < world->last_batch_count; i++)
+        failures += world->last_batch[i].history.failure_count;
+    assert_int_equal(failures, 2);
+}
+
 static void dials_under_way_are_given_up_at_the_target(void **state)
 {
     (void)state;
@@ -855,6 +879,7 @@ int main(void)
         cmocka_unit_test_teardown(no_walk_stops_after_the_report, tear_down),
         cmocka_unit_test_teardown(a_network_of_three_is_degraded_and_ends_when_exhausted, tear_down),
         cmocka_unit_test_teardown(silent_peers_are_timeouts_when_time_is_up, tear_down),
+        cmocka_unit_test_teardown(silence_counts_when_others_answered_meanwhile, tear_down),
         cmocka_unit_test_teardown(failures_keep_their_code_and_others_go_on, tear_down),
         cmocka_unit_test_teardown(loopback_is_denied_without_local_mode, tear_down),
         cmocka_unit_test_teardown(a_loaded_cache_joins_without_sources, tear_down),
