@@ -179,6 +179,10 @@ void pc_node_join_dial_ended(struct pc_node *node, struct connection *connection
 void pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, struct pc_bytes addr,
                         peercache_via via);
 void pc_node_join_end(struct pc_node *node);
+/* Why a candidate is not dialled at all: the outcome and a detail, or OK. */
+peercache_outcome pc_node_why_not_dialled(const struct pc_node *node,
+                                          const struct pc_joiner_candidate *candidate,
+                                          const char **ret_detail);
 
 /* report.c */
 int pc_node_dial_list_add(struct dial_list *list, const peercache_dial *dial);

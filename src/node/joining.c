@@ -79,9 +79,9 @@ void pc_node_join_begin(struct pc_node *node)
     offer_cached(node);
 }
 
-/* Why a candidate is not dialled at all: the outcome, or OK. */
-static peercache_outcome why_not(const struct pc_node *node, const struct pc_joiner_candidate *candidate,
-                                 const char **ret_detail)
+peercache_outcome pc_node_why_not_dialled(const struct pc_node *node,
+                                          const struct pc_joiner_candidate *candidate,
+                                          const char **ret_detail)
 {
     if (candidate->id.size && pc_addr_peer_id_equal(&candidate->id, &node->options.own_id)) {
         *ret_detail = "our own peer id";
@@ -131,7 +131,7 @@ static void dial(struct pc_node *node, uint64_t dial_number, const struct pc_joi
                  int64_t deadline_us)
 {
     const char *detail = "";
-    peercache_outcome refusal = why_not(node, candidate, &detail);
+    peercache_outcome refusal = pc_node_why_not_dialled(node, candidate, &detail);
     struct connection unborn = { .id = candidate->id, .addr = candidate->addr, .via = candidate->via };
     if (refusal != PEERCACHE_OK) {
         note_failure(node, &unborn, refusal, detail, -1);
