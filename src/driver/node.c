@@ -121,6 +121,13 @@ static int open_sockets(struct peercache_node *node)
     return pc_driver_udp_bind_to_dial(node->udp, &node->error);
 }
 
+/* A corrupt cache never stops a join: it goes on without, and the application is told. */
+static int lose_cache(struct peercache_node *node)
+{
+    node->cache_lost = node->error;
+    return 0;
+}
+
 static int open_store(struct peercache_node *node)
 {
     struct pc_store_options options = {
@@ -137,6 +144,8 @@ static int open_store(struct peercache_node *node)
         return 0;
     randombytes_buf(options.random, sizeof(options.random));
     int result = pc_store_open(node->options.cache, &options, &node->store, &node->error);
+    if (result == PEERCACHE_ECORRUPT && !node->options.save)
+        return lose_cache(node); /* what is not to be saved is not moved aside either */
     if (result == 0 && node->options.save && !node->store->read_only) {
         result = pc_driver_store_worker_new(&node->loop, node->store, pc_driver_loop_committed, node,
                                             &node->worker);
@@ -228,7 +237,7 @@ static int load_cache(struct peercache_node *node)
     int result = pc_store_query(node->store, &best, on_record, node);
     if (result != 0)
         node->error = node->store->error;
-    return result;
+    return result == PEERCACHE_ECORRUPT ? lose_cache(node) : result; /* a store that may write begins anew */
 }
 
 static int make_all(struct peercache_node *node, const peercache_node_options *options)
@@ -324,6 +333,11 @@ static void warn_at_start(struct peercache_node *node)
 {
     if (node->store && node->store->warning.text[0] != '\0')
         pc_driver_loop_warn(node, node->store->warning.text);
+    if (node->cache_lost.text[0] != '\0') {
+        struct pc_reason told;
+        pc_base_reason(&told, "the cache is corrupt, what it held is not used: %s", node->cache_lost.text);
+        pc_driver_loop_warn(node, told.text);
+    }
     if (node->wildcard_missing)
         pc_driver_loop_warn(node, "this machine lacks IPv6 or IPv4: the other is listened on alone");
     if (node->options.mode == PEERCACHE_MODE_SERVER && node->listening_count == 0)

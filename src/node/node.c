@@ -53,6 +53,7 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     pc_base_map_init(&node->open_by_id, connection_id_key, secret);
     pc_base_map_init(&node->requests, request_number_key, secret);
     node->phase = PHASE_IDLE;
+    node->answered_at_us = INT64_MIN;
     node->rejoin_at_us = PC_TIME_NEVER;
     node->rejoin_pause_us = PC_NODE_REJOIN_FIRST_US;
     node->walk_deadline_us = PC_TIME_NEVER;
@@ -152,6 +153,10 @@ void pc_node_begin_stop(struct pc_node *node)
 {
     if (node->phase == PHASE_STOPPING || node->phase == PHASE_STOPPED)
         return;
+    if (node->phase == PHASE_JOINING && node->options.once && !node->report_told) {
+        node->stop_wanted = true; /* the pump tells what came of the join, and stops then */
+        return;
+    }
     pc_node_move(node, PHASE_STOPPING);
     node->join_settled = true;
     node->commit_wanted = true;

@@ -604,6 +604,30 @@ static void a_loaded_cache_joins_without_sources(void **state)
     assert_true(world->saved);
 }
 
+static void silence_counts_when_others_answered_meanwhile(void **state)
+{
+    (void)state;
+    make_world(3, 0, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source sources[3];
+    for (size_t i = 0; i < 3; i++) {
+        world->peers[i].habit = i == 0 ? LIVES : SILENT;
+        sources[i] = source_of(&world->peers[i]);
+    }
+    options.sources = sources;
+    options.source_count = 3;
+    options.timeout_us = 2 * PC_US_PER_S;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    load_peers(1, 3); /* only who is remembered can be counted against */
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(PC_TIME_NEVER - 1);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    size_t failures = 0;
+    for (size_t i = 0; i < world->last_batch_count; i++)
+        failures += world->last_batch[i].history.failure_count;
+    assert_int_equal(failures, 2);
+}
+
 static void dials_under_way_are_given_up_at_the_target(void **state)
 {
     (void)state;
@@ -761,9 +785,37 @@ static void stop_is_taken_at_every_step(void **state)
         options.source_count = 3;
         world->stop_at_step = at;
         run(&options);
+        assert_int_equal(world->join_done_count, 1); /* the report of the one join is owed, whatever comes */
         pc_node_free(world->node);
         world->node = NULL;
     }
+}
+
+static void a_join_that_is_stopped_reports_what_it_has(void **state)
+{
+    (void)state;
+    make_world(40, 0, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source sources[40];
+    for (size_t i = 0; i < 40; i++) { /* more dials under way than one step has room to tell of */
+        world->peers[i].habit = i == 0 ? LIVES : SILENT;
+        sources[i] = source_of(&world->peers[i]);
+    }
+    options.sources = sources;
+    options.source_count = 40;
+    start(&options);
+    run_until(3 * PC_US_PER_S);
+    assert_false(world->done);
+    int64_t began = world->now.mono_us;
+    step(&(struct pc_node_event){ .kind = PC_NODE_STOP });
+    run_until(PC_TIME_NEVER - 1);
+    assert_true(world->stopped && world->saved);
+    assert_int_equal(world->now.mono_us, began);
+    assert_int_equal(world->join_done_count, 1);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    assert_int_equal(world->verified, 1);
+    assert_int_equal(world->dialed, 1 + world->code_count[PEERCACHE_CANCELLED]);
+    assert_true(world->code_count[PEERCACHE_CANCELLED] > PC_NODE_TELLS_MAX);
 }
 
 static void pings_are_a_second_apart(void **state)
@@ -827,6 +879,7 @@ int main(void)
         cmocka_unit_test_teardown(no_walk_stops_after_the_report, tear_down),
         cmocka_unit_test_teardown(a_network_of_three_is_degraded_and_ends_when_exhausted, tear_down),
         cmocka_unit_test_teardown(silent_peers_are_timeouts_when_time_is_up, tear_down),
+        cmocka_unit_test_teardown(silence_counts_when_others_answered_meanwhile, tear_down),
         cmocka_unit_test_teardown(failures_keep_their_code_and_others_go_on, tear_down),
         cmocka_unit_test_teardown(loopback_is_denied_without_local_mode, tear_down),
         cmocka_unit_test_teardown(a_loaded_cache_joins_without_sources, tear_down),
@@ -838,6 +891,7 @@ int main(void)
         cmocka_unit_test_teardown(a_server_learns_from_inbound_peers_and_answers, tear_down),
         cmocka_unit_test_teardown(a_lonely_server_tries_again, tear_down),
         cmocka_unit_test_teardown(stop_is_taken_at_every_step, tear_down),
+        cmocka_unit_test_teardown(a_join_that_is_stopped_reports_what_it_has, tear_down),
         cmocka_unit_test_teardown(pings_are_a_second_apart, tear_down),
         cmocka_unit_test_teardown(ping_of_a_closed_port_ends_at_once, tear_down),
         cmocka_unit_test_teardown(a_run_repeats_from_its_seed, tear_down),
