@@ -628,6 +628,21 @@ static void silence_counts_when_others_answered_meanwhile(void **state)
     assert_int_equal(failures, 2);
 }
 
+static void a_live_cache_joins_in_two_round_trips(void **state)
+{
+    (void)state;
+    make_world(60, 12, true);
+    struct pc_node_options options = default_options(&self_peer);
+    options.mode = PC_NETGROUP_PUBLIC;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    load_peers(0, 40);
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(PC_TIME_NEVER - 1);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    /* One to prove, one to verify; a join through one peer needs five, see above. */
+    assert_int_equal(world->elapsed_us, 2 * LATENCY_US);
+}
+
 static void dials_under_way_are_given_up_at_the_target(void **state)
 {
     (void)state;
@@ -883,6 +898,7 @@ int main(void)
         cmocka_unit_test_teardown(failures_keep_their_code_and_others_go_on, tear_down),
         cmocka_unit_test_teardown(loopback_is_denied_without_local_mode, tear_down),
         cmocka_unit_test_teardown(a_loaded_cache_joins_without_sources, tear_down),
+        cmocka_unit_test_teardown(a_live_cache_joins_in_two_round_trips, tear_down),
         cmocka_unit_test_teardown(dials_under_way_are_given_up_at_the_target, tear_down),
         cmocka_unit_test_teardown(a_liar_is_closed_and_the_join_goes_on, tear_down),
         cmocka_unit_test_teardown(a_failed_commit_warns_and_is_not_saved, tear_down),
