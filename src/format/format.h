@@ -13,7 +13,8 @@
  *   kubo      the configuration of kubo: {"Bootstrap":[ADDR, …], …}
  *
  * What each can't carry, and a record loses when written in it (pc_format_loses gives it in a sentence):
- *   list      nothing, but times after the year 9999 are clamped to its end
+ *   list      nothing; but times after the year 9999 are clamped to its end, and an address that is no UTF-8
+ *             (pc_addr_storable admits none) is left out, here as in every JSON
  *   map       failures by kind, last success and attempt, round-trip time, source, first seen, state, bucket
  *   ant-v0    as map, and addresses without a peer id
  *   ant-v1    everything but the addresses of a peer; and addresses without a peer id
