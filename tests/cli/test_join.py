@@ -223,6 +223,16 @@ def failure_in_words_says_cause_and_next_step(place):
 
 
 @case
+def denied_in_words_says_why(place):
+    result = run(place, 'join', '--no-cache', '--peer', '/ip4/203.0.113.9/udp/4001/quic-v1')
+    expect(result, 1)
+    assert 'reserved' in result.out and '--local' in result.out, str(result)
+    result = run(place, 'join', '--local', '--no-cache', '--peer', '/ip4/0.0.0.0/udp/4001/quic-v1')
+    expect(result, 1)
+    assert 'likely cause: nobody can be dialled there: unspecified' in result.out, str(result)
+
+
+@case
 def timeline_on_standard_error(place):
     with Node(place, '--no-cache') as node:
         result = run(place, 'join', '--local', '--no-cache', '-v', '--json', '--peer', node.addr,
