@@ -1,6 +1,7 @@
 """join where the world is bad: nobody to ask, silent, refusing, wrong and foreign peers, and every state a cache
 file can be in. Each is told with its code, the other peers go on, and the cache stays whole."""
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -408,6 +409,21 @@ def default_paths_are_apart(place):
     state = os.path.join(place, 'state', 'peercache')
     assert os.listdir(state) == ['ipfs-local'], os.listdir(state)
     assert os.path.isfile(os.path.join(state, 'ipfs-local', 'peers.db'))
+
+
+@case
+def a_locked_cache_holds_up_no_join(place):
+    cache = os.path.join(place, 'peers.db')
+    with Node(place, '--no-cache') as node:
+        expect(run(place, 'join', '--local', '--cache', cache, '--peer', node.addr), 0)
+        with open(cache + '.lock', 'r+b') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            result = run(place, 'join', '--local', '--cache', cache, '--json')
+        expect(result, 0, 'only read for now')
+        report = result.json()
+        assert report['verified'] == 1 and report['peers'][0]['via'] == 'cache', str(result)
+        assert report['saved'] is False, str(result)
+        assert run(place, 'join', '--local', '--cache', cache, '--json').json()['saved'] is True
 
 
 main()
