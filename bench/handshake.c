@@ -30,7 +30,7 @@
 #define KAD             "/bench/kad/1.0.0"
 #define DIAL_TIMEOUT_US (5 * PC_US_PER_S)
 
-static void die(const char *what)
+_Noreturn static void die(const char *what)
 {
     (void)fprintf(stderr, "handshake: %s: %s\n", what, strerror(errno));
     exit(1);
