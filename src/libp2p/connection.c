@@ -2,6 +2,7 @@
 #include "libp2p/connection.h"
 
 #include "base/fsm.h"
+#include "libp2p/admission.h"
 #include "libp2p/path.h"
 
 #include <assert.h>
@@ -131,6 +132,8 @@ void pc_libp2p_connection_depart(struct pc_connection *connection)
     unlist_silent(connection);
     pc_base_map_remove(&host->numbers, &connection->number_node);
     host->alive_count--;
+    host->lingering_count++;
+    pc_libp2p_admission_unlist(connection);
     while (connection->events_first) { /* they are still told */
         connection->events_first->owner = NULL;
         connection->events_first = connection->events_first->owner_next;
@@ -145,6 +148,8 @@ void pc_libp2p_connection_free(struct pc_connection *connection)
     struct pc_libp2p_host *host = connection->host;
     if (connection->state != PC_CONNECTION_LINGERING)
         pc_libp2p_connection_depart(connection);
+    pc_libp2p_admission_leave(connection);
+    host->lingering_count--;
     if (connection->farewell_due)
         host->farewell_count--;
     pc_libp2p_host_unwake(host, connection);
@@ -223,6 +228,7 @@ static void become_proven(struct pc_connection *connection)
     if (!pc_libp2p_tls_accepted(connection))
         return;
     pc_base_fsm_move(moves, &connection->state, PC_CONNECTION_PROVEN);
+    pc_libp2p_admission_leave(connection);
     connection->proven_us = connection->host->now.mono_us - connection->started_us;
     ask_identify(connection);
 }
@@ -352,7 +358,7 @@ static int read_datagram(struct pc_connection *connection, const struct pc_datag
 }
 
 void pc_libp2p_connection_accept(struct pc_libp2p_host *host, const struct pc_datagram *datagram,
-                                 const ngtcp2_pkt_hd *header)
+                                 const ngtcp2_pkt_hd *header, const ngtcp2_cid *retried)
 {
     ngtcp2_callbacks callbacks;
     ngtcp2_settings settings;
@@ -367,7 +373,14 @@ void pc_libp2p_connection_accept(struct pc_libp2p_host *host, const struct pc_da
     pc_libp2p_callbacks_init(&callbacks, true);
     pc_libp2p_path_init(&path, true, &datagram->local, &datagram->remote, datagram->socket);
     pc_libp2p_host_new_cid(host, &source);
-    pc_quic_set_original_dcid(&params, &header->dcid);
+    pc_quic_set_original_dcid(&params, retried ? retried : &header->dcid);
+    if (retried) { /* the client holds us to both ids, so that nobody else can have sent the Retry */
+        params.retry_scid = header->dcid;
+        params.retry_scid_present = 1;
+        pc_quic_set_retry_token(&settings, pc_quic_token(header));
+    } else {
+        pc_libp2p_admission_enter(connection);
+    }
     params.stateless_reset_token_present = 1;
     pc_libp2p_host_reset_token(host, source.data, source.datalen, params.stateless_reset_token);
     if (pc_base_heap_set(&host->connection_timers, &connection->timer, FAR) ||

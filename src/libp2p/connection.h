@@ -16,9 +16,12 @@
 #include "libp2p/ngtcp2_compat.h"
 #include "libp2p/stream.h"
 
-#define PC_CONNECTION_WINDOW        (128 * 1024)       /* what the peer may send ahead on all streams */
-#define PC_CONNECTION_CID_LIMIT     4                  /* connection ids of the peer that we keep */
-#define PC_CONNECTION_HANDSHAKE_US  (10 * PC_US_PER_S) /* an inbound handshake takes no longer */
+#define PC_CONNECTION_WINDOW    (128 * 1024) /* what the peer may send ahead on all streams */
+#define PC_CONNECTION_CID_LIMIT 4            /* connection ids of the peer that we keep */
+/* An inbound handshake takes no longer, however long a stream may take: a client's and a server's flight may
+ * be lost twice each (sent again after 1 and 3 s) and the last round trip still be slow; what an attacker
+ * leaves half done is gone as soon. */
+#define PC_CONNECTION_HANDSHAKE_US  (5 * PC_US_PER_S)
 #define PC_CONNECTION_LINGER_MAX_US (3 * PC_US_PER_S)
 /* Streams of the peer that came to nothing: so many at once, and one more each second (a rapid-reset flood).
  */
@@ -62,10 +65,14 @@ struct pc_connection {
     bool handshaken;     /* the handshake is done on our side */
     bool stream_allowed; /* the peer raised its limit: streams that wait may be opened */
     bool reset;          /* by a stateless reset */
+    bool half_open;      /* counted as such: admission.h */
+    bool half_open_listed;
     struct pc_connection *previous;
     struct pc_connection *next;
     struct pc_connection *sending_previous;
     struct pc_connection *sending_next;
+    struct pc_connection *half_open_previous;
+    struct pc_connection *half_open_next;
     struct pc_map_node number_node;
     struct pc_map_node silent_node;
     struct pc_connection *silent_next; /* further silent dials to the same remote */
@@ -113,9 +120,12 @@ struct pc_connection {
 /* Dial; see pc_libp2p_host_dial. ENOMEM. */
 int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, const struct pc_ip_port *remote,
                               const struct pc_peer_id *expected, int64_t deadline_us);
-/* A first datagram came. It may not be worth a connection. */
+/*
+ * A first datagram came. It may not be worth a connection. `retried`: it brought the token of our Retry, and
+ * this is the connection id the client chose before that; NULL: no Retry was sent.
+ */
 void pc_libp2p_connection_accept(struct pc_libp2p_host *host, const struct pc_datagram *datagram,
-                                 const ngtcp2_pkt_hd *header);
+                                 const ngtcp2_pkt_hd *header, const ngtcp2_cid *retried);
 void pc_libp2p_connection_receive(struct pc_connection *connection, const struct pc_datagram *datagram);
 /* Ask over a stream of its own; ends in an event with this number. ENOMEM. */
 int pc_libp2p_connection_request(struct pc_connection *connection, enum pc_protocol protocol,

@@ -61,6 +61,8 @@ static void linger(struct pc_connection *connection, const pc_quic_close *close)
         pc_libp2p_connection_free(connection);
         return;
     }
+    if (host->lingering_count > host->options.connections_max)
+        linger_us = 0; /* a courtesy that has its limit: the closing packet leaves, and that is all */
     pc_libp2p_connection_set_timer(
         connection,
         pc_base_time_add(host->now.mono_us, pc_base_time_min(linger_us, PC_CONNECTION_LINGER_MAX_US)));
@@ -117,7 +119,8 @@ static void condemn_closed_by_peer(struct pc_connection *connection)
     } else if (open && (application || code == NGTCP2_NO_ERROR)) {
         pc_libp2p_connection_condemn(connection, PEERCACHE_OK, "closed by the peer (code %llu)", shown);
     } else if (application || code == NGTCP2_NO_ERROR || code == NGTCP2_INTERNAL_ERROR ||
-               code == NGTCP2_CONNECTION_REFUSED || code == NGTCP2_APPLICATION_ERROR) {
+               code == NGTCP2_CONNECTION_REFUSED || code == NGTCP2_APPLICATION_ERROR ||
+               code == NGTCP2_INVALID_TOKEN) { /* we were too slow for a busy server: no fault of its */
         pc_libp2p_connection_condemn(connection, PEERCACHE_REFUSED,
                                      "the peer refused the connection (%s %llu)",
                                      application ? "application code" : "transport code", shown);

@@ -1,8 +1,10 @@
-/* The public face of the room: host.h. Maps, timers, the queues out, and datagrams of no connection. */
+/* The public face of the room: host.h. Maps, timers and the queues out. */
 #include "libp2p/host.h"
 
+#include "libp2p/admission.h"
 #include "libp2p/connection.h"
 #include "libp2p/host_state.h"
+#include "libp2p/loose.h"
 #include "libp2p/protocol.h"
 
 #include <sodium.h>
@@ -14,10 +16,7 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"                \
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%DISABLE_TLS13_COMPAT_MODE"
 
-#define STREAMS_MAX_LIMIT      1024
-#define INITIAL_MIN_BYTES      1200 /* of a client's first datagram (RFC 9000 section 14.1) */
-#define RESET_MIN_TRIGGER      43 /* a stateless reset is shorter than what it answers, and at least 21 bytes */
-#define RESET_MAX_RANDOM_BYTES 40
+#define STREAMS_MAX_LIMIT 1024
 
 void pc_libp2p_options_init(struct pc_libp2p_options *options)
 {
@@ -91,7 +90,7 @@ int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p
         free(host);
         return PEERCACHE_ECRYPTO;
     }
-    pc_base_rng_bytes(&host->options.rng, host->reset_secret, sizeof(host->reset_secret));
+    pc_base_rng_bytes(&host->options.rng, host->secret, sizeof(host->secret));
     pc_base_rng_bytes(&host->options.rng, secret, sizeof(secret));
     pc_base_map_init(&host->cids, cid_key, secret);
     pc_base_map_init(&host->tokens, token_key, secret);
@@ -101,7 +100,7 @@ int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p
     pc_libp2p_quic_memory_init(&host->quic_memory);
     pc_base_heap_init(&host->connection_timers);
     pc_base_heap_init(&host->stream_timers);
-    host->loose_credit_us = PC_US_PER_S;
+    pc_libp2p_loose_init(host);
     *ret_host = host;
     return 0;
 }
@@ -118,11 +117,7 @@ void pc_libp2p_host_free(struct pc_libp2p_host *host)
         pc_libp2p_queued_free(queued);
     }
     pc_libp2p_queued_free(host->taken);
-    while (host->loose_first) {
-        struct pc_libp2p_loose *loose = host->loose_first;
-        host->loose_first = loose->next;
-        free(loose);
-    }
+    pc_libp2p_loose_deinit(host);
     pc_base_map_deinit(&host->cids);
     pc_base_map_deinit(&host->tokens);
     pc_base_map_deinit(&host->numbers);
@@ -132,7 +127,7 @@ void pc_libp2p_host_free(struct pc_libp2p_host *host)
     pc_base_heap_deinit(&host->stream_timers);
     pc_libp2p_quic_memory_deinit(&host->quic_memory);
     gnutls_priority_deinit(host->priority);
-    sodium_memzero(host->reset_secret, sizeof(host->reset_secret));
+    sodium_memzero(host->secret, sizeof(host->secret));
     free(host);
 }
 
@@ -151,7 +146,6 @@ static void set_now(struct pc_libp2p_host *host, peercache_time now)
     if (!host->started) {
         host->started = true;
         host->origin_us = now.mono_us;
-        host->loose_at_us = now.mono_us;
         host->now = now;
     }
     host->now.wall_ms = now.wall_ms;
@@ -272,113 +266,6 @@ bool pc_libp2p_host_next_event(struct pc_libp2p_host *host, struct pc_libp2p_eve
     return true;
 }
 
-/* ---- datagrams of no connection ------------------------------------------------------------------------ */
-
-void pc_libp2p_host_reset_token(const struct pc_libp2p_host *host, const uint8_t *cid, size_t size,
-                                uint8_t ret_token[16])
-{
-    (void)crypto_generichash(ret_token, 16, cid, size, host->reset_secret, sizeof(host->reset_secret));
-}
-
-/* Whether one more may be answered, by rate and by room. */
-static bool loose_allowed(struct pc_libp2p_host *host)
-{
-    const int64_t cost_us = PC_US_PER_S / PC_LIBP2P_LOOSE_RATE;
-    int64_t now_us = host->now.mono_us;
-    host->loose_credit_us =
-        pc_base_time_min(pc_base_time_add(host->loose_credit_us, now_us - host->loose_at_us), PC_US_PER_S);
-    host->loose_at_us = now_us;
-    if (host->loose_credit_us < cost_us || host->loose_count >= PC_LIBP2P_LOOSE_MAX)
-        return false;
-    host->loose_credit_us -= cost_us;
-    return true;
-}
-
-/* Queue an answer to a datagram; without memory it is simply not sent, which its asker survives. */
-static void send_loose(struct pc_libp2p_host *host, const struct pc_datagram *asked, const uint8_t *data,
-                       ngtcp2_ssize size)
-{
-    if (size <= 0)
-        return;
-    struct pc_libp2p_loose *loose = malloc(sizeof(*loose) + (size_t)size);
-    if (!loose)
-        return;
-    loose->next = NULL;
-    loose->socket = asked->socket;
-    loose->local = asked->local;
-    loose->remote = asked->remote;
-    loose->size = (size_t)size;
-    memcpy(loose->data, data, loose->size);
-    if (host->loose_last)
-        host->loose_last->next = loose;
-    else
-        host->loose_first = loose;
-    host->loose_last = loose;
-    host->loose_count++;
-}
-
-static bool take_loose(struct pc_libp2p_host *host, struct pc_datagram *datagram)
-{
-    struct pc_libp2p_loose *loose = host->loose_first;
-    if (!loose)
-        return false;
-    host->loose_first = loose->next;
-    if (!host->loose_first)
-        host->loose_last = NULL;
-    host->loose_count--;
-    datagram->socket = loose->socket;
-    datagram->local = loose->local;
-    datagram->remote = loose->remote;
-    datagram->ecn = 0;
-    datagram->size = loose->size;
-    memcpy(datagram->data, loose->data, loose->size);
-    free(loose);
-    return true;
-}
-
-static void send_version_negotiation(struct pc_libp2p_host *host, const struct pc_datagram *datagram,
-                                     const ngtcp2_version_cid *ids)
-{
-    static const uint32_t versions[] = { NGTCP2_PROTO_VER_V1 };
-    uint8_t data[2 * 255 + 16];
-    uint8_t random;
-    if (!loose_allowed(host))
-        return;
-    pc_base_rng_bytes(&host->options.rng, &random, 1);
-    send_loose(host, datagram, data,
-               ngtcp2_pkt_write_version_negotiation(data, sizeof(data), random, ids->scid, ids->scidlen,
-                                                    ids->dcid, ids->dcidlen, versions, 1));
-}
-
-/* RFC 9000 section 10.3: shorter than what it answers, so that two of us can't answer each other for ever. */
-static void send_stateless_reset(struct pc_libp2p_host *host, const struct pc_datagram *datagram,
-                                 const ngtcp2_version_cid *ids)
-{
-    uint8_t data[RESET_MAX_RANDOM_BYTES + NGTCP2_STATELESS_RESET_TOKENLEN];
-    uint8_t random[RESET_MAX_RANDOM_BYTES];
-    uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN];
-    if (datagram->size < RESET_MIN_TRIGGER || !loose_allowed(host))
-        return;
-    size_t random_size = datagram->size - 1 - sizeof(token);
-    if (random_size > sizeof(random))
-        random_size = sizeof(random);
-    pc_base_rng_bytes(&host->options.rng, random, random_size);
-    pc_libp2p_host_reset_token(host, ids->dcid, ids->dcidlen, token);
-    send_loose(host, datagram, data,
-               ngtcp2_pkt_write_stateless_reset(data, sizeof(data), token, random, random_size));
-}
-
-static void send_refusal(struct pc_libp2p_host *host, const struct pc_datagram *datagram,
-                         const ngtcp2_pkt_hd *header)
-{
-    uint8_t data[INITIAL_MIN_BYTES];
-    if (!loose_allowed(host))
-        return;
-    send_loose(host, datagram, data,
-               ngtcp2_crypto_write_connection_close(data, sizeof(data), header->version, &header->scid,
-                                                    &header->dcid, NGTCP2_CONNECTION_REFUSED, NULL, 0));
-}
-
 /* ---- the calls ----------------------------------------------------------------------------------------- */
 
 static struct pc_connection *by_number(const struct pc_libp2p_host *host, uint64_t number)
@@ -408,21 +295,17 @@ static void receive_unknown(struct pc_libp2p_host *host, const struct pc_datagra
         if (reset)
             pc_libp2p_connection_receive(reset, datagram);
         else
-            send_stateless_reset(host, datagram, ids);
+            pc_libp2p_loose_stateless_reset(host, datagram, ids);
         return;
     }
-    if (!host->options.server || ids->version == 0 || datagram->size < INITIAL_MIN_BYTES)
+    if (!host->options.server || ids->version == 0 || datagram->size < PC_LIBP2P_INITIAL_MIN_BYTES)
         return;
     if (ids->version != NGTCP2_PROTO_VER_V1) {
-        send_version_negotiation(host, datagram, ids);
+        pc_libp2p_loose_version_negotiation(host, datagram, ids);
         return;
     }
-    if (ngtcp2_accept(&header, datagram->data, datagram->size))
-        return;
-    if (host->alive_count >= host->options.connections_max)
-        send_refusal(host, datagram, &header);
-    else
-        pc_libp2p_connection_accept(host, datagram, &header);
+    if (ngtcp2_accept(&header, datagram->data, datagram->size) == 0)
+        pc_libp2p_admission_initial(host, datagram, &header);
 }
 
 void pc_libp2p_host_receive(struct pc_libp2p_host *host, peercache_time now,
@@ -485,7 +368,7 @@ bool pc_libp2p_host_send(struct pc_libp2p_host *host, peercache_time now, struct
     set_now(host, now);
     if (room < PC_LIBP2P_DATAGRAM_MAX_BYTES)
         return false;
-    if (take_loose(host, datagram))
+    if (pc_libp2p_loose_take(host, datagram))
         return true;
     while (host->sending_first) {
         struct pc_connection *connection = host->sending_first;
@@ -510,7 +393,7 @@ int pc_libp2p_host_dial(struct pc_libp2p_host *host, peercache_time now, uint64_
     if ((connection & PC_LIBP2P_INBOUND) || by_number(host, connection) ||
         (remote->family != 4 && remote->family != 6) || remote->port == 0)
         return PEERCACHE_EINVAL;
-    if (host->alive_count >= host->options.connections_max)
+    if (pc_libp2p_admission_full(host) && !pc_libp2p_admission_displace(host))
         return PEERCACHE_ELIMIT;
     return pc_libp2p_connection_dial(host, connection, remote, expected, deadline_us);
 }

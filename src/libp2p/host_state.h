@@ -18,12 +18,12 @@
 #include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2.h>
 
-#define PC_LIBP2P_CID_BYTES  8   /* of the connection ids we choose: 64 random bits */
-#define PC_LIBP2P_LOOSE_MAX  64  /* datagrams of no connection that wait to be sent */
-#define PC_LIBP2P_LOOSE_RATE 100 /* and of these at most so many a second: nobody is flooded by our hand */
-#define PC_LIBP2P_TEXT_BYTES 128 /* agent and kad protocol */
+#define PC_LIBP2P_CID_BYTES         8    /* of the connection ids we choose: 64 random bits */
+#define PC_LIBP2P_TEXT_BYTES        128  /* agent and kad protocol */
+#define PC_LIBP2P_INITIAL_MIN_BYTES 1200 /* of a client's first datagram (RFC 9000 section 14.1) */
 
 struct pc_connection;
+struct pc_libp2p_loose; /* loose.c: a datagram of no connection */
 
 /* An event on its way to the caller; `blob` is the memory that its pointers borrow from. */
 struct pc_libp2p_queued {
@@ -36,14 +36,10 @@ struct pc_libp2p_queued {
     struct pc_bytes message; /* in blob: what is decoded when the event is taken, or the key that is asked */
 };
 
-/* A datagram of no connection: version negotiation, a stateless reset, a refusal. */
-struct pc_libp2p_loose {
-    struct pc_libp2p_loose *next;
-    uint32_t socket;
-    struct pc_ip_port local;
-    struct pc_ip_port remote;
-    size_t size;
-    uint8_t data[];
+/* A token bucket: what may be done so many times a second, and as often at once. */
+struct pc_libp2p_bucket {
+    int64_t credit_us;
+    int64_t at_us;
 };
 
 struct pc_libp2p_host {
@@ -52,7 +48,8 @@ struct pc_libp2p_host {
     char agent[PC_LIBP2P_TEXT_BYTES];
     struct pc_maddr addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
     size_t addr_count;
-    uint8_t reset_secret[32]; /* stateless reset tokens are a keyed hash of the connection id */
+    uint8_t secret[32];       /* stateless reset tokens are its keyed hash of the connection id */
+    uint8_t retry_secret[32]; /* of the tokens in Retry packets, made of it */
     gnutls_priority_t priority;
     struct pc_quic_memory quic_memory;
 
@@ -68,9 +65,13 @@ struct pc_libp2p_host {
     struct pc_heap connection_timers;
     struct pc_heap stream_timers;
 
-    struct pc_connection *connections; /* all, lingering ones too */
-    size_t alive_count;                /* not lingering */
-    size_t farewell_count;             /* lingering, its closing packet not sent yet */
+    struct pc_connection *connections;     /* all, lingering ones too */
+    size_t alive_count;                    /* not lingering */
+    size_t farewell_count;                 /* lingering, its closing packet not sent yet */
+    size_t lingering_count;                /* lingering, closing packet sent or not */
+    struct pc_connection *half_open_first; /* admission.h: alive, the oldest first */
+    struct pc_connection *half_open_last;
+    size_t half_open_count; /* those that linger too */
     struct pc_connection *sending_first;
     struct pc_connection *sending_last;
     struct pc_libp2p_queued *events_first;
@@ -79,8 +80,8 @@ struct pc_libp2p_host {
     struct pc_libp2p_loose *loose_first;
     struct pc_libp2p_loose *loose_last;
     size_t loose_count;
-    int64_t loose_credit_us; /* token bucket, in microseconds */
-    int64_t loose_at_us;
+    struct pc_libp2p_bucket loose_bucket;
+    struct pc_libp2p_bucket retry_bucket;
 
     uint64_t next_inbound;
     uint64_t next_ask;

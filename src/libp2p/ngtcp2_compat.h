@@ -5,6 +5,8 @@
 #ifndef PC_LIBP2P_NGTCP2_COMPAT_H
 #define PC_LIBP2P_NGTCP2_COMPAT_H
 
+#include "base/bytes.h"
+
 #include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
@@ -46,6 +48,20 @@ static inline void pc_quic_set_original_dcid(ngtcp2_transport_params *params, co
 {
     params->original_dcid = *dcid;
     params->original_dcid_present = 1;
+}
+
+/* The token of a client's Initial; empty when it has none. */
+static inline struct pc_bytes pc_quic_token(const ngtcp2_pkt_hd *header)
+{
+    return pc_bytes_of(header->token, header->tokenlen);
+}
+
+/* Server: the client's token is that of our Retry. */
+static inline void pc_quic_set_retry_token(ngtcp2_settings *settings, struct pc_bytes token)
+{
+    settings->token = token.data;
+    settings->tokenlen = token.size;
+    settings->token_type = NGTCP2_TOKEN_TYPE_RETRY;
 }
 
 static inline int pc_quic_stream_shutdown(ngtcp2_conn *quic, int64_t id, uint64_t code)
@@ -95,6 +111,17 @@ static inline void pc_quic_peer_close(ngtcp2_conn *quic, bool *ret_application, 
 static inline void pc_quic_set_original_dcid(ngtcp2_transport_params *params, const ngtcp2_cid *dcid)
 {
     params->original_dcid = *dcid;
+}
+
+static inline struct pc_bytes pc_quic_token(const ngtcp2_pkt_hd *header)
+{
+    return pc_bytes_of(header->token.base, header->token.len);
+}
+
+static inline void pc_quic_set_retry_token(ngtcp2_settings *settings, struct pc_bytes token)
+{
+    settings->token.base = (uint8_t *)(uintptr_t)token.data; /* it is copied, and not written to */
+    settings->token.len = token.size;
 }
 
 static inline int pc_quic_stream_shutdown(ngtcp2_conn *quic, int64_t id, uint64_t code)
