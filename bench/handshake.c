@@ -14,7 +14,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/abstract.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -266,7 +265,7 @@ static int64_t crypto_floor_ns(void)
 static int64_t server_cpu_us(pid_t pid)
 {
     char path[64], text[1024];
-    unsigned long long user, kernel;
+    unsigned long long user = 0, kernel = 0;
     (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
     FILE *file = fopen(path, "r");
     if (file) {
@@ -287,6 +286,18 @@ static int64_t server_cpu_us(pid_t pid)
         die(path);
     return (int64_t)((user + kernel) * (unsigned long long)PC_US_PER_S /
                      (unsigned long long)sysconf(_SC_CLK_TCK));
+}
+
+static long resident_kb(pid_t pid)
+{
+    char path[64];
+    long total, resident;
+    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (!file || fscanf(file, "%ld %ld", &total, &resident) != 2)
+        die(path);
+    (void)fclose(file);
+    return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 static void report(const char *name, const struct figures *figures, size_t count, int64_t server_us,
@@ -321,27 +332,29 @@ int main(int argc, char **argv)
         serve(&server, server_port);
     close_side(&server);
     open_side(&client, false, &client_port);
-    (void)dial_many(&client, client_port, server_port, 50, 1, true); /* warm-up */
+    (void)dial_many(&client, client_port, server_port, 50, 1, true); /* warm-up: connections 1 to 50 */
+
+    /* Memory: resident pages of each process before and after connections that stay
+     * open; before anything else has made the heap grow. */
+    long client_before = resident_kb(getpid()), server_before = resident_kb(pid);
+    size_t kept = count < 500 ? count : 500;
+    (void)dial_many(&client, client_port, server_port, kept, 20, false);
+    long client_after = resident_kb(getpid()), server_after = resident_kb(pid);
+    for (uint64_t number = 51; number <= 50 + kept; number++)
+        pc_libp2p_host_close(client.host, clock_now(), number, 0);
+    (void)printf("memory a connection, %zu open: client %.1f KB, server %.1f KB resident\n", kept,
+                 (double)(client_after - client_before) / (double)kept,
+                 (double)(server_after - server_before) / (double)kept);
 
     static const struct {
         const char *name;
         size_t in_flight;
     } runs[] = { { "one after another", 1 }, { "50 in flight", 50 } };
     for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
-        int64_t server_before = server_cpu_us(pid);
+        int64_t cpu_before = server_cpu_us(pid);
         struct figures figures = dial_many(&client, client_port, server_port, count, runs[i].in_flight, true);
-        report(runs[i].name, &figures, count, server_cpu_us(pid) - server_before, floor_ns);
+        report(runs[i].name, &figures, count, server_cpu_us(pid) - cpu_before, floor_ns);
     }
-
-    /* Memory: what malloc has in use on the client before and after connections that stay open. */
-    struct mallinfo2 before = mallinfo2();
-    size_t kept = count < 500 ? count : 500;
-    (void)dial_many(&client, client_port, server_port, kept, 20, false);
-    struct mallinfo2 after = mallinfo2();
-    (void)printf("memory             %8.1f KB a connection (client side, %zu open)\n",
-                 (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) / 1024 /
-                     (double)kept,
-                 kept);
 
     close_side(&client);
     (void)kill(pid, SIGTERM);

@@ -1,7 +1,9 @@
 /*
- * One ordered worker of a store: commits run one after another on uv's thread pool, at most one at a time, so
- * that the loop never blocks on a disk or a lock. While it works the store belongs to it: nothing else may
- * call the store until it is idle.
+ * The worker of a store: one commit at a time on uv's thread pool, so that the loop never blocks on a disk or
+ * a lock. While it works the store belongs to it: nothing else may call the store until it is idle.
+ *
+ * A commit that failed may have reached the disk all the same. So its sequence number is kept for the next
+ * one, which must be the same batch again: the ledger then counts it once.
  */
 #ifndef PC_DRIVER_STORE_WORKER_H
 #define PC_DRIVER_STORE_WORKER_H
@@ -10,23 +12,28 @@
 
 #include <uv.h>
 
-/* Commits that may wait behind the one under way. */
-#define PC_DRIVER_COMMITS_WAITING_MAX 8
-
 struct pc_driver_store_worker;
 
-/* On the loop's thread, in the order of the commits. `text` is the reason of a failure, "" for none; valid
+/* On the loop's thread, once a commit. `text` is the reason of a failure, "" for none; valid
  * during the call. */
 typedef void (*pc_driver_committed)(void *context, int result, const char *text);
 
-/* Loop and store are borrowed. ENOMEM. */
-int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store *store, pc_driver_committed done,
-                               void *context, struct pc_driver_store_worker **ret_worker);
-/* Commit these deltas, which are copied. ENOMEM; ELIMIT too many wait; EIO the pool took none. After a
+/*
+ * On a thread of the pool, before a commit: a store that could only be read (or not at all) when it was opened, for
+ * its lock was held or the disk was full, is opened for writing. 0 and *store is it; or why not, and *store as it was.
+ */
+typedef int (*pc_driver_reopen)(void *context, struct pc_store **store, int64_t now_ms,
+                                struct pc_reason *ret_reason);
+
+/* Loop and *store, which the worker may replace by `reopen` (NULL: it is open for writing), are borrowed. ENOMEM. */
+int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store **store, pc_driver_reopen reopen,
+                               pc_driver_committed done, void *context,
+                               struct pc_driver_store_worker **ret_worker);
+/* Commit these deltas, which are copied. ENOMEM; ESTATE one is under way; EIO the pool took none. After a
  * failure `done` is not called for it. */
 int pc_driver_store_worker_commit(struct pc_driver_store_worker *worker, const struct pc_delta *deltas,
                                   size_t count, int64_t now_ms);
-/* Nothing is under way and nothing waits. */
+/* Nothing is under way. */
 bool pc_driver_store_worker_idle(const struct pc_driver_store_worker *worker);
 /* It must be idle: run the loop until it is. NULL does nothing. */
 void pc_driver_store_worker_free(struct pc_driver_store_worker *worker);

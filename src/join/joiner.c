@@ -97,6 +97,8 @@ struct pc_joiner {
     int64_t rtts_us[PC_JOIN_RTT_SAMPLES];
     int64_t stall_us;
 
+    uint32_t ended_count;     /* dials that said something of the odds: verified or failed, not given up */
+    uint32_t succeeded_count; /* of them verified */
     uint32_t verified_count;
     struct pc_peer_id *verified; /* of options.target, in order */
 };
@@ -446,14 +448,35 @@ static struct group *next_group(const struct pc_joiner *joiner)
     return first && first->at != BLOCKED ? PC_CONTAINER_OF(first, struct group, place) : NULL;
 }
 
+/*
+ * How many unstalled dials may be under way. Until one has succeeded nothing is known of the odds, so all
+ * that are allowed. Then twice as many as the peers that are still missing would take at the odds so far,
+ * where a stalled dial is a failure: with live peers the last ones missing are not dialled ten at a time, and
+ * with dead ones they are.
+ */
+static uint32_t unstalled_limit(const struct pc_joiner *joiner)
+{
+    if (joiner->succeeded_count == 0 || joiner->verified_count >= joiner->options.target)
+        return joiner->options.unstalled_max;
+    uint64_t missing = joiner->options.target - joiner->verified_count;
+    uint64_t tried = (uint64_t)joiner->ended_count + joiner->stalled_count;
+    uint64_t wanted = 2 * missing * (tried + 1) / (joiner->succeeded_count + 1);
+    return wanted < joiner->options.unstalled_max ? (uint32_t)wanted : joiner->options.unstalled_max;
+}
+
+static bool has_slot(const struct pc_joiner *joiner)
+{
+    return joiner->dial_count < joiner->options.dials_max &&
+           joiner->dial_count - joiner->stalled_count < unstalled_limit(joiner);
+}
+
 bool pc_join_next(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial,
                   struct pc_joiner_candidate *ret_candidate, int64_t *ret_deadline_us)
 {
     settle_time(joiner, now_us);
     find_stalled(joiner, now_us);
     struct group *group = next_group(joiner);
-    if (joiner->phase != PC_JOIN_RUNNING || !group || joiner->dial_count == joiner->options.dials_max ||
-        joiner->dial_count - joiner->stalled_count >= joiner->options.unstalled_max)
+    if (joiner->phase != PC_JOIN_RUNNING || !group || !has_slot(joiner))
         return false;
     struct candidate *candidate =
         PC_CONTAINER_OF(pc_base_heap_first(&group->candidates), struct candidate, place);
@@ -538,6 +561,10 @@ void pc_join_ended(struct pc_joiner *joiner, uint64_t dial, peercache_outcome ou
     peer_set_dialling(joiner, candidate->peer, false);
     if (rtt_us >= 0)
         measured(joiner, rtt_us);
+    if (outcome == PEERCACHE_OK)
+        joiner->succeeded_count++;
+    if (outcome != PEERCACHE_UNSUPPORTED && outcome != PEERCACHE_DENIED && outcome != PEERCACHE_CANCELLED)
+        joiner->ended_count++;
     if (outcome == PEERCACHE_OK && id)
         verified(joiner, id);
     else if (outcome == PEERCACHE_OK && candidate->peer)
@@ -563,8 +590,8 @@ int64_t pc_join_deadline(const struct pc_joiner *joiner)
     if (joiner->phase != PC_JOIN_RUNNING)
         return PC_TIME_NEVER;
     /* A stall matters only when it frees the slot that a candidate waits for. */
-    bool waits_for_stall = next_group(joiner) && joiner->dial_count < joiner->options.dials_max &&
-                           joiner->dial_count - joiner->stalled_count >= joiner->options.unstalled_max;
+    bool waits_for_stall =
+        next_group(joiner) && joiner->dial_count < joiner->options.dials_max && !has_slot(joiner);
     return waits_for_stall ? pc_base_time_min(joiner->ends_us, next_stall(joiner)) : joiner->ends_us;
 }
 

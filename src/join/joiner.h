@@ -4,7 +4,8 @@
  * shares, racing and backoff have their place here later.
  *
  * Rules:
- * - At most `unstalled_max` dials that are not stalled and `dials_max` in all. A dial is stalled for good
+ * - At most `unstalled_max` dials that are not stalled and `dials_max` in all; once a dial has succeeded, no
+ *   more unstalled ones than twice what the missing peers would take at the odds so far. A dial is stalled for good
  *   once it is silent for three typical round trips (the median of the last PC_JOIN_RTT_SAMPLES measured);
  *   until one is measured, for PC_JOIN_STALL_FIRST_US.
  * - Order: the group with the fewest unstalled dials first, so that none gets a second one while another

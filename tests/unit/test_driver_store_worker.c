@@ -53,6 +53,8 @@ static const struct pc_store_ops slow_ops = { .commit = slow_commit };
 
 static uv_loop_t loop;
 static struct slow_store slow;
+static struct pc_store *store;
+static int reopen_failures; /* until it can be opened */
 static struct pc_driver_store_worker *worker;
 static int done_count;
 static int results[COMMITS_MAX];
@@ -85,7 +87,8 @@ static int setup(void **state)
     done_count = 0;
     again = 0;
     assert_int_equal(uv_loop_init(&loop), 0);
-    return pc_driver_store_worker_new(&loop, &slow.head, on_done, &slow, &worker);
+    store = &slow.head;
+    return pc_driver_store_worker_new(&loop, &store, NULL, on_done, &slow, &worker);
 }
 
 static int teardown(void **state)
@@ -96,26 +99,26 @@ static int teardown(void **state)
     return uv_loop_close(&loop);
 }
 
-static void commits_run_in_order_one_at_a_time_and_drain(void **state)
+static void commits_run_one_at_a_time_and_are_copied(void **state)
 {
     (void)state;
     slow.delay_ms = 3;
-    for (uint32_t i = 0; i < 9; i++) {
+    for (uint32_t i = 0; i < 5; i++) {
         struct pc_delta batch[2] = { delta(i + 1), delta(99) };
         assert_int_equal(pc_driver_store_worker_commit(worker, batch, 2, 100 + (int64_t)i), 0);
-        memset(batch, 0xee, sizeof(batch)); /* they were copied */
+        memset(batch, 0xee, sizeof(batch));
+        assert_false(pc_driver_store_worker_idle(worker));
+        assert_int_equal(pc_driver_store_worker_commit(worker, batch, 2, 0), PEERCACHE_ESTATE);
+        uv_run(&loop, UV_RUN_DEFAULT);
     }
-    assert_false(pc_driver_store_worker_idle(worker));
-    uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(done_count, 9);
-    assert_int_equal(slow.count, 9);
-    assert_int_equal(atomic_load(&slow.overlaps), 0);
-    for (size_t i = 0; i < 9; i++) {
+    assert_int_equal(done_count, 5);
+    assert_int_equal(slow.count, 5);
+    for (size_t i = 0; i < 5; i++) {
         assert_int_equal(results[i], 0);
         assert_int_equal(slow.first_counts[i], i + 1);
         assert_int_equal(slow.sizes[i], 2);
         assert_int_equal(slow.times[i], 100 + i);
-        assert_int_equal(slow.sequences[i], i + 1); /* never twice the same */
+        assert_int_equal(slow.sequences[i], i + 1);
     }
 }
 
@@ -134,21 +137,24 @@ static void the_loop_does_not_wait(void **state)
     assert_false(pthread_equal(slow.thread, pthread_self()));
 }
 
-static void a_failure_is_told_with_its_reason_and_the_next_goes_on(void **state)
+static void a_failure_is_told_and_retried_under_its_number(void **state)
 {
     (void)state;
     struct pc_delta one = delta(1);
     slow.fail_number = 2;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++) {
         assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 0), 0);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(done_count, 3);
+        uv_run(&loop, UV_RUN_DEFAULT);
+    }
+    assert_int_equal(done_count, 4);
     assert_int_equal(results[0], 0);
     assert_string_equal(texts[0], "");
     assert_int_equal(results[1], PEERCACHE_EFULL);
     assert_string_equal(texts[1], "disk full (commit 2)");
     assert_int_equal(results[2], 0);
     assert_string_equal(texts[2], "");
+    const uint64_t numbers[] = { 1, 2, 2, 3 };
+    assert_memory_equal(slow.sequences, numbers, sizeof(numbers));
 }
 
 static void a_commit_from_within_done(void **state)
@@ -157,27 +163,44 @@ static void a_commit_from_within_done(void **state)
     struct pc_delta one = delta(1);
     again = 5;
     assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 0), 0);
-    assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 0), 0);
     uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(done_count, 7);
+    assert_int_equal(done_count, 6);
     assert_int_equal(atomic_load(&slow.overlaps), 0);
-    assert_int_equal(slow.first_counts[2], 1005);
-    assert_int_equal(slow.first_counts[6], 1001);
+    assert_int_equal(slow.first_counts[1], 1005);
+    assert_int_equal(slow.first_counts[5], 1001);
 }
 
-static void too_many_are_refused_and_nothing_is_lost(void **state)
+static int reopen(void *context, struct pc_store **place, int64_t now_ms, struct pc_reason *ret_reason)
+{
+    assert_ptr_equal(context, &slow);
+    assert_int_equal(now_ms, 5);
+    if (reopen_failures > 0) {
+        reopen_failures--;
+        pc_base_reason(ret_reason, "still locked");
+        return PEERCACHE_EBUSY;
+    }
+    *place = &slow.head;
+    return 0;
+}
+
+static void a_store_that_could_not_be_opened_is_opened_for_a_commit(void **state)
 {
     (void)state;
     struct pc_delta one = delta(1);
-    slow.delay_ms = 1;
-    for (int i = 0; i < PC_DRIVER_COMMITS_WAITING_MAX + 1; i++)
-        assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 0), 0);
-    assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 0), PEERCACHE_ELIMIT);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(done_count, PC_DRIVER_COMMITS_WAITING_MAX + 1);
-    assert_int_equal(pc_driver_store_worker_commit(worker, &one, 0, 0), 0); /* an empty one is one too */
-    uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(done_count, PC_DRIVER_COMMITS_WAITING_MAX + 2);
+    pc_driver_store_worker_free(worker);
+    store = NULL;
+    reopen_failures = 1;
+    assert_int_equal(pc_driver_store_worker_new(&loop, &store, reopen, on_done, &slow, &worker), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 5), 0);
+        uv_run(&loop, UV_RUN_DEFAULT);
+    }
+    assert_int_equal(results[0], PEERCACHE_EBUSY);
+    assert_string_equal(texts[0], "still locked");
+    assert_int_equal(results[1], 0);
+    assert_int_equal(results[2], 0);
+    assert_int_equal(slow.count, 2);
+    assert_ptr_equal(store, &slow.head);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -185,11 +208,11 @@ static void too_many_are_refused_and_nothing_is_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(commits_run_in_order_one_at_a_time_and_drain),
+        TEST(commits_run_one_at_a_time_and_are_copied),
         TEST(the_loop_does_not_wait),
-        TEST(a_failure_is_told_with_its_reason_and_the_next_goes_on),
+        TEST(a_failure_is_told_and_retried_under_its_number),
         TEST(a_commit_from_within_done),
-        TEST(too_many_are_refused_and_nothing_is_lost),
+        TEST(a_store_that_could_not_be_opened_is_opened_for_a_commit),
     };
     return cmocka_run_group_tests_name("driver_store_worker", tests, NULL, NULL);
 }

@@ -363,6 +363,36 @@ static void exhaustion_needs_no_timeout_and_a_candidate_lifts_it(void **state)
     pc_join_free(joiner);
 }
 
+static void the_last_missing_peer_is_not_dialled_ten_at_a_time(void **state)
+{
+    (void)state;
+    struct pc_joiner *joiner = joiner_with(5, 60 * PC_US_PER_S);
+    struct given given[10];
+    for (uint16_t i = 1; i <= 60; i++)
+        assert_int_equal(offer(joiner, i, i, 1, PEERCACHE_VIA_CACHE), 0);
+    for (size_t i = 0; i < 10; i++)
+        assert_true(next(joiner, 0, &given[i]));
+    expect_none(joiner, 0);
+    /* Four of four live: one is missing, two dials are enough, and six are under way. */
+    for (size_t i = 0; i < 4; i++)
+        end(joiner, given[i].dial, PEERCACHE_OK, 1000);
+    expect_none(joiner, 1000);
+    /* Four of eight: 2 x 1 x 9 / 5 = 3 may be under way, and two are. */
+    for (size_t i = 4; i < 8; i++)
+        end(joiner, given[i].dial, PEERCACHE_REFUSED, 1000);
+    assert_int_equal(take_all(joiner, 1000), 1);
+    /* Dead ones make it try more at a time again, up to all that are allowed. */
+    struct given last;
+    for (size_t i = 8; i < 10; i++)
+        end(joiner, given[i].dial, PEERCACHE_REFUSED, 1000);
+    for (unsigned round = 0; round < 20; round++) {
+        assert_true(next(joiner, 1000, &last));
+        end(joiner, last.dial, PEERCACHE_REFUSED, 1000);
+    }
+    assert_int_equal(take_all(joiner, 1000), 9); /* and the one of before */
+    pc_join_free(joiner);
+}
+
 static void target_ends_it(void **state)
 {
     (void)state;
@@ -701,6 +731,7 @@ int main(void)
         cmocka_unit_test(never_more_than_128_dials),
         cmocka_unit_test(timeout_ends_it),
         cmocka_unit_test(exhaustion_needs_no_timeout_and_a_candidate_lifts_it),
+        cmocka_unit_test(the_last_missing_peer_is_not_dialled_ten_at_a_time),
         cmocka_unit_test(target_ends_it),
         cmocka_unit_test(inbound_counts_once),
         cmocka_unit_test(unknown_id_is_counted_by_the_proven_one),
