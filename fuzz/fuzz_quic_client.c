@@ -37,6 +37,8 @@ static void give_retry(struct quic_run *run, struct pc_bytes token)
     static const uint8_t id[8] = { 8, 7, 6, 5, 4, 3, 2, 1 };
     ngtcp2_cid source;
     ngtcp2_cid_init(&source, id, sizeof(id));
+    if (token.size == 0 || ngtcp2_cid_eq(&source, &run->key_cid))
+        return; /* ngtcp2 writes neither; a second one is dropped by the client anyway */
     ngtcp2_ssize size = ngtcp2_crypto_write_retry(packet, sizeof(packet), NGTCP2_PROTO_VER_V1, &run->dcid,
                                                   &source, &run->key_cid, token.data, token.size);
     if (size <= 0)

@@ -145,6 +145,23 @@ static int recv_crypto_data(ngtcp2_conn *quic, pc_quic_level level, uint64_t off
     return ngtcp2_crypto_recv_crypto_data_cb(quic, level, offset, data, size, user_data);
 }
 
+/*
+ * A peer that leaves out its transport parameters is refused (RFC 9001 section 8.2). GnuTLS does not know
+ * that they must be there, and ngtcp2 finds out late: a server would write with its first key of the level
+ * APPLICATION what it can't without them, and an assertion of ngtcp2 ends the process. The key of the level
+ * before comes to a client ahead of the server's parameters, to a server never ahead of the client's.
+ */
+static int recv_tx_key(ngtcp2_conn *quic, pc_quic_level level, void *user_data)
+{
+    struct pc_connection *connection = user_data;
+    if (!connection->inbound && level != PC_QUIC_LEVEL_APPLICATION)
+        return 0;
+    if (ngtcp2_conn_get_remote_transport_params(quic))
+        return 0;
+    pc_libp2p_connection_condemn(connection, PEERCACHE_MISBEHAVED, "the peer sent no transport parameters");
+    return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
 static int handshake_completed(ngtcp2_conn *quic, void *user_data)
 {
     struct pc_connection *connection = user_data;
@@ -284,6 +301,7 @@ void pc_libp2p_callbacks_init(ngtcp2_callbacks *callbacks, bool server)
         .get_new_connection_id = get_new_connection_id,
         .remove_connection_id = remove_connection_id,
         .dcid_status = dcid_status,
+        .recv_tx_key = recv_tx_key,
         .handshake_completed = handshake_completed,
         .recv_stateless_reset = recv_stateless_reset,
         .stream_open = stream_open,

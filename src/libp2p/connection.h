@@ -23,6 +23,7 @@
  * leaves half done is gone as soon. */
 #define PC_CONNECTION_HANDSHAKE_US  (5 * PC_US_PER_S)
 #define PC_CONNECTION_LINGER_MAX_US (3 * PC_US_PER_S)
+#define PC_CONNECTION_LINGER_MIN_US 1 /* when connections_max linger: the closing packet leaves, no more */
 /* Streams of the peer that came to nothing: so many at once, and one more each second (a rapid-reset flood).
  */
 #define PC_CONNECTION_FAULTS 128

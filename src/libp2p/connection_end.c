@@ -62,7 +62,7 @@ static void linger(struct pc_connection *connection, const pc_quic_close *close)
         return;
     }
     if (host->lingering_count > host->options.connections_max)
-        linger_us = 0; /* a courtesy that has its limit: the closing packet leaves, and that is all */
+        linger_us = PC_CONNECTION_LINGER_MIN_US; /* a courtesy, so it has its limit */
     pc_libp2p_connection_set_timer(
         connection,
         pc_base_time_add(host->now.mono_us, pc_base_time_min(linger_us, PC_CONNECTION_LINGER_MAX_US)));

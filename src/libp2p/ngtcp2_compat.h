@@ -15,6 +15,7 @@
 
 typedef ngtcp2_ccerr pc_quic_close;
 typedef ngtcp2_encryption_level pc_quic_level;
+#define PC_QUIC_LEVEL_APPLICATION NGTCP2_ENCRYPTION_LEVEL_1RTT
 typedef ngtcp2_connection_id_status_type pc_quic_cid_status;
 
 static inline void pc_quic_close_application(pc_quic_close *close, uint64_t code)
@@ -80,6 +81,7 @@ static inline int64_t pc_quic_smoothed_rtt_us(ngtcp2_conn *quic)
 
 typedef ngtcp2_connection_close_error pc_quic_close;
 typedef ngtcp2_crypto_level pc_quic_level;
+#define PC_QUIC_LEVEL_APPLICATION NGTCP2_CRYPTO_LEVEL_APPLICATION
 typedef int pc_quic_cid_status;
 
 static inline void pc_quic_close_application(pc_quic_close *close, uint64_t code)
