@@ -35,7 +35,9 @@ struct pc_libp2p_options {
     const char *kad_protocol;           /* "/ipfs/kad/1.0.0"; copied */
     const char *agent;                  /* "peercache/0.1.0"; copied */
     bool server;                        /* accepts inbound connections, announces and answers kad */
-    uint32_t connections_max;           /* both directions; further inbound ones are refused. Default 1000 */
+    uint32_t connections_max;           /* both directions; further inbound ones are refused. Default 1000.
+                                           Of inbound ones whose handshake is not done a quarter are taken
+                                           on trust, more only after a Retry (admission.h) */
     uint32_t streams_max;               /* inbound streams open at once per connection. Default 32 */
     int64_t stream_timeout_us; /* an inbound stream that is not done by then is reset. Default 10 s */
     int64_t idle_timeout_us;   /* Default 30 s */
@@ -81,7 +83,7 @@ bool pc_libp2p_host_send(struct pc_libp2p_host *host, peercache_time now, struct
 
 /*
  * Dial. `expected` may be NULL: any id is then proven. Ends in OPENED or FAILED, at the latest at
- * deadline_us. ENOMEM; ELIMIT connections_max. EINVAL the number is in use or has the top bit, or the remote
+ * deadline_us. ENOMEM; ELIMIT connections_max, and none of them half-open. EINVAL the number is in use or has the top bit, or the remote
  * has no family or port.
  */
 int pc_libp2p_host_dial(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
