@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define PIECE_BYTES 65536
+#define BATCH_MAX   10000 /* of one commit: a fifth of a second under the lock */
 #define HELD_MAX    65536 /* addresses of a document whose version is not known yet; beyond: ELIMIT */
 
 static enum pc_format inner(peercache_format format)
@@ -112,8 +113,8 @@ static int commit_batch(struct import *import)
     peercache *cache = import->cache;
     struct pc_store_tally before = cache->store->tally;
     int result = 0;
-    for (size_t at = 0; at < import->count && result == 0; at += PC_CACHE_BATCH_MAX) {
-        size_t count = import->count - at < PC_CACHE_BATCH_MAX ? import->count - at : PC_CACHE_BATCH_MAX;
+    for (size_t at = 0; at < import->count && result == 0; at += BATCH_MAX) {
+        size_t count = import->count - at < BATCH_MAX ? import->count - at : BATCH_MAX;
         result = pc_store_commit(cache->store, cache->sequence + 1, import->deltas + at, count, cache->now_ms,
                                  PC_STORE_LOCK_TIMEOUT_MS);
         if (result)
@@ -149,7 +150,7 @@ static int reserve(struct import *import)
 {
     if (import->count < import->capacity)
         return 0;
-    size_t capacity = import->capacity ? 2 * import->capacity : PC_CACHE_BATCH_MAX;
+    size_t capacity = import->capacity ? 2 * import->capacity : BATCH_MAX;
     struct pc_delta *grown = realloc(import->deltas, capacity * sizeof(*grown));
     if (!grown)
         return pc_library_fail(import->cache, PEERCACHE_ENOMEM, "import");
@@ -162,7 +163,7 @@ static int put_delta(struct import *import, const struct pc_delta *delta)
 {
     peercache *cache = import->cache;
     bool hold = must_hold(import);
-    if (import->count >= PC_CACHE_BATCH_MAX && !hold) {
+    if (import->count >= BATCH_MAX && !hold) {
         int result = refuse_other_network(import);
         if (result == 0)
             result = commit_batch(import);
