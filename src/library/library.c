@@ -226,13 +226,14 @@ int peercache_add(peercache *cache, const char *addr, peercache_source source, p
     return result == PEERCACHE_ENOMEM ? fail(cache, result, "add") : result;
 }
 
-int peercache_pick(peercache *cache, peercache_time now, peercache_candidate *ret_candidates, size_t count,
-                   size_t *ret_count)
+int peercache_pick(peercache *cache, peercache_time now, const peercache_filter *filter,
+                   peercache_candidate *ret_candidates, size_t count, size_t *ret_count)
 {
     size_t given = 0;
     int result = refuse_unopened(cache);
     if (result)
         return result;
+    (void)filter; /* nobody can make one yet */
     if (count > PC_CACHE_PICK_MAX)
         count = PC_CACHE_PICK_MAX;
     struct pc_pick *picks = count ? malloc(count * sizeof(*picks)) : NULL;

@@ -67,7 +67,7 @@ static void what_was_reported_is_there_after_a_restart(void **state)
     assert_int_equal(
         peercache_add(cache, "/ip4/20.1.1.1/udp/4001/quic-v1/p2p/" ID_1, PEERCACHE_SOURCE_FLAG, now), 0);
     assert_int_equal(peercache_add(cache, "/ip4/20.2.1.1/tcp/4001/p2p/" ID_2, PEERCACHE_SOURCE_DHT, now), 0);
-    assert_int_equal(peercache_pick(cache, now, picked, 4, &count), 0);
+    assert_int_equal(peercache_pick(cache, now, NULL, picked, 4, &count), 0);
     assert_int_equal(count, 2);
     size_t quic = strcmp(picked[0].peer_id, ID_1) ? 1 : 0;
     assert_string_equal(picked[quic].addr, "/ip4/20.1.1.1/udp/4001/quic-v1");
@@ -87,7 +87,7 @@ static void what_was_reported_is_there_after_a_restart(void **state)
     assert_string_equal(peers[1].id, ID_2);
     assert_int_equal(peers[1].state, PEERCACHE_NEW);
     assert_int_equal(peers[1].addrs[0].failure_count, 1); /* also of one that never succeeded (5) */
-    assert_int_equal(peercache_pick(cache, now, picked, 1, &count), 0);
+    assert_int_equal(peercache_pick(cache, now, NULL, picked, 1, &count), 0);
     assert_string_equal(picked[0].peer_id, ID_1);
     assert_int_equal(picked[0].rtt_ms, 37);
     peercache_close(cache);
@@ -131,7 +131,7 @@ static void a_failed_open_gives_a_handle_to_ask(void **state)
     assert_int_equal(peercache_open(directory, "test", NULL, &cache), PEERCACHE_EFORMAT);
     assert_non_null(cache);
     assert_non_null(strstr(peercache_errmsg(cache), directory));
-    assert_int_equal(peercache_pick(cache, now, &candidate, 1, &count), PEERCACHE_ESTATE);
+    assert_int_equal(peercache_pick(cache, now, NULL, &candidate, 1, &count), PEERCACHE_ESTATE);
     assert_int_equal(count, 7);
     assert_int_equal(peercache_flush(cache, 0), PEERCACHE_ESTATE);
     peercache_close(cache);
@@ -154,7 +154,7 @@ static void two_handles_share_and_removal_reaches_both(void **state)
     assert_int_equal(peercache_add(a, addr, PEERCACHE_SOURCE_FLAG, now), 0);
     assert_int_equal(peercache_flush(a, 1000), 0);
     assert_int_equal(peercache_refresh(b), 0);
-    assert_int_equal(peercache_pick(b, now, &picked, 1, &count), 0);
+    assert_int_equal(peercache_pick(b, now, NULL, &picked, 1, &count), 0);
     assert_int_equal(count, 1);
     assert_int_equal(peercache_remove(a, ID_1, now), 0);
     /* What b still holds and reports, without having heard, does not bring it back. */
@@ -164,7 +164,7 @@ static void two_handles_share_and_removal_reaches_both(void **state)
     assert_int_equal(peercache_iterate(a, keep, peers), 0);
     assert_int_equal(peers[0].addr_count, 0);
     assert_int_equal(peercache_refresh(b), 0);
-    assert_int_equal(peercache_pick(b, now, &picked, 1, &count), 0);
+    assert_int_equal(peercache_pick(b, now, NULL, &picked, 1, &count), 0);
     assert_int_equal(count, 0);
     peercache_close(a);
     peercache_close(b);
@@ -185,7 +185,7 @@ static void read_only_changes_nothing(void **state)
     assert_non_null(strstr(peercache_warning(cache), "read-only"));
     assert_int_equal(
         peercache_add(cache, "/ip4/20.3.1.1/udp/4001/quic-v1/p2p/" ID_2, PEERCACHE_SOURCE_FLAG, now), 0);
-    assert_int_equal(peercache_pick(cache, now, &picked, 1, &count), 0);
+    assert_int_equal(peercache_pick(cache, now, NULL, &picked, 1, &count), 0);
     assert_int_equal(count, 1);
     assert_int_equal(peercache_report(cache, &picked, PEERCACHE_OK, 1, now), 0);
     assert_int_equal(peercache_remove(cache, ID_1, now), 0);
@@ -227,7 +227,7 @@ static void in_memory_and_under_a_seed_runs_repeat(void **state)
             (void)snprintf(addr, sizeof(addr), "/ip4/127.0.0.1/udp/%u/quic-v1", 1000 + i);
             assert_int_equal(peercache_add(cache, addr, PEERCACHE_SOURCE_DHT, now), 0);
         }
-        assert_int_equal(peercache_pick(cache, now, picked[run], 20, &count), 0);
+        assert_int_equal(peercache_pick(cache, now, NULL, picked[run], 20, &count), 0);
         assert_int_equal(count, 20);
         assert_string_equal(picked[run][0].peer_id, "");
         int visits = 0;
