@@ -75,8 +75,9 @@ static enum pc_cli_exit import_from(struct pc_cli_cache *cache, struct source *s
                            strerror(source->error_number));
     if (error) {
         const char *why = peercache_errmsg(cache->cache);
-        return pc_cli_fail(o->json, pc_cli_error_exit(error), pc_cli_error_code(error), "%s: %s",
-                           source->name, *why ? why : peercache_strerror(error));
+        return pc_cli_fail(o->json, pc_cli_error_exit(error), pc_cli_error_code(error), "%s: %s%s",
+                           source->name, *why ? why : peercache_strerror(error),
+                           error == PEERCACHE_ENETWORK ? " (--network NAME imports for another)" : "");
     }
     if (imported.rejected)
         pc_cli_note("%s: %llu of %llu addresses rejected, the first: %s", source->name,

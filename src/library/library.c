@@ -6,12 +6,9 @@
  * one; it also draws the writer id and the secret of a new file. The time comes from the calls only: it is
  * the latest that was given.
  */
-#include "base/rng.h"
-#include "base/time.h"
-#include "cache/set.h"
-#include "store/store.h"
+#include "library/handle.h"
 
-#include <peercache/peercache.h>
+#include "base/time.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -25,17 +22,6 @@ struct peercache_options {
     bool has_seed;
     uint32_t max_peers;
     uint8_t seed[PC_RNG_SEED_BYTES];
-};
-
-struct peercache {
-    struct pc_store *store; /* NULL: in memory only */
-    struct pc_cache_set *set;
-    struct pc_rng rng;
-    enum pc_netgroup_mode mode;
-    bool read_only;
-    int64_t now_ms;
-    uint64_t sequence; /* of the last batch committed */
-    struct pc_reason error;
 };
 
 const char *peercache_version(void)
@@ -80,20 +66,19 @@ void peercache_options_set_seed(peercache_options *options, const uint8_t seed[3
     options->has_seed = true;
 }
 
-static int fail(peercache *cache, int result, const char *what)
+int pc_library_fail(peercache *cache, int result, const char *what)
 {
     pc_base_reason(&cache->error, "%s: %s", what, peercache_strerror(result));
     return result;
 }
 
-static int fail_in_store(peercache *cache, int result)
+int pc_library_fail_in_store(peercache *cache, int result)
 {
     cache->error = cache->store->error;
     return result;
 }
 
-/* The time of the handle never goes back. */
-static int64_t advance(peercache *cache, peercache_time now)
+int64_t pc_library_advance(peercache *cache, peercache_time now)
 {
     cache->now_ms = pc_base_time_max(cache->now_ms, now.wall_ms);
     return cache->now_ms;
@@ -104,6 +89,15 @@ static int load_record(void *context, const struct pc_record *record)
     peercache *cache = context;
     int result = pc_cache_set_load(cache->set, record, cache->now_ms ? cache->now_ms : INT64_MAX);
     return result == PEERCACHE_ELIMIT ? 0 : result; /* full of better ones: it stays on disk */
+}
+
+int pc_library_load(peercache *cache)
+{
+    const struct pc_store_query best = { .kind = PC_STORE_BEST, .count = cache->peers_max };
+    if (!cache->store)
+        return 0;
+    int result = pc_store_query(cache->store, &best, load_record, cache);
+    return result ? pc_library_fail_in_store(cache, result) : 0;
 }
 
 static int open_parts(peercache *cache, const char *path, const char *network,
@@ -136,12 +130,9 @@ static int open_parts(peercache *cache, const char *path, const char *network,
     }
     result = pc_cache_set_new(&set_options, &cache->set);
     if (result)
-        return fail(cache, result, "open");
-    if (!path)
-        return 0;
-    const struct pc_store_query best = { .kind = PC_STORE_BEST, .count = options->max_peers };
-    result = pc_store_query(cache->store, &best, load_record, cache);
-    return result ? fail_in_store(cache, result) : 0;
+        return pc_library_fail(cache, result, "open");
+    cache->peers_max = options->max_peers;
+    return pc_library_load(cache);
 }
 
 int peercache_open(const char *path, const char *network, const peercache_options *options,
@@ -166,7 +157,10 @@ int peercache_open(const char *path, const char *network, const peercache_option
     cache->mode = options->local ? PC_NETGROUP_LOCAL : PC_NETGROUP_PUBLIC;
     cache->read_only = options->read_only;
     if (!network || network[0] == '\0')
-        return fail(cache, PEERCACHE_EINVAL, "the network has no name");
+        return pc_library_fail(cache, PEERCACHE_EINVAL, "the network has no name");
+    cache->network = strdup(network);
+    if (!cache->network)
+        return pc_library_fail(cache, PEERCACHE_ENOMEM, "open");
     return open_parts(cache, path, network, options);
 }
 
@@ -178,6 +172,7 @@ void peercache_close(peercache *cache)
         (void)peercache_flush(cache, CLOSE_TIMEOUT_MS); /* who wants to know flushes first */
     pc_cache_set_free(cache->set);
     pc_store_close(cache->store);
+    free(cache->network);
     free(cache);
 }
 
@@ -196,10 +191,9 @@ bool peercache_is_read_only(const peercache *cache)
     return cache->read_only;
 }
 
-/* A handle whose open failed can only be asked why, and closed. */
-static int refuse_unopened(peercache *cache)
+int pc_library_refuse_unopened(peercache *cache)
 {
-    return cache->set ? 0 : fail(cache, PEERCACHE_ESTATE, "the cache is not open");
+    return cache->set ? 0 : pc_library_fail(cache, PEERCACHE_ESTATE, "the cache is not open");
 }
 
 int peercache_add(peercache *cache, const char *addr, peercache_source source, peercache_time now)
@@ -208,29 +202,29 @@ int peercache_add(peercache *cache, const char *addr, peercache_source source, p
     size_t size = 0;
     struct pc_maddr bare;
     struct pc_peer_id id;
-    int result = refuse_unopened(cache);
+    int result = pc_library_refuse_unopened(cache);
     if (result)
         return result;
     if (!addr || (unsigned)source >= PEERCACHE_SOURCE_COUNT)
-        return fail(cache, PEERCACHE_EINVAL, "add");
+        return pc_library_fail(cache, PEERCACHE_EINVAL, "add");
     result = pc_addr_multiaddr_parse(addr, strlen(addr), bytes, sizeof(bytes), &size, &cache->error);
     if (result)
         return PEERCACHE_EPARSE;
     result = pc_addr_multiaddr_split(pc_bytes_of(bytes, size), &bare, &id);
     if (result)
-        return fail(cache, result, addr);
+        return pc_library_fail(cache, result, addr);
     if (cache->read_only)
         return pc_addr_storable(pc_addr_maddr_bytes(&bare), cache->mode, false, &bare, &cache->error);
     result = pc_cache_set_add(cache->set, &id, pc_addr_maddr_bytes(&bare), false, source, NULL,
-                              advance(cache, now), &cache->error);
-    return result == PEERCACHE_ENOMEM ? fail(cache, result, "add") : result;
+                              pc_library_advance(cache, now), &cache->error);
+    return result == PEERCACHE_ENOMEM ? pc_library_fail(cache, result, "add") : result;
 }
 
 int peercache_pick(peercache *cache, peercache_time now, const peercache_filter *filter,
                    peercache_candidate *ret_candidates, size_t count, size_t *ret_count)
 {
     size_t given = 0;
-    int result = refuse_unopened(cache);
+    int result = pc_library_refuse_unopened(cache);
     if (result)
         return result;
     (void)filter; /* nobody can make one yet */
@@ -238,8 +232,9 @@ int peercache_pick(peercache *cache, peercache_time now, const peercache_filter 
         count = PC_CACHE_PICK_MAX;
     struct pc_pick *picks = count ? malloc(count * sizeof(*picks)) : NULL;
     if (count && !picks)
-        return fail(cache, PEERCACHE_ENOMEM, "pick");
-    size_t picked = pc_cache_set_pick(cache->set, &cache->rng, advance(cache, now), false, picks, count);
+        return pc_library_fail(cache, PEERCACHE_ENOMEM, "pick");
+    size_t picked =
+        pc_cache_set_pick(cache->set, &cache->rng, pc_library_advance(cache, now), false, picks, count);
     for (size_t i = 0; i < picked; i++) {
         peercache_candidate *candidate = &ret_candidates[given];
         if (pc_addr_multiaddr_format(pc_addr_maddr_bytes(&picks[i].addr), candidate->addr,
@@ -261,11 +256,11 @@ int peercache_report(peercache *cache, const peercache_candidate *candidate, pee
 {
     struct pc_maddr addr;
     struct pc_peer_id id = { .size = 0 };
-    int result = refuse_unopened(cache);
+    int result = pc_library_refuse_unopened(cache);
     if (result)
         return result;
     if (!candidate || (unsigned)outcome >= PEERCACHE_OUTCOME_COUNT)
-        return fail(cache, PEERCACHE_EINVAL, "report");
+        return pc_library_fail(cache, PEERCACHE_EINVAL, "report");
     if (pc_addr_maddr_parse(candidate->addr, strnlen(candidate->addr, sizeof(candidate->addr)), &addr,
                             &cache->error) ||
         (candidate->peer_id[0] &&
@@ -277,8 +272,8 @@ int peercache_report(peercache *cache, const peercache_candidate *candidate, pee
     uint32_t rtt_us =
         rtt_ms < 0 ? PC_RTT_UNKNOWN : (uint32_t)pc_base_time_min((int64_t)rtt_ms * 1000, PC_RTT_UNKNOWN - 1);
     result = pc_cache_set_report(cache->set, &id, pc_addr_maddr_bytes(&addr), outcome, id.size ? &id : NULL,
-                                 rtt_us, PEERCACHE_SOURCE_FLAG, advance(cache, now));
-    return result ? fail(cache, result, candidate->addr) : 0;
+                                 rtt_us, PEERCACHE_SOURCE_FLAG, pc_library_advance(cache, now));
+    return result ? pc_library_fail(cache, result, candidate->addr) : 0;
 }
 
 struct visit {
@@ -334,13 +329,13 @@ static int compare_places(const void *a, const void *b)
     return compare_bytes(pc_addr_maddr_bytes(&x->addr), pc_addr_maddr_bytes(&y->addr));
 }
 
-static int iterate_memory(peercache *cache, struct visit *visit)
+static int walk_memory(peercache *cache, pc_store_visit visit, void *context)
 {
     size_t count = 0;
     int result = 0;
     struct place *places = calloc(pc_cache_set_count(cache->set) + 1, sizeof(*places));
     if (!places)
-        return fail(cache, PEERCACHE_ENOMEM, "iterate");
+        return pc_library_fail(cache, PEERCACHE_ENOMEM, "iterate");
     for (const struct pc_record *r = pc_cache_set_next(cache->set, NULL); r;
          r = pc_cache_set_next(cache->set, r))
         places[count++] = (struct place){ .id = r->id, .addr = r->addrs[0].addr };
@@ -349,28 +344,31 @@ static int iterate_memory(peercache *cache, struct visit *visit)
         const struct pc_record *record =
             places[i].id.size ? pc_cache_set_find(cache->set, &places[i].id)
                               : pc_cache_set_find_addr(cache->set, pc_addr_maddr_bytes(&places[i].addr));
-        result = visit_record(visit, record);
+        result = visit(context, record);
     }
     free(places);
+    return result;
+}
+
+int pc_library_walk(peercache *cache, pc_store_visit visit, void *context)
+{
+    static const struct pc_store_query all = { .kind = PC_STORE_ALL };
+    if (!cache->store)
+        return walk_memory(cache, visit, context);
+    int result = peercache_flush(cache, PC_STORE_LOCK_TIMEOUT_MS);
+    if (result)
+        return result;
+    result = pc_store_query(cache->store, &all, visit, context);
+    cache->error = cache->store->error;
     return result;
 }
 
 int peercache_iterate(peercache *cache, int (*visit)(void *context, const peercache_peer *peer),
                       void *context)
 {
-    static const struct pc_store_query all = { .kind = PC_STORE_ALL };
     struct visit each = { visit, context };
-    int result = refuse_unopened(cache);
-    if (result)
-        return result;
-    if (!cache->store)
-        return iterate_memory(cache, &each);
-    result = peercache_flush(cache, PC_STORE_LOCK_TIMEOUT_MS);
-    if (result)
-        return result;
-    result = pc_store_query(cache->store, &all, visit_record, &each);
-    cache->error = cache->store->error;
-    return result;
+    int result = pc_library_refuse_unopened(cache);
+    return result ? result : pc_library_walk(cache, visit_record, &each);
 }
 
 static int find_any(void *context, const struct pc_record *record)
@@ -383,7 +381,7 @@ static int find_any(void *context, const struct pc_record *record)
 int peercache_remove(peercache *cache, const char *peer_id, peercache_time now)
 {
     struct pc_store_query query = { .kind = PC_STORE_BY_ID };
-    int result = refuse_unopened(cache);
+    int result = pc_library_refuse_unopened(cache);
     if (result)
         return result;
     if (!peer_id || pc_addr_peer_id_parse(peer_id, strlen(peer_id), &query.id, &cache->error))
@@ -392,15 +390,15 @@ int peercache_remove(peercache *cache, const char *peer_id, peercache_time now)
     if (!found && cache->store) {
         result = pc_store_query(cache->store, &query, find_any, &found);
         if (result)
-            return fail_in_store(cache, result);
+            return pc_library_fail_in_store(cache, result);
     }
     if (!found)
-        return fail(cache, PEERCACHE_ENOTFOUND, peer_id);
+        return pc_library_fail(cache, PEERCACHE_ENOTFOUND, peer_id);
     if (cache->read_only)
         return 0;
-    result = pc_cache_set_remove(cache->set, &query.id, advance(cache, now));
+    result = pc_cache_set_remove(cache->set, &query.id, pc_library_advance(cache, now));
     if (result)
-        return fail(cache, result, peer_id);
+        return pc_library_fail(cache, result, peer_id);
     return peercache_flush(cache, PC_STORE_LOCK_TIMEOUT_MS);
 }
 
@@ -408,27 +406,27 @@ int peercache_flush(peercache *cache, uint32_t timeout_ms)
 {
     const struct pc_delta *deltas;
     size_t count;
-    int result = refuse_unopened(cache);
+    int result = pc_library_refuse_unopened(cache);
     if (result || !cache->store)
         return result;
     while ((count = pc_cache_set_take(cache->set, &deltas, PC_CACHE_BATCH_MAX))) {
         result = pc_store_commit(cache->store, cache->sequence + 1, deltas, count, cache->now_ms, timeout_ms);
         (void)pc_cache_set_settle(cache->set, result == 0); /* a batch is out: can't fail */
         if (result)
-            return fail_in_store(cache, result);
+            return pc_library_fail_in_store(cache, result);
         cache->sequence++;
     }
     if (pc_cache_set_pending(cache->set))
-        return fail(cache, PEERCACHE_ENOMEM, "flush");
+        return pc_library_fail(cache, PEERCACHE_ENOMEM, "flush");
     return 0;
 }
 
 int peercache_refresh(peercache *cache)
 {
     static const struct pc_store_query changed = { .kind = PC_STORE_CHANGED };
-    int result = refuse_unopened(cache);
+    int result = pc_library_refuse_unopened(cache);
     if (result || !cache->store)
         return result;
     result = pc_store_query(cache->store, &changed, load_record, cache);
-    return result ? fail_in_store(cache, result) : 0;
+    return result ? pc_library_fail_in_store(cache, result) : 0;
 }
