@@ -105,8 +105,9 @@ static int take_bytes(void *context, struct pc_bytes bytes)
     return 0;
 }
 
-/* Only times after the year 9999 do not come back, so what was written once is written the same again. */
-static struct memory rewrite(struct reading *reading, struct pc_bytes document)
+/* Times after the year 9999 do not come back, nor addresses that are no UTF-8, which a text may hold and no
+ * store keeps; but what was written once is written the same again. */
+static struct memory rewrite(struct reading *reading, struct pc_bytes document, uint64_t *ret_left_out)
 {
     struct memory memory = { NULL, 0 };
     struct pc_format_writer_options options = { .format = PC_FORMAT_LIST,
@@ -115,7 +116,7 @@ static struct memory rewrite(struct reading *reading, struct pc_bytes document)
     CHECK(pc_format_writer_new(&options, &reading->writer) == 0);
     read_document(reading, PC_FORMAT_UNKNOWN, false, document, SIZE_MAX / 2);
     CHECK(pc_format_writer_end(reading->writer) == 0);
-    CHECK(pc_format_writer_left_out(reading->writer) == 0);
+    *ret_left_out = pc_format_writer_left_out(reading->writer);
     pc_format_writer_free(reading->writer);
     return memory;
 }
@@ -143,10 +144,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             CHECK(named.result == 0 && named.sum == whole.sum);
     }
     (void)pc_format_detect(document, &format, &reason);
-    struct memory once = rewrite(&first, document);
-    struct memory twice = rewrite(&second, pc_bytes_of(once.data, once.size));
-    CHECK(second.result == 0 && second.summary.rejected == 0);
-    CHECK(second.summary.accepted == first.summary.accepted);
+    uint64_t left_out, left_out_again;
+    struct memory once = rewrite(&first, document, &left_out);
+    struct memory twice = rewrite(&second, pc_bytes_of(once.data, once.size), &left_out_again);
+    CHECK(second.result == 0 && second.summary.rejected == 0 && left_out_again == 0);
+    CHECK(second.summary.accepted == first.summary.accepted - left_out);
     CHECK(once.size == twice.size && memcmp(once.data, twice.data, once.size) == 0);
     free(twice.data);
     free(once.data);

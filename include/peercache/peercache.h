@@ -183,25 +183,6 @@ PEERCACHE_API int peercache_report_more(peercache *cache, const peercache_candid
 
 /* ---- Pick ---- */
 
-/* Transports and families of addresses, as bits. */
-enum {
-    PEERCACHE_TRANSPORT_QUIC_V1 = 1,
-    PEERCACHE_TRANSPORT_QUIC = 2, /* the draft before version 1 */
-    PEERCACHE_TRANSPORT_TCP = 4,
-    PEERCACHE_TRANSPORT_WEBSOCKET = 8, /* ws, wss */
-    PEERCACHE_TRANSPORT_WEBTRANSPORT = 16,
-    PEERCACHE_TRANSPORT_WEBRTC = 32,
-    PEERCACHE_TRANSPORT_OTHER = 64,
-    PEERCACHE_TRANSPORT_ANY = 127
-};
-enum {
-    PEERCACHE_FAMILY_IP4 = 1,
-    PEERCACHE_FAMILY_IP6 = 2,
-    PEERCACHE_FAMILY_DNS = 4,
-    PEERCACHE_FAMILY_OTHER = 8,
-    PEERCACHE_FAMILY_ANY = 15
-};
-
 #define PEERCACHE_LEFT_OUT_MAX 4096 /* peers that one filter leaves out */
 #define PEERCACHE_PICK_MAX     4096 /* candidates of one pick */
 

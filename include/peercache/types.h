@@ -132,6 +132,25 @@ typedef enum peercache_state {
 
 PEERCACHE_API const char *peercache_state_name(peercache_state state);
 
+/* Transports and families of addresses, as bits. */
+enum {
+    PEERCACHE_TRANSPORT_QUIC_V1 = 1,
+    PEERCACHE_TRANSPORT_QUIC = 2, /* the draft before version 1 */
+    PEERCACHE_TRANSPORT_TCP = 4,
+    PEERCACHE_TRANSPORT_WEBSOCKET = 8, /* ws, wss */
+    PEERCACHE_TRANSPORT_WEBTRANSPORT = 16,
+    PEERCACHE_TRANSPORT_WEBRTC = 32,
+    PEERCACHE_TRANSPORT_OTHER = 64,
+    PEERCACHE_TRANSPORT_ANY = 127
+};
+enum {
+    PEERCACHE_FAMILY_IP4 = 1,
+    PEERCACHE_FAMILY_IP6 = 2,
+    PEERCACHE_FAMILY_DNS = 4,
+    PEERCACHE_FAMILY_OTHER = 8,
+    PEERCACHE_FAMILY_ANY = 15
+};
+
 /*
  * One moment on two clocks. wall_ms: milliseconds since 1970 UTC, may jump. mono_us: microseconds of a clock
  * that does not, from any origin. A value older than one given before is taken as that one; it never aborts.

@@ -37,10 +37,12 @@ static void pack_time(struct pc_writer *w, int64_t at_ms, int64_t first_ms)
     pc_base_write_varint(w, ((uint64_t)distance << 1) ^ (uint64_t)(distance >> 63));
 }
 
-static int64_t unpack_time(struct pc_reader *r, int64_t first_ms)
+/* False when it comes out negative. */
+static bool unpack_time(struct pc_reader *r, int64_t first_ms, int64_t *ret_ms)
 {
     uint64_t v = pc_base_read_varint_any(r);
-    return first_ms + (int64_t)((v >> 1) ^ (UINT64_C(0) - (v & 1)));
+    return !__builtin_add_overflow(first_ms, (int64_t)((v >> 1) ^ (UINT64_C(0) - (v & 1))), ret_ms) &&
+           *ret_ms >= 0;
 }
 
 void pc_cache_pack_addr(struct pc_writer *w, const struct pc_record_addr *addr)
@@ -68,7 +70,7 @@ void pc_cache_pack_addr(struct pc_writer *w, const struct pc_record_addr *addr)
     pc_base_write_bytes(w, addr->source_group.bytes, addr->source_group.size);
     pc_base_write_u8(w, (uint8_t)addr->source);
     pc_base_write_u8(w, flags);
-    pc_base_write_varint(w, (uint64_t)addr->first_seen_ms);
+    pack_time(w, addr->first_seen_ms, 0);
     if (flags & HAS_COUNTS) {
         pc_base_write_varint(w, h->success_count);
         pc_base_write_varint(w, h->failure_count);
@@ -95,44 +97,94 @@ void pc_cache_pack_addr(struct pc_writer *w, const struct pc_record_addr *addr)
     assert(w->error == 0);
 }
 
-static void unpack_failures(struct pc_reader *r, struct pc_history *h)
+static bool unpack_u32(struct pc_reader *r, uint32_t *ret_value)
 {
-    for (uint8_t kinds = pc_base_read_u8(r); kinds > 0; kinds--) {
-        uint8_t kind = pc_base_read_u8(r);
-        assert(kind < PEERCACHE_OUTCOME_COUNT);
-        h->failures[kind] = (uint32_t)pc_base_read_varint(r);
-    }
+    uint64_t v = pc_base_read_varint_any(r);
+    *ret_value = (uint32_t)v;
+    return v <= UINT32_MAX;
 }
 
-void pc_cache_unpack_addr(struct pc_reader *r, struct pc_record_addr *ret_addr)
+static bool unpack_failures(struct pc_reader *r, struct pc_history *h)
+{
+    bool valid = true;
+    for (uint8_t kinds = pc_base_read_u8(r); kinds > 0 && valid; kinds--) {
+        uint8_t kind = pc_base_read_u8(r);
+        valid = kind < PEERCACHE_OUTCOME_COUNT && unpack_u32(r, &h->failures[kind]);
+    }
+    return valid;
+}
+
+static bool unpack_short(struct pc_reader *r, uint8_t *ret_bytes, size_t capacity, size_t *ret_size)
+{
+    *ret_size = pc_base_read_u8(r);
+    struct pc_bytes bytes = pc_base_read_bytes(r, *ret_size);
+    if (*ret_size > capacity)
+        return false;
+    if (bytes.size)
+        memcpy(ret_bytes, bytes.data, bytes.size);
+    return true;
+}
+
+bool pc_cache_unpack_addr(struct pc_reader *r, struct pc_record_addr *ret_addr)
 {
     struct pc_history *h = &ret_addr->history;
+    size_t addr_size = 0, group_size = 0;
     pc_cache_history_init(h);
-    ret_addr->addr.size = pc_base_read_u8(r);
-    struct pc_bytes bytes = pc_base_read_bytes(r, ret_addr->addr.size);
-    if (bytes.size)
-        memcpy(ret_addr->addr.bytes, bytes.data, bytes.size);
-    ret_addr->source_group.size = pc_base_read_u8(r);
-    bytes = pc_base_read_bytes(r, ret_addr->source_group.size);
-    if (bytes.size)
-        memcpy(ret_addr->source_group.bytes, bytes.data, bytes.size);
-    ret_addr->source = (peercache_source)pc_base_read_u8(r);
+    bool valid =
+        unpack_short(r, ret_addr->addr.bytes, sizeof(ret_addr->addr.bytes), &addr_size) &&
+        unpack_short(r, ret_addr->source_group.bytes, sizeof(ret_addr->source_group.bytes), &group_size);
+    ret_addr->addr.size = (uint16_t)addr_size;
+    ret_addr->source_group.size = (uint8_t)group_size;
+    uint8_t source = pc_base_read_u8(r);
     uint8_t flags = pc_base_read_u8(r);
-    ret_addr->first_seen_ms = (int64_t)pc_base_read_varint_any(r);
-    if (flags & HAS_COUNTS) {
-        h->success_count = (uint32_t)pc_base_read_varint(r);
-        h->failure_count = (uint32_t)pc_base_read_varint(r);
-    }
-    if (flags & HAS_FAILURES)
-        unpack_failures(r, h);
-    if (flags & HAS_SUCCESS)
-        h->last_success_ms = unpack_time(r, ret_addr->first_seen_ms);
-    if (flags & HAS_ATTEMPT)
-        h->last_attempt_ms = unpack_time(r, ret_addr->first_seen_ms);
-    if (flags & HAS_RTT) {
+    valid = valid && source < PEERCACHE_SOURCE_COUNT;
+    ret_addr->source = (peercache_source)source;
+    valid = valid && unpack_time(r, 0, &ret_addr->first_seen_ms);
+    int64_t first_ms = ret_addr->first_seen_ms;
+    if (valid && flags & HAS_COUNTS)
+        valid = unpack_u32(r, &h->success_count) && unpack_u32(r, &h->failure_count);
+    if (valid && flags & HAS_FAILURES)
+        valid = unpack_failures(r, h);
+    if (valid && flags & HAS_SUCCESS)
+        valid = unpack_time(r, first_ms, &h->last_success_ms);
+    if (valid && flags & HAS_ATTEMPT)
+        valid = unpack_time(r, first_ms, &h->last_attempt_ms);
+    if (valid && flags & HAS_RTT) {
         h->rtt_us = pc_base_read_u32(r);
-        h->rtt_at_ms = unpack_time(r, ret_addr->first_seen_ms);
+        valid = unpack_time(r, first_ms, &h->rtt_at_ms);
     }
-    h->last_seen_ms = flags & HAS_SEEN ? unpack_time(r, ret_addr->first_seen_ms) : ret_addr->first_seen_ms;
-    assert(r->error == 0);
+    h->last_seen_ms = first_ms;
+    if (valid && flags & HAS_SEEN)
+        valid = unpack_time(r, first_ms, &h->last_seen_ms);
+    return valid && r->error == 0;
+}
+
+struct pc_bytes pc_cache_packed_addr(struct pc_bytes packed)
+{
+    struct pc_reader r;
+    pc_base_reader_init(&r, packed.data, packed.size);
+    uint8_t size = pc_base_read_u8(&r);
+    return pc_base_read_bytes(&r, size);
+}
+
+static size_t pack_all(const struct pc_record *record, uint8_t *ret_packed, size_t capacity)
+{
+    struct pc_writer w;
+    pc_base_writer_init(&w, ret_packed, capacity);
+    for (size_t i = 0; i < record->addr_count; i++)
+        pc_cache_pack_addr(&w, &record->addrs[i]);
+    return pc_base_writer_size(&w);
+}
+
+size_t pc_cache_pack_record(struct pc_record *record, uint32_t addrs_max, uint32_t max_bytes,
+                            uint8_t *ret_packed, size_t capacity)
+{
+    while (addrs_max && record->addr_count > addrs_max)
+        pc_cache_record_shed(record);
+    size_t size = pack_all(record, ret_packed, capacity);
+    while (max_bytes && size > max_bytes && record->addr_count > 1) {
+        pc_cache_record_shed(record);
+        size = pack_all(record, ret_packed, capacity);
+    }
+    return size;
 }

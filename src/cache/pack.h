@@ -33,6 +33,16 @@ static inline struct pc_bytes pc_cache_key_bytes(const struct pc_cache_key *key)
 void pc_cache_key_id(struct pc_bytes key, struct pc_peer_id *ret_id);
 
 void pc_cache_pack_addr(struct pc_writer *w, const struct pc_record_addr *addr);
-void pc_cache_unpack_addr(struct pc_reader *r, struct pc_record_addr *ret_addr);
+/* False: not what pack writes (a store's file may hold anything); *ret_addr is then of no meaning. */
+bool pc_cache_unpack_addr(struct pc_reader *r, struct pc_record_addr *ret_addr);
+/* The address at the head of what is packed, borrowed, without unpacking the rest. */
+struct pc_bytes pc_cache_packed_addr(struct pc_bytes packed);
+/*
+ * All addresses of a record, one behind the other; how many bytes they took. Over `addrs_max` addresses (0:
+ * no such cap) or `max_bytes` (0: none) the least useful are taken out of the record first; one stays in any
+ * case. `capacity` has room for all.
+ */
+size_t pc_cache_pack_record(struct pc_record *record, uint32_t addrs_max, uint32_t max_bytes,
+                            uint8_t *ret_packed, size_t capacity);
 
 #endif

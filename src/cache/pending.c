@@ -51,13 +51,16 @@ void pc_cache_pending_unpack(const struct pc_pending *pending, struct pc_delta *
     ret_delta->proven_id.size = pending->proven_size;
     memcpy(ret_delta->proven_id.bytes, at, pending->proven_size);
     pc_base_reader_init(&r, at + pending->proven_size, pending->packed_size);
-    pc_cache_unpack_addr(&r, &addr);
+    (void)pc_cache_unpack_addr(&r, &addr); /* our own packing */
     ret_delta->addr = addr.addr;
     ret_delta->history = addr.history;
     ret_delta->source = addr.source;
     ret_delta->source_group = addr.source_group;
     ret_delta->first_seen_ms = addr.first_seen_ms;
     ret_delta->removed_ms = pending->removed_ms;
+    ret_delta->only_if_known = pending->only_if_known;
+    ret_delta->trusted = pending->trusted;
+    ret_delta->state = (peercache_state)pending->state;
 }
 
 static struct pc_pending *pack(const struct pc_delta *delta)
@@ -81,6 +84,9 @@ static struct pc_pending *pack(const struct pc_delta *delta)
         return NULL;
     memset(pending, 0, sizeof(*pending));
     pending->removed_ms = delta->removed_ms;
+    pending->only_if_known = delta->only_if_known;
+    pending->trusted = delta->trusted;
+    pending->state = (uint8_t)delta->state;
     pending->key_size = key.size;
     pending->proven_size = delta->proven_id.size;
     pending->packed_size = (uint16_t)size;

@@ -17,6 +17,9 @@ struct pc_pending {
     uint16_t packed_size;
     uint8_t key_size;
     uint8_t proven_size;
+    bool only_if_known;
+    bool trusted;
+    uint8_t state;   /* when trusted */
     uint8_t bytes[]; /* key, proven id, packed address */
 };
 

@@ -87,6 +87,10 @@ void pc_cache_delta_merge(struct pc_delta *into, const struct pc_delta *from)
     }
     if (from->proven_id.size)
         into->proven_id = from->proven_id;
+    into->only_if_known &= from->only_if_known;
+    if (from->trusted && (!into->trusted || from->state > into->state))
+        into->state = from->state;
+    into->trusted |= from->trusted;
     pc_cache_history_merge(&into->history, &from->history);
 }
 
@@ -123,7 +127,7 @@ struct pc_record_addr *pc_cache_record_find(struct pc_record *record, struct pc_
     return found ? &record->addrs[at] : NULL;
 }
 
-static void take_out(struct pc_record *record, size_t at)
+void pc_cache_record_take_out(struct pc_record *record, size_t at)
 {
     record->addr_count--;
     memmove(&record->addrs[at], &record->addrs[at + 1], (record->addr_count - at) * sizeof(record->addrs[0]));
@@ -139,17 +143,28 @@ static bool less_useful(const struct pc_record_addr *a, const struct pc_record_a
     return compare_bytes(pc_addr_maddr_bytes(&a->addr), pc_addr_maddr_bytes(&b->addr)) > 0;
 }
 
+static size_t least_useful(const struct pc_record *record)
+{
+    size_t least = 0;
+    for (size_t i = 1; i < record->addr_count; i++)
+        if (less_useful(&record->addrs[i], &record->addrs[least]))
+            least = i;
+    return least;
+}
+
+void pc_cache_record_shed(struct pc_record *record)
+{
+    pc_cache_record_take_out(record, least_useful(record));
+}
+
 static bool put_in(struct pc_record *record, const struct pc_record_addr *addr)
 {
     bool found;
     if (record->addr_count == PEERCACHE_ADDRS_PER_PEER) {
-        size_t least = 0;
-        for (size_t i = 1; i < record->addr_count; i++)
-            if (less_useful(&record->addrs[i], &record->addrs[least]))
-                least = i;
+        size_t least = least_useful(record);
         if (less_useful(addr, &record->addrs[least]))
             return false;
-        take_out(record, least);
+        pc_cache_record_take_out(record, least);
     }
     size_t at = place_of(record, pc_addr_maddr_bytes(&addr->addr), &found);
     memmove(&record->addrs[at + 1], &record->addrs[at], (record->addr_count - at) * sizeof(record->addrs[0]));
@@ -188,7 +203,7 @@ static bool apply_tombstone(struct pc_record *record, const struct pc_delta *del
             continue;
         if (record->addrs[i].history.last_seen_ms > delta->removed_ms)
             continue;
-        take_out(record, i);
+        pc_cache_record_take_out(record, i);
         changed = true;
     }
     return changed;
@@ -200,6 +215,8 @@ static bool apply_news(struct pc_record *record, const struct pc_delta *delta, i
     int64_t first_seen_ms = clamp_ms(delta->first_seen_ms, now_ms);
     clamp_history(&history, now_ms);
     struct pc_record_addr *known = pc_cache_record_find(record, pc_addr_maddr_bytes(&delta->addr));
+    if (!known && delta->only_if_known)
+        return false;
     if (!known) {
         struct pc_record_addr addr = {
             .addr = delta->addr,

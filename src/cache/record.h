@@ -66,8 +66,11 @@ struct pc_delta {
     peercache_source source;
     struct pc_netgroup source_group;
     int64_t first_seen_ms;
-    int64_t removed_ms; /* not 0: a tombstone; what was seen at or before it goes. With an address: that
-                           address only */
+    int64_t removed_ms;    /* not 0: a tombstone; what was seen at or before it goes. With an address: that
+                              address only */
+    bool trusted;          /* of a trusted import: quotas don't bind it, and its state is `state` */
+    peercache_state state; /* only when trusted */
+    bool only_if_known;    /* of an address whose record its writer has not in memory: it makes none */
     struct pc_peer_id proven_id; /* not size 0: the address, known without id, is this peer's: what is known
                                     of it moves there, and the news of this delta too */
 };
@@ -90,6 +93,10 @@ void pc_cache_record_init(struct pc_record *ret_record, const struct pc_peer_id 
 bool pc_cache_record_apply(struct pc_record *record, const struct pc_delta *delta, int64_t now_ms);
 /* The history of an address of the record, NULL when it has no such one. */
 struct pc_record_addr *pc_cache_record_find(struct pc_record *record, struct pc_bytes addr);
+/* Take an address out by its place. */
+void pc_cache_record_take_out(struct pc_record *record, size_t at);
+/* Take the least useful address out; there is one at least. */
+void pc_cache_record_shed(struct pc_record *record);
 /* The record has nothing left to say (all addresses removed). */
 bool pc_cache_record_empty(const struct pc_record *record);
 

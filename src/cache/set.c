@@ -19,14 +19,22 @@ int pc_cache_set_new(const struct pc_cache_set_options *options, struct pc_cache
     if (!set)
         return PEERCACHE_ENOMEM;
     set->options = *options;
+    pc_cache_quota_init(&set->quota, options->peers_max);
     set->found = malloc(sizeof(*set->found));
     set->walked = malloc(sizeof(*set->walked));
-    if (!set->found || !set->walked) {
-        free(set->found);
-        free(set->walked);
-        free(set);
+    bool has_memory = set->found && set->walked;
+    for (size_t state = 0; state < PEERCACHE_STATE_COUNT; state++) {
+        struct pc_cache_table *table = &set->tables[state];
+        size_t count = (size_t)1 << set->quota.bits[state];
+        table->buckets = calloc(count, sizeof(*table->buckets));
+        table->occupied = malloc(count * sizeof(*table->occupied));
+        has_memory = has_memory && table->buckets && table->occupied;
+    }
+    if (!has_memory) {
+        pc_cache_set_free(set);
         return PEERCACHE_ENOMEM;
     }
+    pc_cache_bans_init(&set->bans);
     memcpy(seed, options->secret, sizeof(options->secret));
     pc_base_rng_init(&set->lots, seed);
     pc_base_map_init(&set->by_key, pc_cache_peer_key_of_node, options->secret);
@@ -41,10 +49,18 @@ void pc_cache_set_free(struct pc_cache_set *set)
     if (!set)
         return;
     for (size_t state = 0; state < PEERCACHE_STATE_COUNT; state++) {
-        for (size_t i = 0; i < set->tables[state].count; i++)
-            free(set->tables[state].peers[i]);
-        free(set->tables[state].peers);
+        struct pc_cache_table *table = &set->tables[state];
+        for (size_t i = 0; i < table->occupied_count; i++) {
+            const struct pc_cache_bucket *bucket = &table->buckets[table->occupied[i]];
+            for (size_t j = 0; j < bucket->count; j++)
+                free(bucket->peers[j]);
+            free(bucket->peers);
+        }
+        free(table->buckets);
+        free(table->occupied);
     }
+    pc_cache_bans_deinit(&set->bans);
+    free(set->source_rates);
     pc_base_map_deinit(&set->by_key);
     pc_cache_pending_deinit(&set->waiting);
     pc_cache_pending_deinit(&set->out);
@@ -83,47 +99,61 @@ static bool is_own_id(const struct pc_cache_set *set, const struct pc_peer_id *i
     return id->size && pc_addr_peer_id_equal(id, &set->options.own_id);
 }
 
-/* One piece of news, onto the record in memory and to the deltas that wait. */
-static int take_news(struct pc_cache_set *set, const struct pc_delta *delta, int64_t now_ms)
+/* What is known of an address of a peer. */
+struct known {
+    struct pc_cache_peer *peer;  /* NULL: not in */
+    struct pc_record record;     /* unpacked; empty when not in */
+    struct pc_record_addr *addr; /* in the record; NULL: not this address */
+};
+
+static void look_up(const struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
+                    struct known *ret_known)
 {
-    struct pc_record record;
-    struct pc_cache_peer *peer = find_peer(set, &delta->id, pc_addr_maddr_bytes(&delta->addr));
-    if (peer)
-        pc_cache_peer_unpack(peer, &record);
+    ret_known->peer = find_peer(set, id, addr);
+    if (ret_known->peer)
+        pc_cache_peer_unpack(ret_known->peer, &ret_known->record);
     else
-        pc_cache_record_init(&record, &delta->id);
-    if (!pc_cache_record_apply(&record, delta, now_ms) && !delta->removed_ms)
-        return 0;
-    if (!set->options.memory_only) {
-        bool heard_of_only = !delta->history.success_count && !delta->history.failure_count &&
-                             !delta->history.last_attempt_ms && !delta->removed_ms;
-        if (heard_of_only && set->waiting.count >= PC_CACHE_PENDING_MAX)
-            return PEERCACHE_ELIMIT;
-        int result = pc_cache_pending_add(&set->waiting, delta);
-        if (result)
-            return result;
-    }
-    return pc_cache_peer_put(set, peer, &record, now_ms);
+        pc_cache_record_init(&ret_known->record, id);
+    ret_known->addr = pc_cache_record_find(&ret_known->record, addr);
 }
 
-/* A delta about an address of the set, dated by what is known of it; false when it is not in. */
-static bool delta_of_known(const struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
-                           struct pc_delta *ret_delta)
+static bool is_worth_waiting(const struct pc_cache_set *set, const struct pc_delta *delta)
 {
-    struct pc_record record;
-    const struct pc_cache_peer *peer = find_peer(set, id, addr);
-    if (!peer)
-        return false;
-    pc_cache_peer_unpack(peer, &record);
-    const struct pc_record_addr *known = pc_cache_record_find(&record, addr);
-    if (!known)
-        return false;
-    pc_cache_delta_init(ret_delta, id, addr);
-    ret_delta->history.last_seen_ms = known->history.last_seen_ms;
-    ret_delta->source = known->source;
-    ret_delta->source_group = known->source_group;
-    ret_delta->first_seen_ms = known->first_seen_ms;
-    return true;
+    bool heard_of_only = !delta->history.success_count && !delta->history.failure_count &&
+                         !delta->history.last_attempt_ms && !delta->removed_ms;
+    return (!heard_of_only && !delta->only_if_known) || set->waiting.count < PC_CACHE_PENDING_MAX;
+}
+
+/* One piece of news, onto the record in memory and to the deltas that wait. What has no room in memory is
+ * told to the store all the same when it is verified. */
+static int take_news(struct pc_cache_set *set, struct known *known, const struct pc_delta *delta,
+                     int64_t now_ms)
+{
+    size_t addrs_before = known->record.addr_count;
+    bool is_known = known->addr != NULL;
+    int room = 0;
+    if (!pc_cache_record_apply(&known->record, delta, now_ms) && !delta->removed_ms && !delta->only_if_known)
+        return 0;
+    if (!set->options.memory_only && !is_worth_waiting(set, delta))
+        return PEERCACHE_ELIMIT;
+    if (is_known && known->peer && known->record.addr_count == addrs_before)
+        room = pc_cache_peer_update(set, known->peer, &known->record);
+    else
+        room = pc_cache_peer_put(set, known->peer, &known->record, false);
+    if (room == PEERCACHE_ENOMEM || (room && !delta->history.success_count) || set->options.memory_only)
+        return room;
+    int result = pc_cache_pending_add(&set->waiting, delta);
+    return result ? result : room;
+}
+
+/* A delta about an address of the set, dated by what is known of it. */
+static void delta_of(const struct known *known, struct pc_delta *ret_delta)
+{
+    pc_cache_delta_init(ret_delta, &known->record.id, pc_addr_maddr_bytes(&known->addr->addr));
+    ret_delta->history.last_seen_ms = known->addr->history.last_seen_ms;
+    ret_delta->source = known->addr->source;
+    ret_delta->source_group = known->addr->source_group;
+    ret_delta->first_seen_ms = known->addr->first_seen_ms;
 }
 
 /* The bare address, as it is kept: without /p2p/ID, IPv4-mapped as IPv4. Whether it may be kept is not asked.
@@ -131,6 +161,40 @@ static bool delta_of_known(const struct pc_cache_set *set, const struct pc_peer_
 static bool normal_addr(struct pc_bytes addr, struct pc_maddr *ret_addr)
 {
     return pc_addr_storable(addr, PC_NETGROUP_LOCAL, true, ret_addr, NULL) == 0;
+}
+
+/* Who floods uses up its own rate, and not that of all. What flags and the environment say is free. */
+static int take_from_rates(struct pc_cache_set *set, const struct pc_maddr *addr, peercache_source source,
+                           const struct pc_netgroup *source_group, int64_t now_ms,
+                           struct pc_reason *ret_reason)
+{
+    const struct pc_rate_limit *total = &set->options.total_limit, *each = &set->options.source_limit;
+    struct pc_rate *rate = NULL;
+    if (source == PEERCACHE_SOURCE_FLAG || source == PEERCACHE_SOURCE_ENV)
+        return 0;
+    if (each->burst) {
+        if (!set->source_rates)
+            set->source_rates = calloc(PC_CACHE_SOURCE_RATES, sizeof(*set->source_rates));
+        if (!set->source_rates)
+            return PEERCACHE_ENOMEM;
+        struct pc_netgroup own = { .size = 0 };
+        if (!source_group || source_group->size == 0) {
+            own = pc_addr_netgroup(pc_addr_maddr_bytes(addr), set->options.mode);
+            source_group = &own;
+        }
+        rate = &set->source_rates[pc_cache_hash_group(set->options.secret, source_group) %
+                                  PC_CACHE_SOURCE_RATES];
+    }
+    if (!pc_cache_rate_allows(&set->total_rate, total, now_ms)) {
+        pc_base_reason(ret_reason, "over the rate of updates of all sources");
+        return PEERCACHE_ELIMIT;
+    }
+    if (rate && !pc_cache_rate_take(rate, each, now_ms)) {
+        pc_base_reason(ret_reason, "over the rate of updates of one source");
+        return PEERCACHE_ELIMIT;
+    }
+    (void)pc_cache_rate_take(&set->total_rate, total, now_ms); /* it allows */
+    return 0;
 }
 
 int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
@@ -153,15 +217,25 @@ int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, stru
         pc_base_reason(ret_reason, "our own address");
         return PEERCACHE_EINVAL;
     }
+    if (pc_cache_bans_cover_id(&set->bans, id) ||
+        pc_cache_bans_cover_addr(&set->bans, pc_addr_maddr_bytes(&normal))) {
+        pc_base_reason(ret_reason, "banned");
+        return PEERCACHE_EPERM;
+    }
+    result = take_from_rates(set, &normal, source, source_group, now_ms, ret_reason);
+    if (result)
+        return result;
     pc_cache_delta_init(&delta, id, pc_addr_maddr_bytes(&normal));
     delta.history.last_seen_ms = now_ms;
     delta.first_seen_ms = now_ms;
     delta.source = source;
     if (source_group)
         delta.source_group = *source_group;
-    result = take_news(set, &delta, now_ms);
+    struct known known;
+    look_up(set, id, pc_addr_maddr_bytes(&normal), &known);
+    result = take_news(set, &known, &delta, now_ms);
     if (result == PEERCACHE_ELIMIT)
-        pc_base_reason(ret_reason, "no room for another peer");
+        pc_base_reason(ret_reason, "no room for another peer of this group from this source");
     return result;
 }
 
@@ -172,8 +246,26 @@ static int put_tombstone(struct pc_cache_set *set, const struct pc_peer_id *id, 
 {
     struct pc_delta delta;
     pc_cache_delta_init(&delta, id, addr);
+    struct known known;
     delta.removed_ms = pc_base_time_max(pc_base_time_max(last_seen_ms, now_ms - 1), 1);
-    return take_news(set, &delta, now_ms);
+    look_up(set, id, addr, &known);
+    return take_news(set, &known, &delta, now_ms);
+}
+
+static bool holds_own(const void *context, struct pc_record *record)
+{
+    return pc_cache_record_find(record, *(const struct pc_bytes *)context) != NULL;
+}
+
+static int drop_own(struct pc_cache_set *set, const struct pc_cache_key *key, struct pc_bytes own)
+{
+    struct pc_record record;
+    const struct pc_cache_peer *peer = pc_cache_peer_find(set, pc_cache_key_bytes(key));
+    if (!peer)
+        return 0;
+    pc_cache_peer_unpack(peer, &record);
+    const struct pc_record_addr *known = pc_cache_record_find(&record, own);
+    return known ? put_tombstone(set, &record.id, own, known->history.last_seen_ms, set->now_ms) : 0;
 }
 
 int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
@@ -185,20 +277,32 @@ int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
         return PEERCACHE_ELIMIT;
     set->own_addrs[set->own_addr_count++] = normal;
     struct pc_bytes own = pc_addr_maddr_bytes(&normal);
-    for (size_t state = 0; state < PEERCACHE_STATE_COUNT; state++) {
-        for (size_t i = set->tables[state].count; i-- > 0;) {
-            struct pc_record record;
-            pc_cache_peer_unpack(set->tables[state].peers[i], &record);
-            const struct pc_record_addr *known = pc_cache_record_find(&record, own);
-            if (!known)
-                continue;
-            int result = put_tombstone(set, &record.id, own, known->history.last_seen_ms, set->now_ms);
-            if (result)
-                return result;
-            /* Whoever moved into the gap, or to the table of new ones, has been looked at. */
+    struct pc_cache_key *keys;
+    size_t count;
+    int result = pc_cache_peers_collect(set, holds_own, &own, &keys, &count);
+    if (result)
+        return result;
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = drop_own(set, &keys[i], own);
+    free(keys);
+    return result;
+}
+
+/* Look an address up, as it was given or, when that is not known, as it is kept. False: it is no address. */
+static bool look_up_any(const struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
+                        struct known *ret_known, struct pc_maddr *ret_normal)
+{
+    if (addr.size && addr.size <= sizeof(ret_normal->bytes)) {
+        look_up(set, id, addr, ret_known);
+        if (ret_known->addr) {
+            *ret_normal = ret_known->addr->addr;
+            return true;
         }
     }
-    return 0;
+    if (!normal_addr(addr, ret_normal))
+        return false;
+    look_up(set, id, pc_addr_maddr_bytes(ret_normal), ret_known);
+    return true;
 }
 
 void pc_cache_set_attempt(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
@@ -206,28 +310,48 @@ void pc_cache_set_attempt(struct pc_cache_set *set, const struct pc_peer_id *id,
 {
     struct pc_maddr normal;
     struct pc_delta delta;
+    struct known known;
     now_ms = advance(set, now_ms);
-    if (!normal_addr(addr, &normal) || !delta_of_known(set, id, pc_addr_maddr_bytes(&normal), &delta))
+    if (!look_up_any(set, id, addr, &known, &normal) || !known.addr)
         return;
+    delta_of(&known, &delta);
     delta.history.last_attempt_ms = now_ms;
     /* A hint for the rotation of picks: when memory is out it is lost, and nothing else is. */
-    (void)take_news(set, &delta, now_ms);
+    (void)take_news(set, &known, &delta, now_ms);
 }
 
-static int count_failure(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
-                         peercache_outcome outcome, int64_t at_ms, int64_t now_ms)
+static int tell_contest(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
+                        bool succeeded)
+{
+    struct pc_cache_key key;
+    if (set->contest_count == 0)
+        return 0;
+    pc_cache_key_of(id, addr, &key);
+    return pc_cache_peer_tested(set, pc_cache_key_bytes(&key), succeeded);
+}
+
+static int count_failure(struct pc_cache_set *set, struct known *known, const struct pc_maddr *addr,
+                         peercache_outcome outcome, uint32_t count, int64_t at_ms, int64_t now_ms)
 {
     struct pc_delta delta;
-    if (!delta_of_known(set, id, addr, &delta))
+    if (known->addr) {
+        delta_of(known, &delta);
+    } else if (set->options.is_part) {
+        pc_cache_delta_init(&delta, &known->record.id, pc_addr_maddr_bytes(addr));
+        delta.only_if_known = true;
+    } else {
         return PEERCACHE_ENOTFOUND;
-    delta.history.failure_count = 1;
-    delta.history.failures[outcome] = 1;
+    }
+    delta.history.failure_count = count;
+    delta.history.failures[outcome] = count;
     delta.history.last_attempt_ms = at_ms;
-    return take_news(set, &delta, now_ms);
+    struct pc_peer_id id = known->record.id;
+    int result = take_news(set, known, &delta, now_ms);
+    return result ? result : tell_contest(set, &id, pc_addr_maddr_bytes(addr), false);
 }
 
 static int hold_failure(struct pc_cache_set *set, const struct pc_peer_id *id, const struct pc_maddr *addr,
-                        peercache_outcome outcome, int64_t now_ms)
+                        const struct pc_cache_report *report, int64_t now_ms)
 {
     if (!set->held) {
         set->held = calloc(PC_CACHE_HELD_MAX, sizeof(*set->held));
@@ -239,7 +363,7 @@ static int hold_failure(struct pc_cache_set *set, const struct pc_peer_id *id, c
         set->held_count--;
     }
     set->held[(set->held_first + set->held_count++) % PC_CACHE_HELD_MAX] =
-        (struct pc_cache_held){ .id = *id, .addr = *addr, .outcome = outcome, .at_ms = now_ms };
+        (struct pc_cache_held){ *id, *addr, report->outcome, report->count, now_ms };
     return 0;
 }
 
@@ -248,8 +372,9 @@ int pc_cache_set_answered(struct pc_cache_set *set, int64_t now_ms)
     now_ms = advance(set, now_ms);
     while (set->held_count) {
         const struct pc_cache_held *held = &set->held[set->held_first];
-        int result = count_failure(set, &held->id, pc_addr_maddr_bytes(&held->addr), held->outcome,
-                                   held->at_ms, now_ms);
+        struct known known;
+        look_up(set, &held->id, pc_addr_maddr_bytes(&held->addr), &known);
+        int result = count_failure(set, &known, &held->addr, held->outcome, held->count, held->at_ms, now_ms);
         if (result == PEERCACHE_ENOMEM)
             return result; /* the rest stays held */
         /* ENOTFOUND: displaced or removed meanwhile, nothing to count. ELIMIT: no room, as for any news. */
@@ -266,139 +391,251 @@ void pc_cache_set_drop_held(struct pc_cache_set *set)
 
 /* An address known without id turned out to be this peer's: its history goes there, in memory as in the store
  * (where the delta says so by its proven_id). */
-static int adopt(struct pc_cache_set *set, const struct pc_peer_id *proven, struct pc_delta *delta,
-                 int64_t now_ms)
+static int adopt(struct pc_cache_set *set, const struct known *bare, const struct pc_peer_id *proven,
+                 struct pc_delta *delta, int64_t now_ms)
 {
-    struct pc_record bare, record;
-    struct pc_cache_peer *peer;
-    struct pc_cache_peer *known = find_peer(set, &delta->id, pc_addr_maddr_bytes(&delta->addr));
+    struct known known;
     delta->proven_id = *proven;
     if (!set->options.memory_only) {
         int result = pc_cache_pending_add(&set->waiting, delta);
         if (result)
             return result;
     }
-    peer = find_peer(set, proven, pc_addr_maddr_bytes(&delta->addr));
-    if (peer)
-        pc_cache_peer_unpack(peer, &record);
-    else
-        pc_cache_record_init(&record, proven);
-    if (known) {
-        pc_cache_peer_unpack(known, &bare);
-        const struct pc_record_addr *from = &bare.addrs[0];
+    look_up(set, proven, pc_addr_maddr_bytes(&delta->addr), &known);
+    if (bare->addr) {
         struct pc_delta moved;
-        pc_cache_delta_init(&moved, proven, pc_addr_maddr_bytes(&from->addr));
-        moved.history = from->history;
-        moved.source = from->source;
-        moved.source_group = from->source_group;
-        moved.first_seen_ms = from->first_seen_ms;
-        (void)pc_cache_record_apply(&record, &moved, now_ms);
-        pc_cache_peer_drop(set, known);
+        pc_cache_delta_init(&moved, proven, pc_addr_maddr_bytes(&bare->addr->addr));
+        moved.history = bare->addr->history;
+        moved.source = bare->addr->source;
+        moved.source_group = bare->addr->source_group;
+        moved.first_seen_ms = bare->addr->first_seen_ms;
+        (void)pc_cache_record_apply(&known.record, &moved, now_ms);
+        pc_cache_peer_drop(set, bare->peer);
     }
-    (void)pc_cache_record_apply(&record, delta, now_ms);
-    return pc_cache_peer_put(set, peer, &record, now_ms);
+    (void)pc_cache_record_apply(&known.record, delta, now_ms);
+    return pc_cache_peer_put(set, known.peer, &known.record, false);
 }
 
-static int count_success(struct pc_cache_set *set, const struct pc_peer_id *id, const struct pc_maddr *addr,
-                         const struct pc_peer_id *proven, uint32_t rtt_us, peercache_source source,
-                         int64_t now_ms)
+/* Whether a stranger may come in, and what is known of it so far: nothing. */
+static int stranger(const struct pc_cache_set *set, const struct known *known, const struct pc_maddr *addr,
+                    const struct pc_cache_report *report, int64_t now_ms, struct pc_delta *ret_delta)
+{
+    struct pc_maddr storable;
+    int result = pc_addr_storable(pc_addr_maddr_bytes(addr), set->options.mode, false, &storable, NULL);
+    if (result)
+        return result;
+    if (pc_cache_bans_cover_id(&set->bans, &known->record.id) ||
+        (report->proven && pc_cache_bans_cover_id(&set->bans, report->proven)) ||
+        pc_cache_bans_cover_addr(&set->bans, pc_addr_maddr_bytes(addr)))
+        return PEERCACHE_EPERM;
+    pc_cache_delta_init(ret_delta, &known->record.id, pc_addr_maddr_bytes(addr));
+    ret_delta->source = report->source;
+    ret_delta->first_seen_ms = now_ms;
+    return 0;
+}
+
+static int count_success(struct pc_cache_set *set, struct known *known, const struct pc_maddr *addr,
+                         const struct pc_cache_report *report, int64_t now_ms)
 {
     struct pc_delta delta;
-    struct pc_bytes bytes = pc_addr_maddr_bytes(addr);
-    if (is_own_id(set, id) || (proven && is_own_id(set, proven)) || is_own_addr(set, bytes))
+    const struct pc_peer_id *proven = report->proven;
+    struct pc_peer_id id = known->record.id;
+    if (is_own_id(set, &id) || (proven && is_own_id(set, proven)) ||
+        is_own_addr(set, pc_addr_maddr_bytes(addr)))
         return PEERCACHE_EINVAL;
-    if (!delta_of_known(set, id, bytes, &delta)) {
-        struct pc_maddr storable;
-        int result = pc_addr_storable(bytes, set->options.mode, false, &storable, NULL);
+    if (known->addr) {
+        delta_of(known, &delta);
+    } else {
+        int result = stranger(set, known, addr, report, now_ms, &delta);
         if (result)
             return result;
-        pc_cache_delta_init(&delta, id, bytes);
-        delta.source = source;
-        delta.first_seen_ms = now_ms;
     }
-    delta.history.success_count = 1;
     delta.history.last_seen_ms = now_ms;
+    if (report->unverified)
+        return take_news(set, known, &delta, now_ms);
+    delta.history.success_count = report->count;
     delta.history.last_success_ms = now_ms;
     delta.history.last_attempt_ms = now_ms;
-    if (rtt_us != PC_RTT_UNKNOWN) {
-        delta.history.rtt_us = rtt_us;
+    if (report->rtt_us != PC_RTT_UNKNOWN) {
+        delta.history.rtt_us = report->rtt_us;
         delta.history.rtt_at_ms = now_ms;
     }
-    if (id->size == 0 && proven && proven->size)
-        return adopt(set, proven, &delta, now_ms);
-    return take_news(set, &delta, now_ms);
+    if (id.size == 0 && proven && proven->size)
+        return adopt(set, known, proven, &delta, now_ms);
+    int result = take_news(set, known, &delta, now_ms);
+    return result ? result : tell_contest(set, &id, pc_addr_maddr_bytes(addr), true);
 }
 
-int pc_cache_set_report(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
-                        peercache_outcome outcome, const struct pc_peer_id *proven, uint32_t rtt_us,
-                        peercache_source source, int64_t now_ms)
+/* What says nothing of the peer is only known or not. */
+static int nothing_to_count(const struct known *known)
+{
+    return known->addr ? 0 : PEERCACHE_ENOTFOUND;
+}
+
+int pc_cache_set_report_more(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
+                             const struct pc_cache_report *report, int64_t now_ms)
 {
     struct pc_maddr normal;
-    struct pc_delta known;
+    struct pc_delta delta;
+    struct known known;
+    int result;
     now_ms = advance(set, now_ms);
-    if (!normal_addr(addr, &normal))
+    if (!look_up_any(set, id, addr, &known, &normal))
         return PEERCACHE_ENOTFOUND;
-    struct pc_bytes bytes = pc_addr_maddr_bytes(&normal);
-    int result = 0;
-    if (outcome == PEERCACHE_OK) {
-        result = count_success(set, id, &normal, proven, rtt_us, source, now_ms);
+    switch (report->outcome) {
+    case PEERCACHE_OK:
+        result = count_success(set, &known, &normal, report, now_ms);
+        if (report->unverified)
+            return result;
         int released = pc_cache_set_answered(set, now_ms);
         return result ? result : released;
-    }
-    bool is_known = delta_of_known(set, id, bytes, &known);
-    switch (outcome) {
     case PEERCACHE_TIMEOUT:
     case PEERCACHE_UNREACHABLE:
     case PEERCACHE_DNS_FAILED:
-        if (!is_known)
-            return PEERCACHE_ENOTFOUND;
-        if (set->options.count_at_once)
-            return count_failure(set, id, bytes, outcome, now_ms, now_ms);
-        known.history.last_attempt_ms = now_ms;
-        result = take_news(set, &known, now_ms);
-        return result ? result : hold_failure(set, id, &normal, outcome, now_ms);
+        if (set->options.count_at_once || !known.addr)
+            return count_failure(set, &known, &normal, report->outcome, report->count, now_ms, now_ms);
+        delta_of(&known, &delta);
+        delta.history.last_attempt_ms = now_ms;
+        result = take_news(set, &known, &delta, now_ms);
+        return result ? result : hold_failure(set, id, &normal, report, now_ms);
     case PEERCACHE_REFUSED:
     case PEERCACHE_TLS_FAILED:
     case PEERCACHE_MISBEHAVED:
-        result = pc_cache_set_answered(set, now_ms);
-        if (result)
-            return result;
-        return count_failure(set, id, bytes, outcome, now_ms, now_ms);
     case PEERCACHE_WRONG_IDENTITY:
     case PEERCACHE_PROTOCOL_MISMATCH:
-        result = pc_cache_set_answered(set, now_ms);
-        if (result)
-            return result;
-        if (!is_known)
+        if (set->held_count) { /* what was held of this very peer counts first */
+            result = pc_cache_set_answered(set, now_ms);
+            if (result)
+                return result;
+            look_up(set, id, pc_addr_maddr_bytes(&normal), &known);
+        }
+        if (report->outcome != PEERCACHE_WRONG_IDENTITY && report->outcome != PEERCACHE_PROTOCOL_MISMATCH)
+            return count_failure(set, &known, &normal, report->outcome, report->count, now_ms, now_ms);
+        if (!known.addr && !set->options.is_part)
             return PEERCACHE_ENOTFOUND;
-        return put_tombstone(set, id, bytes, known.history.last_seen_ms, now_ms);
+        return put_tombstone(set, id, pc_addr_maddr_bytes(&normal),
+                             known.addr ? known.addr->history.last_seen_ms : 0, now_ms);
     case PEERCACHE_UNSUPPORTED:
     case PEERCACHE_DENIED:
     case PEERCACHE_CANCELLED:
-        return is_known ? 0 : PEERCACHE_ENOTFOUND;
-    case PEERCACHE_OK:
+        return nothing_to_count(&known);
     case PEERCACHE_OUTCOME_COUNT:
         break;
     }
     return PEERCACHE_EINVAL;
 }
 
-int pc_cache_set_remove(struct pc_cache_set *set, const struct pc_peer_id *id, int64_t now_ms)
+int pc_cache_set_report(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
+                        peercache_outcome outcome, const struct pc_peer_id *proven, uint32_t rtt_us,
+                        peercache_source source, int64_t now_ms)
+{
+    const struct pc_cache_report report = {
+        .outcome = outcome, .count = 1, .rtt_us = rtt_us, .proven = proven, .source = source
+    };
+    return pc_cache_set_report_more(set, id, addr, &report, now_ms);
+}
+
+static int64_t latest_seen(const struct pc_record *record)
+{
+    int64_t last_seen_ms = 0;
+    for (size_t i = 0; i < record->addr_count; i++)
+        last_seen_ms = pc_base_time_max(last_seen_ms, record->addrs[i].history.last_seen_ms);
+    return last_seen_ms;
+}
+
+/* By id, or by `addr` when the id is not known: then its address is the whole of it. */
+static int remove_peer(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
+                       int64_t last_seen_ms, int64_t now_ms)
 {
     struct pc_record record;
-    int64_t last_seen_ms = 0;
-    now_ms = advance(set, now_ms);
-    const struct pc_cache_peer *peer = find_peer(set, id, pc_bytes_of(NULL, 0));
+    struct pc_cache_key key;
+    const struct pc_cache_peer *peer = find_peer(set, id, addr);
     if (peer) {
         pc_cache_peer_unpack(peer, &record);
-        for (size_t i = 0; i < record.addr_count; i++)
-            last_seen_ms = pc_base_time_max(last_seen_ms, record.addrs[i].history.last_seen_ms);
+        last_seen_ms = pc_base_time_max(last_seen_ms, latest_seen(&record));
     }
-    struct pc_cache_key key;
-    pc_cache_key_of(id, pc_bytes_of(NULL, 0), &key);
+    pc_cache_key_of(id, addr, &key);
     pc_cache_pending_drop(&set->waiting, pc_cache_key_bytes(&key));
-    return put_tombstone(set, id, pc_bytes_of(NULL, 0), last_seen_ms, now_ms);
+    return put_tombstone(set, id, id->size ? pc_bytes_of(NULL, 0) : addr, last_seen_ms, now_ms);
 }
+
+int pc_cache_set_remove(struct pc_cache_set *set, const struct pc_peer_id *id, int64_t now_ms)
+{
+    return remove_peer(set, id, pc_bytes_of(NULL, 0), 0, advance(set, now_ms));
+}
+
+int pc_cache_set_remove_record(struct pc_cache_set *set, const struct pc_record *record, int64_t now_ms)
+{
+    struct pc_bytes addr =
+        record->addr_count ? pc_addr_maddr_bytes(&record->addrs[0].addr) : pc_bytes_of(NULL, 0);
+    return remove_peer(set, &record->id, addr, latest_seen(record), advance(set, now_ms));
+}
+
+/* ---- Bans ---- */
+
+bool pc_cache_bans_filter(const struct pc_bans *bans, struct pc_record *record)
+{
+    if (pc_cache_bans_cover_id(bans, &record->id))
+        record->addr_count = 0;
+    for (size_t i = record->addr_count; i-- > 0;)
+        if (pc_cache_bans_cover_addr(bans, pc_addr_maddr_bytes(&record->addrs[i].addr)))
+            pc_cache_record_take_out(record, i);
+    return record->addr_count > 0;
+}
+
+static bool is_covered(const void *context, struct pc_record *record)
+{
+    const struct pc_cache_set *set = context;
+    size_t before = record->addr_count;
+    (void)pc_cache_bans_filter(&set->bans, record);
+    return record->addr_count < before;
+}
+
+static int drop_banned(struct pc_cache_set *set, const struct pc_cache_key *key)
+{
+    struct pc_record record;
+    struct pc_cache_peer *peer = pc_cache_peer_find(set, pc_cache_key_bytes(key));
+    if (!peer)
+        return 0;
+    pc_cache_peer_unpack(peer, &record);
+    if (pc_cache_bans_filter(&set->bans, &record))
+        return pc_cache_peer_put(set, peer, &record, true);
+    pc_cache_peer_drop(set, peer);
+    return 0;
+}
+
+int pc_cache_set_ban(struct pc_cache_set *set, const struct pc_ban *ban)
+{
+    struct pc_peer_id id;
+    int result = pc_cache_bans_add(&set->bans, ban);
+    if (result)
+        return result;
+    if (pc_cache_ban_id(ban, &id)) {
+        pc_cache_set_unload(set, &id);
+        return 0;
+    }
+    struct pc_cache_key *keys;
+    size_t count;
+    result = pc_cache_peers_collect(set, is_covered, set, &keys, &count);
+    if (result)
+        return result;
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = drop_banned(set, &keys[i]);
+    free(keys);
+    return result;
+}
+
+int pc_cache_set_unban(struct pc_cache_set *set, const struct pc_ban *ban)
+{
+    return pc_cache_bans_remove(&set->bans, ban);
+}
+
+const struct pc_bans *pc_cache_set_bans(const struct pc_cache_set *set)
+{
+    return &set->bans;
+}
+
+/* ---- From the store ---- */
 
 static bool overlay(const struct pc_pending_table *table, struct pc_bytes key, struct pc_record *record,
                     int64_t now_ms)
@@ -439,7 +676,9 @@ int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, 
     pc_cache_key_of(&record->id, pc_addr_maddr_bytes(&record->addrs[0].addr), &key);
     (void)overlay(&set->out, pc_cache_key_bytes(&key), &laid, now_ms);
     (void)overlay(&set->waiting, pc_cache_key_bytes(&key), &laid, now_ms);
-    return pc_cache_peer_put(set, pc_cache_peer_find(set, pc_cache_key_bytes(&key)), &laid, now_ms);
+    (void)pc_cache_bans_filter(&set->bans, &laid);
+    laid.state = record->state;
+    return pc_cache_peer_put(set, pc_cache_peer_find(set, pc_cache_key_bytes(&key)), &laid, true);
 }
 
 void pc_cache_set_unload(struct pc_cache_set *set, const struct pc_peer_id *id)
@@ -475,20 +714,13 @@ const struct pc_record *pc_cache_set_find_addr(const struct pc_cache_set *set, s
 
 const struct pc_record *pc_cache_set_next(const struct pc_cache_set *set, const struct pc_record *record)
 {
-    size_t state = 0;
-    size_t index = 0;
+    const struct pc_cache_peer *peer = NULL;
     if (record) {
-        const struct pc_cache_peer *peer =
-            find_peer(set, &record->id, pc_addr_maddr_bytes(&record->addrs[0].addr));
+        peer = find_peer(set, &record->id, pc_addr_maddr_bytes(&record->addrs[0].addr));
         if (!peer)
             return NULL;
-        state = peer->state;
-        index = peer->index + 1;
     }
-    for (; state < PEERCACHE_STATE_COUNT; state++, index = 0)
-        if (index < set->tables[state].count)
-            return give_out(set->tables[state].peers[index], set->walked);
-    return NULL;
+    return give_out(pc_cache_peer_next(set, peer), set->walked);
 }
 
 size_t pc_cache_set_pending(const struct pc_cache_set *set)

@@ -2,42 +2,68 @@
 #ifndef PC_CACHE_SET_INTERNAL_H
 #define PC_CACHE_SET_INTERNAL_H
 
+#include "cache/bucket.h"
 #include "cache/pending.h"
 #include "cache/set.h"
 
 /* A peer as kept: its key, then its addresses packed. */
 struct pc_cache_peer {
     struct pc_map_node node;
-    uint32_t index; /* in the table of its state */
-    uint32_t bucket;
+    uint32_t bucket; /* all its bits */
+    uint16_t place;  /* in its bucket */
+    uint16_t day;    /* its standing, with the class */
     uint16_t packed_size;
     uint16_t packed_capacity;
     uint8_t key_size;
     uint8_t state;
     uint8_t addr_count;
+    uint8_t class;
     uint8_t bytes[];
 };
 
-/* The peers of one state, in no order, without gaps: what is drawn from by lot. */
+struct pc_cache_bucket {
+    struct pc_cache_peer **peers; /* in no order, without gaps */
+    uint16_t count;
+    uint16_t capacity;
+    uint32_t occupied; /* its place in the list of those that are not empty */
+};
+
+/* The peers of one state, by buckets. */
 struct pc_cache_table {
-    struct pc_cache_peer **peers;
-    size_t count;
-    size_t capacity;
+    struct pc_cache_bucket *buckets;
+    uint32_t *occupied; /* the buckets that are not empty, in no order */
+    size_t occupied_count;
+    size_t count; /* of peers */
+};
+
+/* A verified newcomer that met a full bucket, and the one whose place it gets when that one fails its test.
+ */
+struct pc_cache_contest {
+    struct pc_cache_key newcomer;
+    struct pc_cache_key incumbent;
+    int64_t since_ms;
 };
 
 struct pc_cache_held {
     struct pc_peer_id id;
     struct pc_maddr addr;
     peercache_outcome outcome;
+    uint32_t count;
     int64_t at_ms;
 };
 
 struct pc_cache_set {
     struct pc_cache_set_options options;
     int64_t now_ms; /* the latest that was given */
+    struct pc_cache_quota quota;
     struct pc_map by_key;
     struct pc_cache_table tables[PEERCACHE_STATE_COUNT];
-    struct pc_rng lots; /* for whom to displace; from the store's secret, so that runs repeat */
+    struct pc_cache_contest contests[PC_CACHE_CONTESTS_MAX]; /* the oldest first */
+    size_t contest_count;
+    struct pc_bans bans;
+    struct pc_rate total_rate;
+    struct pc_rate *source_rates; /* by the hash of the source; NULL until the first */
+    struct pc_rng lots;           /* for whom to displace; from the store's secret, so that runs repeat */
 
     struct pc_pending_table waiting;
     struct pc_pending_table out; /* the batch given out, or to be given out again */
@@ -59,6 +85,14 @@ struct pc_cache_set {
 static inline struct pc_bytes pc_cache_peer_key(const struct pc_cache_peer *peer)
 {
     return pc_bytes_of(peer->bytes, peer->key_size);
+}
+static inline struct pc_cache_standing pc_cache_peer_standing(const struct pc_cache_peer *peer)
+{
+    return (struct pc_cache_standing){ peer->class, peer->day };
+}
+static inline struct pc_bytes pc_cache_peer_packed(const struct pc_cache_peer *peer)
+{
+    return pc_bytes_of(peer->bytes + peer->key_size, peer->packed_size);
 }
 void pc_cache_peer_unpack(const struct pc_cache_peer *peer, struct pc_record *ret_record);
 

@@ -3,9 +3,10 @@
  * a stream in bounded memory, so that a file of millions of peers is never in memory whole.
  *
  *   list      the seed's: {"last_updated", "peers":[{addr, last_seen, success_count, failure_count}, …]}.
- * Ours adds optional members to the entries and an object `peercache` beside `peers`; older readers skip
- * both. map       {"peers":{ADDR:{addr, success_count, failure_count, last_seen}, …}, "last_updated",
- * "version"} ant-v0    {"peers":{ID:[{addr, success_count, failure_count, last_seen}, …], …}, "last_updated",
+ *             Ours adds optional members to the entries and an object `peercache` beside `peers`; older
+ *             readers skip both.
+ *   map       {"peers":{ADDR:{addr, success_count, failure_count, last_seen}, …}, "last_updated", "version"}
+ *   ant-v0    {"peers":{ID:[{addr, success_count, failure_count, last_seen}, …], …}, "last_updated",
  *             "network_version"}
  *   ant-v1    {"peers":[[ID,[ADDR, …]], …], "last_updated", "network_version", "cache_version"}, newest first
  *   endpoint  {"peers":[ADDR, …], "metadata":{"last_updated", "description"}}
@@ -13,7 +14,8 @@
  *   kubo      the configuration of kubo: {"Bootstrap":[ADDR, …], …}
  *
  * What each can't carry, and a record loses when written in it (pc_format_loses gives it in a sentence):
- *   list      nothing, but times after the year 9999 are clamped to its end
+ *   list      nothing; but times after the year 9999 are clamped to its end, and an address that is no UTF-8
+ *             (pc_addr_storable admits none) is left out, here as in every JSON
  *   map       failures by kind, last success and attempt, round-trip time, source, first seen, state, bucket
  *   ant-v0    as map, and addresses without a peer id
  *   ant-v1    everything but the addresses of a peer; and addresses without a peer id
@@ -170,7 +172,8 @@ void pc_format_reader_free(struct pc_format_reader *reader);
 /*
  * The next piece of the document, of any size. The first error ends the reading and is returned by every
  * later call; what came whole before it was given to the visitor (so a file cut short gives what is before
- * the cut, and EPARSE). EPARSE  not JSON, cut short (finish), `peers` twice, network_version is no short text
+ * the cut, and EPARSE).
+ * EPARSE  not JSON, cut short (finish), `peers` twice, network_version is no short text
  * EFORMAT another kind of content; neither JSON nor lines of multiaddrs; JSON without peers and Bootstrap
  * ELIMIT  over PC_FORMAT_DEPTH_MAX, _ENTRIES_MAX, _MEMBER_MAX_BYTES (a name) or _OWN_MAX_BYTES
  * ENOMEM; or what the visitor returned.

@@ -376,7 +376,9 @@ static size_t decode_escape(struct pc_value *value, uint8_t *to)
 
 struct pc_bytes pc_format_value_string(struct pc_value *value)
 {
-    assert(next_byte(value) == '"');
+    uint8_t first = next_byte(value);
+    assert(first == '"');
+    (void)first;
     uint8_t *start = value->data + ++value->at;
     uint8_t *to = start;
     while (value->at < value->size && value->data[value->at] != '"') {

@@ -217,6 +217,11 @@ void pc_node_ping_opened(struct pc_node *node, struct connection *connection);
 void pc_node_ping_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
                         const char *detail, int64_t rtt_us);
 
+/* events.c */
+void pc_node_on_wire(struct pc_node *node, const struct pc_libp2p_event *wire);
+/* The connection is gone, and with it what was asked over it. */
+void pc_node_connection_gone(struct pc_node *node, struct connection *connection);
+
 /* node.c */
 void pc_node_after_walk(struct pc_node *node);
 void pc_node_begin_stop(struct pc_node *node);

@@ -107,7 +107,7 @@ peercache_outcome pc_node_why_not_dialled(const struct pc_node *node,
     case PC_SCOPE_PUBLIC:
         return PEERCACHE_OK;
     case PC_SCOPE_PRIVATE:
-        *ret_detail = "a private or loopback address, which only local mode dials";
+        *ret_detail = "a private, loopback or reserved address, which only local mode dials";
         return node->options.mode == PC_NETGROUP_LOCAL ? PEERCACHE_OK : PEERCACHE_DENIED;
     case PC_SCOPE_UNUSABLE:
         *ret_detail = "an unspecified, multicast or portless address";

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define BEST_PER_BUCKET  4    /* of each bucket that is sampled */
+#define BEST_NEW_SHARE   4    /* one in so many of the sample is new */
 #define CLOSE_TIMEOUT_MS 1000 /* a checkpoint not made is made by the next that opens */
 
 static struct pc_sqlite_store *of(struct pc_store *head)
@@ -93,31 +95,45 @@ static int enter_in_ledger(struct pc_sqlite_store *store, uint64_t sequence, int
     return result;
 }
 
+/* The log is cut back now and then, and tombstones go when there are too many or they are too old. */
+static int trim(struct pc_sqlite_store *store, const struct pc_sqlite_write *write, bool removes)
+{
+    struct pc_sqlite *sqlite = &store->sqlite;
+    int64_t slack = write->state.change % PC_SQLITE_LOG_SLACK;
+    int result = 0;
+    if (removes)
+        result = pc_sqlite_run(sqlite, PC_SQLITE_TOMBSTONES_TRIM, PC_SQLITE_TOMBSTONES_MAX);
+    if (result == 0 && removes)
+        result = pc_sqlite_run(sqlite, PC_SQLITE_TOMBSTONES_EXPIRE, store->now_ms - store->retention_ms);
+    if (result == 0 && write->state.change > PC_SQLITE_LOG_MAX && slack < store->logged)
+        result = pc_sqlite_run(sqlite, PC_SQLITE_LOG_TRIM, write->state.change - PC_SQLITE_LOG_MAX);
+    return result;
+}
+
 static int write_batch(struct pc_sqlite_store *store, uint64_t sequence, const struct pc_delta *deltas,
                        size_t count)
 {
     struct pc_sqlite *sqlite = &store->sqlite;
-    struct pc_sqlite_write write = { store->head.secret, store->mode, 0, store->now_ms };
-    int64_t before = 0;
+    struct pc_sqlite_write write;
     bool known = false, removes = false;
-    int result = pc_sqlite_run(sqlite, PC_SQLITE_BEGIN_IMMEDIATE, 0);
+    int result = pc_sqlite_write_begin(store, &write);
+    int64_t before = result ? 0 : write.state.change;
     if (result == 0)
-        result = pc_sqlite_change_get(sqlite, &before);
-    write.change = before + 1;
-    if (result == 0)
-        result = enter_in_ledger(store, sequence, write.change, &known);
+        result = enter_in_ledger(store, sequence, before + 1, &known);
     if (result == 0 && known) {
         rollback(store);
         return 0;
     }
     for (size_t i = 0; i < count && result == 0; i++) {
         removes |= deltas[i].removed_ms != 0 || deltas[i].proven_id.size != 0;
-        result = pc_sqlite_apply(sqlite, &deltas[i], &write);
+        result = pc_sqlite_apply(&write, &deltas[i]);
     }
-    if (result == 0 && removes)
-        result = pc_sqlite_run(sqlite, PC_SQLITE_TOMBSTONES_TRIM, PC_SQLITE_TOMBSTONES_MAX);
+    if (result == 0) {
+        store->logged = write.state.change - before;
+        result = trim(store, &write, removes);
+    }
     if (result == 0)
-        result = pc_sqlite_run(sqlite, PC_SQLITE_CHANGE_PUT, write.change);
+        result = pc_sqlite_state_put(sqlite, &write.state);
     if (result == 0)
         result = pc_sqlite_run(sqlite, PC_SQLITE_COMMIT, 0);
     if (result) {
@@ -125,7 +141,7 @@ static int write_batch(struct pc_sqlite_store *store, uint64_t sequence, const s
         return result;
     }
     if (store->seen_change == before) /* nobody else came between: nothing to take in */
-        store->seen_change = write.change;
+        store->seen_change = write.state.change;
     return 0;
 }
 
@@ -157,94 +173,169 @@ struct progress {
     bool stopped; /* by the visit */
 };
 
-static int visit_rows(struct pc_sqlite_store *store, sqlite3_stmt *rows, struct progress *progress)
+static int visit_one(const struct pc_record *record, struct progress *progress)
 {
-    struct pc_sqlite *sqlite = &store->sqlite;
-    int result = 0;
-    int code;
-    while (result == 0 && (code = sqlite3_step(rows)) != SQLITE_DONE) {
-        struct pc_record record;
-        int64_t pk = 0;
-        if (code != SQLITE_ROW) {
-            result = pc_sqlite_fail(sqlite, code, "SQLite");
-            break;
-        }
-        int found = pc_sqlite_row_record(sqlite, rows, &record, &pk, NULL);
-        if (found < 0)
-            result = found;
-        if (found != 1)
-            continue;
-        progress->visited = true;
-        result = progress->visit(progress->context, &record);
-        progress->stopped = result != 0;
-    }
-    (void)sqlite3_reset(rows);
+    int result = progress->visit(progress->context, record);
+    progress->visited = true;
+    progress->stopped = result != 0;
     return result;
 }
 
-/* Those removed: records without addresses. */
-static int visit_removed(struct pc_sqlite_store *store, struct progress *progress)
+/* Visit the rows of a statement; of the last one the bucket. */
+static int visit_rows(struct pc_sqlite_store *store, sqlite3_stmt *rows, struct progress *progress,
+                      int64_t *ret_bucket, size_t *ret_count)
 {
+    int result;
+    while ((result = pc_sqlite_step(&store->sqlite, rows)) == 1) {
+        struct pc_record record;
+        *ret_bucket = sqlite3_column_int64(rows, 2);
+        if (pc_sqlite_row_record(rows, &record, NULL) != 1)
+            continue;
+        ++*ret_count;
+        result = visit_one(&record, progress);
+        if (result) {
+            (void)sqlite3_reset(rows);
+            break;
+        }
+    }
+    return result;
+}
+
+/* The best few of each of some buckets of a state, all around the ring from a lot on. */
+static int visit_sample(struct pc_sqlite_store *store, peercache_state state, size_t count,
+                        struct progress *progress)
+{
+    int64_t buckets = INT64_C(1) << store->quota.bits[state];
+    int64_t per_bucket = pc_base_time_max(BEST_PER_BUCKET, (int64_t)count / buckets + 1);
+    int64_t looks = (int64_t)count / per_bucket + 1;
+    int64_t step = pc_base_time_max(buckets / looks, 1);
+    int64_t start = (int64_t)pc_base_rng_below(&store->rng, (uint64_t)buckets);
+    size_t visited = 0;
     int result = 0;
-    int code = SQLITE_DONE;
-    sqlite3_stmt *rows = pc_sqlite_prepare(&store->sqlite, PC_SQLITE_TOMBSTONES_CHANGED, &result);
+    for (int turn = 0; turn < 2 && result == 0; turn++) { /* from the lot to the end, and from 0 to the lot */
+        int64_t at = turn == 0 ? start : 0;
+        int64_t end = turn == 0 ? buckets : start;
+        while (at < end && visited < count && result == 0) {
+            int64_t bucket = INT64_MAX - 1;
+            sqlite3_stmt *rows = pc_sqlite_prepare(&store->sqlite, PC_SQLITE_PEERS_IN_BUCKETS, &result);
+            if (!rows)
+                return result;
+            (void)sqlite3_bind_int(rows, 1, (int)state);
+            (void)sqlite3_bind_int64(rows, 2, at);
+            (void)sqlite3_bind_int64(rows, 3, pc_base_time_min(per_bucket, (int64_t)(count - visited)));
+            result = visit_rows(store, rows, progress, &bucket, &visited);
+            at = pc_base_time_max(at + step, bucket + 1);
+        }
+    }
+    return result;
+}
+
+static int visit_best(struct pc_sqlite_store *store, size_t count, struct progress *progress)
+{
+    struct pc_sqlite_state state;
+    int64_t bucket;
+    size_t visited = 0;
+    int result = pc_sqlite_state_get(&store->sqlite, &state);
+    if (result)
+        return result;
+    size_t tried = (size_t)state.counts[PEERCACHE_TRIED], fresh = (size_t)state.counts[PEERCACHE_NEW];
+    if (tried + fresh <= count) {
+        sqlite3_stmt *rows = pc_sqlite_prepare(&store->sqlite, PC_SQLITE_PEERS_BY_KEY, &result);
+        return rows ? visit_rows(store, rows, progress, &bucket, &visited) : result;
+    }
+    size_t wanted = count / BEST_NEW_SHARE < fresh ? count - count / BEST_NEW_SHARE : count - fresh;
+    wanted = wanted < tried ? wanted : tried;
+    result = visit_sample(store, PEERCACHE_TRIED, wanted, progress);
+    return result ? result : visit_sample(store, PEERCACHE_NEW, count - wanted, progress);
+}
+
+/* What the log says of since then; a key that has no row is one removed. Who is further behind than the log
+ * goes back reads the best anew. */
+static int visit_changed(struct pc_sqlite_store *store, size_t count, struct progress *progress)
+{
+    struct pc_sqlite *sqlite = &store->sqlite;
+    int result = 0;
+    sqlite3_stmt *first = pc_sqlite_prepare(sqlite, PC_SQLITE_LOG_FIRST, &result);
+    if (!first)
+        return result;
+    result = pc_sqlite_step(sqlite, first);
+    if (result < 0)
+        return result;
+    bool is_gap = sqlite3_column_int64(first, 0) > store->seen_change + 1;
+    (void)sqlite3_reset(first);
+    if (is_gap && store->seen_change > 0)
+        return visit_best(store, count ? count : PC_STORE_PEERS_MAX_DEFAULT, progress);
+    sqlite3_stmt *keys = pc_sqlite_prepare(sqlite, PC_SQLITE_LOG_SINCE, &result);
+    if (!keys)
+        return result;
+    (void)sqlite3_bind_int64(keys, 1, store->seen_change);
+    while ((result = pc_sqlite_step(sqlite, keys)) == 1) {
+        struct pc_record record;
+        struct pc_sqlite_key key;
+        struct pc_peer_id id = { .size = 0 };
+        struct pc_bytes bytes = pc_sqlite_column_bytes(keys, 0);
+        if (bytes.size > sizeof(key.bytes))
+            continue;
+        key.size = bytes.size;
+        memcpy(key.bytes, bytes.data, bytes.size);
+        bool has_id = pc_addr_peer_id_from_bytes(bytes, &id) == 0;
+        result = pc_sqlite_find(sqlite, &key, &id, &record);
+        if (result == 1 || (result == 0 && has_id)) /* of one without id that went nothing can be told */
+            result = visit_one(&record, progress);
+        if (result) {
+            (void)sqlite3_reset(keys);
+            break;
+        }
+    }
+    return result;
+}
+
+static int visit_rows_of(struct pc_sqlite_store *store, const struct pc_store_query *query,
+                         struct progress *progress)
+{
+    struct pc_sqlite_key key = { .size = 0 };
+    enum pc_sqlite_statement which = PC_SQLITE_PEERS_BY_KEY;
+    int64_t bucket;
+    size_t visited = 0;
+    int result = 0;
+    switch (query->kind) {
+    case PC_STORE_BEST:
+        return visit_best(store, query->count, progress);
+    case PC_STORE_CHANGED:
+        return visit_changed(store, query->count, progress);
+    case PC_STORE_ALL:
+        break;
+    case PC_STORE_BY_ID:
+        which = PC_SQLITE_PEER_BY_KEY;
+        break;
+    case PC_STORE_AFTER:
+        which = PC_SQLITE_PEERS_AFTER;
+        break;
+    }
+    sqlite3_stmt *rows = pc_sqlite_prepare(&store->sqlite, which, &result);
     if (!rows)
         return result;
-    (void)sqlite3_bind_int64(rows, 1, store->seen_change);
-    while (result == 0 && (code = sqlite3_step(rows)) == SQLITE_ROW) {
-        struct pc_record record;
-        struct pc_peer_id id;
-        struct pc_bytes key =
-            pc_bytes_of(sqlite3_column_blob(rows, 0), (size_t)sqlite3_column_bytes(rows, 0));
-        if (pc_addr_peer_id_from_bytes(key, &id))
-            continue; /* one known by address only */
-        pc_cache_record_init(&record, &id);
-        progress->visited = true;
-        result = progress->visit(progress->context, &record);
-        progress->stopped = result != 0;
-    }
-    if (result == 0 && code != SQLITE_DONE)
-        result = pc_sqlite_fail(&store->sqlite, code, "SQLite");
-    (void)sqlite3_reset(rows);
-    return result;
+    if (query->id.size || query->addr.size)
+        pc_sqlite_key_of(&query->id, &query->addr, &key);
+    if (query->kind != PC_STORE_ALL)
+        pc_sqlite_bind(rows, 1, pc_bytes_of(key.bytes, key.size));
+    if (query->kind == PC_STORE_AFTER)
+        (void)sqlite3_bind_int64(rows, 2, query->count < INT64_MAX ? (int64_t)query->count : INT64_MAX);
+    return visit_rows(store, rows, progress, &bucket, &visited);
 }
 
 static int query_once(struct pc_sqlite_store *store, const struct pc_store_query *query,
                       struct progress *progress)
 {
-    static const enum pc_sqlite_statement statements[] = {
-        [PC_STORE_ALL] = PC_SQLITE_PEERS_BY_KEY,
-        [PC_STORE_BEST] = PC_SQLITE_PEERS_BEST,
-        [PC_STORE_BY_ID] = PC_SQLITE_PEER_BY_KEY,
-        [PC_STORE_CHANGED] = PC_SQLITE_PEERS_CHANGED,
-    };
-    struct pc_sqlite *sqlite = &store->sqlite;
-    int64_t change = 0;
-    int result = pc_sqlite_run(sqlite, PC_SQLITE_BEGIN, 0);
+    struct pc_sqlite_state state;
+    int result = pc_sqlite_run(&store->sqlite, PC_SQLITE_BEGIN, 0);
     if (result == 0)
-        result = pc_sqlite_change_get(sqlite, &change);
-    sqlite3_stmt *rows = result ? NULL : pc_sqlite_prepare(sqlite, statements[query->kind], &result);
-    if (rows) {
-        switch (query->kind) {
-        case PC_STORE_ALL:
-            break;
-        case PC_STORE_BEST:
-            (void)sqlite3_bind_int64(rows, 1, query->count < INT64_MAX ? (int64_t)query->count : INT64_MAX);
-            break;
-        case PC_STORE_BY_ID:
-            (void)sqlite3_bind_blob(rows, 1, query->id.bytes, query->id.size, SQLITE_STATIC);
-            break;
-        case PC_STORE_CHANGED:
-            (void)sqlite3_bind_int64(rows, 1, store->seen_change);
-            break;
-        }
-        result = visit_rows(store, rows, progress);
-    }
-    if (result == 0 && query->kind == PC_STORE_CHANGED)
-        result = visit_removed(store, progress);
+        result = pc_sqlite_state_get(&store->sqlite, &state);
+    if (result == 0)
+        result = visit_rows_of(store, query, progress);
     rollback(store); /* nothing was written */
     if (result == 0 && (query->kind == PC_STORE_CHANGED || query->kind == PC_STORE_BEST))
-        store->seen_change = change;
+        store->seen_change = state.change;
     return result;
 }
 
@@ -317,15 +408,12 @@ static int sqlite_check(struct pc_store *head)
     sqlite3_stmt *rows = pc_sqlite_prepare(sqlite, PC_SQLITE_PEERS_BY_KEY, &result);
     if (!rows)
         return result;
-    while (result >= 0 && sqlite3_step(rows) == SQLITE_ROW) {
+    while ((result = pc_sqlite_step(sqlite, rows)) == 1) {
         struct pc_record record;
-        int64_t pk;
         size_t before = bad;
-        result = pc_sqlite_row_record(sqlite, rows, &record, &pk, &bad);
-        if (result == 0 && bad == before)
+        if (pc_sqlite_row_record(rows, &record, &bad) == 0 && bad == before)
             bad++; /* a peer without any address */
     }
-    (void)sqlite3_reset(rows);
     if (result < 0)
         return result;
     if (bad) {
@@ -333,6 +421,82 @@ static int sqlite_check(struct pc_store *head)
         return PEERCACHE_ECORRUPT;
     }
     return 0;
+}
+
+static int sqlite_repair(struct pc_store *head, uint32_t timeout_ms)
+{
+    struct pc_sqlite_store *store = of(head);
+    int result = lock_now(store, timeout_ms);
+    if (result)
+        return result;
+    result = pc_sqlite_move_and_salvage(store);
+    pc_store_lock_release(&store->lock);
+    return result;
+}
+
+static int sqlite_bans(struct pc_store *head, pc_store_visit_ban visit, void *context)
+{
+    struct pc_sqlite_store *store = of(head);
+    int result = be_current_unlocked(store);
+    sqlite3_stmt *rows = result ? NULL : pc_sqlite_prepare(&store->sqlite, PC_SQLITE_BANS, &result);
+    if (!rows)
+        return result;
+    while ((result = pc_sqlite_step(&store->sqlite, rows)) == 1) {
+        struct pc_ban ban;
+        if (pc_cache_ban_from_bytes(pc_sqlite_column_bytes(rows, 0), &ban))
+            continue; /* check finds it */
+        result = visit(context, &ban, sqlite3_column_int64(rows, 1));
+        if (result) {
+            (void)sqlite3_reset(rows);
+            break;
+        }
+    }
+    return result;
+}
+
+static int put_ban(struct pc_sqlite_store *store, const struct pc_ban *ban, int64_t since_ms)
+{
+    struct pc_sqlite *sqlite = &store->sqlite;
+    int result = 0;
+    if (since_ms == 0) {
+        sqlite3_stmt *statement = pc_sqlite_prepare(sqlite, PC_SQLITE_BAN_DELETE, &result);
+        if (!statement)
+            return result;
+        pc_sqlite_bind(statement, 1, pc_bytes_of(ban->bytes, ban->size));
+        result = pc_sqlite_step(sqlite, statement);
+        if (result == 0 && sqlite3_changes(sqlite->db) == 0) {
+            pc_base_reason(&store->head.error, "%s: there is no such ban", store->head.path);
+            return PEERCACHE_ENOTFOUND;
+        }
+        return result;
+    }
+    sqlite3_stmt *count = pc_sqlite_prepare(sqlite, PC_SQLITE_BAN_COUNT, &result);
+    if (!count)
+        return result;
+    result = pc_sqlite_step(sqlite, count);
+    if (result < 0)
+        return result;
+    bool is_full = sqlite3_column_int64(count, 0) >= PC_CACHE_BANS_MAX;
+    (void)sqlite3_reset(count);
+    if (is_full) {
+        pc_base_reason(&store->head.error, "%s: over %d bans", store->head.path, PC_CACHE_BANS_MAX);
+        return PEERCACHE_ELIMIT;
+    }
+    return pc_sqlite_ban_put(sqlite, ban, since_ms);
+}
+
+static int sqlite_ban_put(struct pc_store *head, const struct pc_ban *ban, int64_t since_ms,
+                          uint32_t timeout_ms)
+{
+    struct pc_sqlite_store *store = of(head);
+    int result = lock_now(store, timeout_ms);
+    if (result)
+        return result;
+    result = be_current(store);
+    if (result == 0 && !head->read_only)
+        result = put_ban(store, ban, since_ms);
+    pc_store_lock_release(&store->lock);
+    return result;
 }
 
 static void sqlite_close(struct pc_store *head)
@@ -351,8 +515,12 @@ static const struct pc_store_ops sqlite_ops = {
     .commit = sqlite_commit,
     .meta_get = sqlite_meta_get,
     .meta_put = sqlite_meta_put,
+    .bans = sqlite_bans,
+    .ban_put = sqlite_ban_put,
     .check = sqlite_check,
+    .repair = sqlite_repair,
     .close = sqlite_close,
+    .name = "sqlite",
 };
 
 /* `why` nobody can write; NULL when it was asked for, which is nothing to warn of. */
@@ -414,6 +582,10 @@ int pc_store_sqlite_open(const char *path, const struct pc_store_options *option
     pc_base_rng_init(&store->rng, options->random);
     store->mode = options->mode;
     store->no_create = options->no_create;
+    store->peers_max = options->peers_max ? options->peers_max : PC_STORE_PEERS_MAX_DEFAULT;
+    store->addrs_max = options->addrs_max;
+    store->record_max_bytes = options->record_max_bytes;
+    store->retention_ms = options->retention_ms ? options->retention_ms : PC_STORE_RETENTION_DEFAULT_MS;
     store->now_ms = options->now_ms;
     store->may_move_aside =
         pc_store_path_ends_with(store->head.path, ".db") || (options->is_default_path && !was_link);

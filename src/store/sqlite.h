@@ -7,6 +7,7 @@
 #define PC_STORE_SQLITE_H
 
 #include "base/rng.h"
+#include "cache/bucket.h"
 #include "store/lock.h"
 #include "store/store.h"
 
@@ -16,8 +17,10 @@
 #define PC_SQLITE_APPLICATION_ID 0x70636368 /* "pcch" */
 #define PC_SQLITE_USER_VERSION   1
 
-#define PC_SQLITE_LEDGER_MAX     4096  /* writers remembered */
-#define PC_SQLITE_TOMBSTONES_MAX 10000 /* the newest are kept */
+#define PC_SQLITE_LEDGER_MAX     4096   /* writers remembered */
+#define PC_SQLITE_TOMBSTONES_MAX 10000  /* the newest are kept */
+#define PC_SQLITE_LOG_MAX        100000 /* changes told to others; who is further behind reads anew */
+#define PC_SQLITE_LOG_SLACK      10000  /* it is cut back when it is over by so much */
 #define PC_SQLITE_NETWORK_BYTES  128
 
 /* One statement each, prepared at first use and kept. */
@@ -29,41 +32,45 @@
     X(META_GET, "SELECT value FROM meta WHERE key=?1")                                                       \
     X(META_PUT, "INSERT INTO meta(key,value) VALUES(?1,?2) "                                                 \
                 "ON CONFLICT(key) DO UPDATE SET value=excluded.value")                                       \
-    X(CHANGE_GET, "SELECT n FROM change")                                                                    \
-    X(CHANGE_PUT, "UPDATE change SET n=?1")                                                                  \
+    X(STATE_GET, "SELECT n,new_count,tried_count FROM state")                                                \
+    X(STATE_PUT, "UPDATE state SET n=?1,new_count=?2,tried_count=?3")                                        \
     X(LEDGER_GET, "SELECT sequence FROM ledger WHERE writer=?1")                                             \
     X(LEDGER_PUT, "INSERT INTO ledger(writer,sequence,change) VALUES(?1,?2,?3) ON CONFLICT(writer) "         \
                   "DO UPDATE SET sequence=excluded.sequence,change=excluded.change")                         \
     X(LEDGER_TRIM, "DELETE FROM ledger WHERE writer IN (SELECT writer FROM ledger ORDER BY change DESC "     \
                    "LIMIT -1 OFFSET ?1)")                                                                    \
-    X(PEER_BY_KEY, "SELECT pk,key,state,bucket FROM peer WHERE key=?1")                                      \
-    X(PEERS_BY_KEY, "SELECT pk,key,state,bucket FROM peer ORDER BY key")                                     \
-    X(PEERS_BEST, "SELECT pk,key,state,bucket FROM peer "                                                    \
-                  "ORDER BY state DESC,success_ms DESC,seen_ms DESC LIMIT ?1")                               \
-    X(PEERS_CHANGED, "SELECT pk,key,state,bucket FROM peer WHERE change>?1 ORDER BY change")                 \
-    X(PEERS_UP, "SELECT pk,key,state,bucket FROM peer ORDER BY pk")                                          \
-    X(PEERS_DOWN, "SELECT pk,key,state,bucket FROM peer ORDER BY pk DESC")                                   \
-    X(PEER_PUT, "INSERT INTO peer(key,state,bucket,success_ms,seen_ms,change) "                              \
-                "VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(key) DO UPDATE SET state=excluded.state,"             \
-                "bucket=excluded.bucket,success_ms=excluded.success_ms,seen_ms=excluded.seen_ms,"            \
-                "change=excluded.change RETURNING pk")                                                       \
-    X(PEER_DELETE, "DELETE FROM peer WHERE pk=?1")                                                           \
-    X(ADDRS, "SELECT addr,success_count,failure_count,failures,seen_ms,success_ms,attempt_ms,rtt_us,"        \
-             "rtt_at_ms,first_seen_ms,source,source_group FROM addr WHERE peer=?1 ORDER BY addr")            \
-    X(ADDR_PUT, "INSERT OR REPLACE INTO addr(peer,addr,success_count,failure_count,failures,seen_ms,"        \
-                "success_ms,attempt_ms,rtt_us,rtt_at_ms,first_seen_ms,source,source_group) "                 \
-                "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)")                                        \
-    X(ADDR_DELETE, "DELETE FROM addr WHERE peer=?1 AND addr=?2")                                             \
-    X(ADDRS_DELETE, "DELETE FROM addr WHERE peer=?1")                                                        \
+    X(LOG_PUT, "INSERT INTO log(n,key) VALUES(?1,?2)")                                                       \
+    X(LOG_FIRST, "SELECT min(n) FROM log")                                                                   \
+    X(LOG_SINCE, "SELECT DISTINCT key FROM log WHERE n>?1")                                                  \
+    X(LOG_TRIM, "DELETE FROM log WHERE n<=?1")                                                               \
+    X(PEER_BY_KEY, "SELECT key,state,bucket,addrs FROM peer WHERE key=?1")                                   \
+    X(PEERS_BY_KEY, "SELECT key,state,bucket,addrs FROM peer ORDER BY key")                                  \
+    X(PEERS_AFTER, "SELECT key,state,bucket,addrs FROM peer WHERE key>?1 ORDER BY key LIMIT ?2")             \
+    X(PEERS_DOWN, "SELECT key,state,bucket,addrs FROM peer ORDER BY key DESC")                               \
+    X(PEERS_IN_BUCKETS, "SELECT key,state,bucket,addrs FROM peer WHERE state=?1 AND bucket>=?2 "             \
+                        "ORDER BY bucket,class DESC,day DESC LIMIT ?3")                                      \
+    X(BUCKET_COUNT, "SELECT count(*) FROM (SELECT 1 FROM peer WHERE state=?1 AND bucket=?2 LIMIT ?3)")       \
+    X(BUCKET_LEAST, "SELECT key,class,day FROM peer WHERE state=?1 AND bucket=?2 "                           \
+                    "ORDER BY class,day LIMIT 1")                                                            \
+    X(LEAST_FROM, "SELECT key,class,day FROM peer WHERE state=0 AND bucket=(SELECT min(bucket) FROM peer "   \
+                  "WHERE state=0 AND bucket>=?1) ORDER BY class,day LIMIT 1")                                \
+    X(WAITING, "SELECT key FROM peer WHERE wants=?1 LIMIT 1")                                                \
+    X(PEER_INSERT, "INSERT INTO peer(key,state,bucket,class,day,wants,addrs) VALUES(?1,?2,?3,?4,?5,?6,?7)")  \
+    X(PEER_UPDATE, "UPDATE peer SET state=?2,bucket=?3,class=?4,day=?5,wants=?6,addrs=?7 WHERE key=?1")      \
+    X(PEER_TOUCH, "UPDATE peer SET addrs=?2 WHERE key=?1")                                                   \
+    X(PEER_DELETE, "DELETE FROM peer WHERE key=?1")                                                          \
+    X(TOMBSTONE_ANY, "SELECT EXISTS(SELECT 1 FROM tombstone)")                                               \
     X(TOMBSTONE_GET, "SELECT max(removed_ms) FROM tombstone WHERE key=?1 AND addr IN (x'',?2)")              \
-    X(TOMBSTONE_PUT, "INSERT INTO tombstone(key,addr,removed_ms,change) VALUES(?1,?2,?3,?4) "                \
-                     "ON CONFLICT(key,addr) DO UPDATE SET change=excluded.change,"                           \
-                     "removed_ms=max(removed_ms,excluded.removed_ms)")                                       \
-    X(TOMBSTONES_CHANGED, "SELECT DISTINCT key FROM tombstone WHERE change>?1 AND "                          \
-                          "NOT EXISTS(SELECT 1 FROM peer WHERE peer.key=tombstone.key)")                     \
+    X(TOMBSTONE_PUT, "INSERT INTO tombstone(key,addr,removed_ms) VALUES(?1,?2,?3) "                          \
+                     "ON CONFLICT(key,addr) DO UPDATE SET removed_ms=max(removed_ms,excluded.removed_ms)")   \
     X(TOMBSTONES_TRIM, "DELETE FROM tombstone WHERE removed_ms<(SELECT removed_ms FROM tombstone "           \
                        "ORDER BY removed_ms DESC LIMIT 1 OFFSET ?1)")                                        \
+    X(TOMBSTONES_EXPIRE, "DELETE FROM tombstone WHERE removed_ms<?1")                                        \
     X(TOMBSTONES, "SELECT key,addr,removed_ms FROM tombstone")                                               \
+    X(BANS, "SELECT key,since_ms FROM ban ORDER BY key")                                                     \
+    X(BAN_COUNT, "SELECT count(*) FROM ban")                                                                 \
+    X(BAN_PUT, "INSERT INTO ban(key,since_ms) VALUES(?1,?2) ON CONFLICT(key) DO NOTHING")                    \
+    X(BAN_DELETE, "DELETE FROM ban WHERE key=?1")                                                            \
     X(LEDGER, "SELECT writer,sequence FROM ledger")
 
 enum pc_sqlite_statement {
@@ -96,7 +103,13 @@ void pc_sqlite_close(struct pc_sqlite *sqlite);
 int pc_sqlite_meta_get(struct pc_sqlite *sqlite, const char *key, uint8_t *ret_value, size_t capacity,
                        size_t *ret_size);
 int pc_sqlite_meta_put(struct pc_sqlite *sqlite, const char *key, struct pc_bytes value);
-int pc_sqlite_change_get(struct pc_sqlite *sqlite, int64_t *ret_change);
+/* The one row of state. */
+struct pc_sqlite_state {
+    int64_t change; /* the number of the last entry of the log */
+    int64_t counts[PEERCACHE_STATE_COUNT];
+};
+int pc_sqlite_state_get(struct pc_sqlite *sqlite, struct pc_sqlite_state *ret_state);
+int pc_sqlite_state_put(struct pc_sqlite *sqlite, const struct pc_sqlite_state *state);
 
 /* The key of a peer in the file: its id, or 0xff and the address (so that those without id come last). */
 struct pc_sqlite_key {
@@ -106,29 +119,46 @@ struct pc_sqlite_key {
 void pc_sqlite_key_of(const struct pc_peer_id *id, const struct pc_maddr *addr,
                       struct pc_sqlite_key *ret_key);
 /*
- * The record of the row that a peer statement stands on. Rows whose values are not valid are left out (a flip
- * of a bit in a value is no error to SQLite); ret_bad, when not NULL, counts them. 1: read; 0: nothing valid
- * in it.
+ * The record of the row that a peer statement stands on. Addresses whose values are not valid are left out (a
+ * flip of a bit in a value is no error to SQLite); ret_bad, when not NULL, counts them. 1: read; 0: nothing
+ * valid in it.
  */
-int pc_sqlite_row_record(struct pc_sqlite *sqlite, sqlite3_stmt *row, struct pc_record *ret_record,
-                         int64_t *ret_pk, size_t *ret_bad);
+int pc_sqlite_row_record(sqlite3_stmt *row, struct pc_record *ret_record, size_t *ret_bad);
 /* The record of a key: 1, or 0 and an empty record of `id`. */
 int pc_sqlite_find(struct pc_sqlite *sqlite, const struct pc_sqlite_key *key, const struct pc_peer_id *id,
-                   struct pc_record *ret_record, int64_t *ret_pk);
-/* What a write needs to know of the store. */
+                   struct pc_record *ret_record);
+struct pc_bytes pc_sqlite_column_bytes(sqlite3_stmt *row, int column);
+int pc_sqlite_tombstone_put(struct pc_sqlite *sqlite, struct pc_bytes key, struct pc_bytes addr,
+                            int64_t removed_ms);
+int pc_sqlite_ban_put(struct pc_sqlite *sqlite, const struct pc_ban *ban, int64_t since_ms);
+/* Step once: 1 a row, 0 done, or the failure. A statement that is done or failed is reset. */
+int pc_sqlite_step(struct pc_sqlite *sqlite, sqlite3_stmt *statement);
+/* Binding can fail only by memory, and then the step fails too: SQLite keeps NULL there, which no column of
+ * ours takes. */
+void pc_sqlite_bind(sqlite3_stmt *statement, int index, struct pc_bytes bytes);
+
+/* ---- sqlite_write.c: one transaction of news. ---- */
+
+/* What a write needs to know of the store, and what it changes of its state. */
 struct pc_sqlite_write {
+    struct pc_sqlite *sqlite;
     const uint8_t *secret;
     enum pc_netgroup_mode mode;
-    int64_t change; /* of this transaction */
+    const struct pc_cache_quota *quota;
+    uint32_t addrs_max;
+    uint32_t record_max_bytes;
+    struct pc_rng *rng; /* lots of whom to displace */
     int64_t now_ms;
+    struct pc_sqlite_state state;
+    bool has_tombstones; /* any at all */
+    bool is_silent;      /* nothing is entered in the log */
 };
-/* Write a record, all its addresses. */
-int pc_sqlite_put(struct pc_sqlite *sqlite, struct pc_record *record, const struct pc_sqlite_write *write);
+/* Write a record as it is, its state too; no quota binds it. */
+int pc_sqlite_put(struct pc_sqlite_write *write, struct pc_record *record);
+/* Give every row its bucket anew: the file has other buckets from now on. */
+int pc_sqlite_rebucket(struct pc_sqlite_write *write);
 /* Apply one delta. */
-int pc_sqlite_apply(struct pc_sqlite *sqlite, const struct pc_delta *delta,
-                    const struct pc_sqlite_write *write);
-int pc_sqlite_tombstone_put(struct pc_sqlite *sqlite, struct pc_bytes key, struct pc_bytes addr,
-                            int64_t removed_ms, int64_t change);
+int pc_sqlite_apply(struct pc_sqlite_write *write, const struct pc_delta *delta);
 
 /* ---- sqlite_file.c ---- */
 
@@ -142,9 +172,15 @@ struct pc_sqlite_store {
     bool may_move_aside;
     bool no_create;
     enum pc_netgroup_mode mode;
+    uint32_t peers_max;
+    uint32_t addrs_max;
+    uint32_t record_max_bytes;
+    int64_t retention_ms;
+    struct pc_cache_quota quota; /* of this file */
     char network[PC_SQLITE_NETWORK_BYTES];
     int64_t now_ms;      /* the latest given */
     int64_t seen_change; /* what the owner has taken in */
+    int64_t logged;      /* entries of the log that the batch at hand made */
 };
 
 /* Connect for writing; the lock is held. Makes, recognises, moves aside. */
@@ -156,6 +192,10 @@ void pc_sqlite_disconnect(struct pc_sqlite_store *store, bool checkpoint);
 /* The file was found corrupt, the lock is held: look again, move it aside and salvage, or connect anew when
  * it is well. ECORRUPT: it may not be moved. */
 int pc_sqlite_recover(struct pc_sqlite_store *store);
+/* Move the open file aside, make a new one, and salvage; the lock is held. */
+int pc_sqlite_move_and_salvage(struct pc_sqlite_store *store);
+/* A write that is about to begin: its transaction is open. */
+int pc_sqlite_write_begin(struct pc_sqlite_store *store, struct pc_sqlite_write *ret_write);
 /* Whether the path still leads to the file that is open. */
 bool pc_sqlite_is_current(const struct pc_sqlite_store *store);
 

@@ -12,32 +12,36 @@
 #define SALVAGE_PEERS_MAX 10000000
 #define COPY_BLOCK_BYTES  65536
 #define WAL_PAGES         1000 /* a checkpoint after so many */
+#define BUCKET_BITS_MAX   24
+#define CACHE_KIB_TEXT    "8192" /* of pages kept, at most */
 #define URI_BYTES         (3 * PC_STORE_PATH_BYTES + 64)
 
 static const char *const companions[] = { "-wal", "-shm", NULL };
 
-/* Version 1. Integers may stay 0; every blob is there. The change of a row is the number of the commit that
- * touched it last, so that what others changed is an index seek. */
+/*
+ * Version 1. A peer is one row, found by its key, its addresses packed (cache/pack.h). `bucket` counts the
+ * buckets of this file (meta bits_new and bits_tried say how many); `class` and `day` are its standing there,
+ * `wants` the bucket of the tried in which it waits for a place. The log has the key of whatever changed, so
+ * that what others changed is read off its end; state.n is the number of its last entry.
+ */
 static const char schema[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY,value BLOB NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE change(n INTEGER NOT NULL);"
-    "INSERT INTO change VALUES(0);"
-    "CREATE TABLE peer(pk INTEGER PRIMARY KEY,key BLOB NOT NULL UNIQUE,state INTEGER NOT NULL,"
-    "bucket INTEGER NOT NULL,success_ms INTEGER NOT NULL,seen_ms INTEGER NOT NULL,change INTEGER NOT NULL);"
-    "CREATE INDEX peer_best ON peer(state DESC,success_ms DESC,seen_ms DESC);"
-    "CREATE INDEX peer_bucket ON peer(state,bucket);"
-    "CREATE INDEX peer_change ON peer(change);"
-    "CREATE TABLE addr(peer INTEGER NOT NULL,addr BLOB NOT NULL,success_count INTEGER NOT NULL,"
-    "failure_count INTEGER NOT NULL,failures BLOB NOT NULL,seen_ms INTEGER NOT NULL,"
-    "success_ms INTEGER NOT NULL,attempt_ms INTEGER NOT NULL,rtt_us INTEGER,rtt_at_ms INTEGER NOT NULL,"
-    "first_seen_ms INTEGER NOT NULL,source INTEGER NOT NULL,source_group BLOB NOT NULL,"
-    "PRIMARY KEY(peer,addr)) WITHOUT ROWID;"
+    "CREATE TABLE state(n INTEGER NOT NULL,new_count INTEGER NOT NULL,tried_count INTEGER NOT NULL);"
+    "INSERT INTO state VALUES(0,0,0);"
+    "CREATE TABLE peer(key BLOB PRIMARY KEY,state INTEGER NOT NULL,bucket INTEGER NOT NULL,"
+    "class INTEGER NOT NULL,day INTEGER NOT NULL,wants INTEGER,addrs BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX peer_place ON peer(state,bucket,class DESC,day DESC);"
+    "CREATE INDEX peer_wants ON peer(wants) WHERE wants IS NOT NULL;"
+    "CREATE TABLE log(n INTEGER PRIMARY KEY,key BLOB NOT NULL);"
     "CREATE TABLE tombstone(key BLOB NOT NULL,addr BLOB NOT NULL,removed_ms INTEGER NOT NULL,"
-    "change INTEGER NOT NULL,PRIMARY KEY(key,addr)) WITHOUT ROWID;"
-    "CREATE INDEX tombstone_change ON tombstone(change);"
+    "PRIMARY KEY(key,addr)) WITHOUT ROWID;"
     "CREATE INDEX tombstone_removed ON tombstone(removed_ms);"
+    "CREATE TABLE ban(key BLOB PRIMARY KEY,since_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE ledger(writer INTEGER PRIMARY KEY,sequence INTEGER NOT NULL,change INTEGER NOT NULL);"
     "CREATE INDEX ledger_change ON ledger(change);";
+
+#define TABLES       "'meta','state','peer','log','tombstone','ban','ledger'"
+#define TABLES_COUNT 7
 
 bool pc_sqlite_is_current(const struct pc_sqlite_store *store)
 {
@@ -117,7 +121,7 @@ static int recognise(struct pc_sqlite *sqlite, enum kind *ret_kind)
     if (result == 0)
         result = pragma_int(sqlite,
                             "SELECT count(*) FROM sqlite_schema WHERE type='table' AND name IN "
-                            "('meta','change','peer','addr','tombstone','ledger')",
+                            "(" TABLES ")",
                             &ours);
     if (result)
         return result;
@@ -125,7 +129,7 @@ static int recognise(struct pc_sqlite *sqlite, enum kind *ret_kind)
         *ret_kind = KIND_FRESH;
         return 0;
     }
-    if (application != PC_SQLITE_APPLICATION_ID && ours < 6) {
+    if (application != PC_SQLITE_APPLICATION_ID && ours < TABLES_COUNT) {
         pc_base_reason(sqlite->reason, "%s: a SQLite file of another program", sqlite->path);
         return PEERCACHE_EFORMAT;
     }
@@ -133,7 +137,7 @@ static int recognise(struct pc_sqlite *sqlite, enum kind *ret_kind)
         *ret_kind = KIND_NEWER;
         return 0;
     }
-    if (application != PC_SQLITE_APPLICATION_ID || version != PC_SQLITE_USER_VERSION || ours < 6)
+    if (application != PC_SQLITE_APPLICATION_ID || version != PC_SQLITE_USER_VERSION || ours < TABLES_COUNT)
         return pc_sqlite_fail(sqlite, SQLITE_CORRUPT, "the header or a table is damaged");
     *ret_kind = KIND_OURS;
     return 0;
@@ -145,18 +149,30 @@ static const char *mode_name(enum pc_netgroup_mode mode)
 }
 
 /* Network, mode and secret. ENETWORK with a sentence; ECORRUPT. */
+static bool bits_are_valid(const uint8_t bits[PEERCACHE_STATE_COUNT])
+{
+    for (size_t state = 0; state < PEERCACHE_STATE_COUNT; state++)
+        if (bits[state] < 1 || bits[state] > BUCKET_BITS_MAX)
+            return false;
+    return true;
+}
+
 static int read_identity(struct pc_sqlite_store *store, struct pc_sqlite *sqlite, uint8_t ret_secret[16])
 {
     char network[PC_SQLITE_NETWORK_BYTES], mode[16];
     size_t network_size = 0, mode_size = 0, secret_size = 0;
-    uint8_t secret[16];
+    uint8_t secret[16], bits[PEERCACHE_STATE_COUNT];
+    size_t bits_size = 0;
     int result =
         pc_sqlite_meta_get(sqlite, "network", (uint8_t *)network, sizeof(network) - 1, &network_size);
     if (result == 0)
         result = pc_sqlite_meta_get(sqlite, "mode", (uint8_t *)mode, sizeof(mode) - 1, &mode_size);
     if (result == 0)
         result = pc_sqlite_meta_get(sqlite, "secret", secret, sizeof(secret), &secret_size);
-    if (result == PEERCACHE_ENOTFOUND || result == PEERCACHE_ELIMIT || (result == 0 && secret_size != 16))
+    if (result == 0)
+        result = pc_sqlite_meta_get(sqlite, "buckets", bits, sizeof(bits), &bits_size);
+    if (result == PEERCACHE_ENOTFOUND || result == PEERCACHE_ELIMIT ||
+        (result == 0 && (secret_size != 16 || bits_size != sizeof(bits) || !bits_are_valid(bits))))
         return pc_sqlite_fail(sqlite, SQLITE_CORRUPT, "it does not say which network it is of");
     if (result)
         return result;
@@ -168,6 +184,7 @@ static int read_identity(struct pc_sqlite_store *store, struct pc_sqlite *sqlite
         return PEERCACHE_ENETWORK;
     }
     memcpy(ret_secret, secret, sizeof(secret));
+    pc_cache_quota_init_bits(&store->quota, store->peers_max, bits);
     return 0;
 }
 
@@ -191,6 +208,10 @@ static int create(struct pc_sqlite_store *store)
                                     pc_bytes_of(mode_name(store->mode), strlen(mode_name(store->mode))));
     if (result == 0)
         result = pc_sqlite_meta_put(sqlite, "secret", pc_bytes_of(secret, sizeof(secret)));
+    pc_cache_quota_init(&store->quota, store->peers_max);
+    if (result == 0)
+        result =
+            pc_sqlite_meta_put(sqlite, "buckets", pc_bytes_of(store->quota.bits, sizeof(store->quota.bits)));
     if (result == 0)
         result = pc_sqlite_exec(sqlite, versions);
     if (result == 0)
@@ -204,6 +225,72 @@ static int create(struct pc_sqlite_store *store)
     }
     memcpy(store->head.secret, secret, sizeof(secret));
     return 0;
+}
+
+int pc_sqlite_write_begin(struct pc_sqlite_store *store, struct pc_sqlite_write *ret_write)
+{
+    int64_t any = 0;
+    int result = pc_sqlite_run(&store->sqlite, PC_SQLITE_BEGIN_IMMEDIATE, 0);
+    if (result)
+        return result;
+    *ret_write = (struct pc_sqlite_write){
+        .sqlite = &store->sqlite,
+        .secret = store->head.secret,
+        .mode = store->mode,
+        .quota = &store->quota,
+        .addrs_max = store->addrs_max,
+        .record_max_bytes = store->record_max_bytes,
+        .rng = &store->rng,
+        .now_ms = store->now_ms,
+    };
+    result = pc_sqlite_state_get(&store->sqlite, &ret_write->state);
+    sqlite3_stmt *row = result ? NULL : pc_sqlite_prepare(&store->sqlite, PC_SQLITE_TOMBSTONE_ANY, &result);
+    if (!row)
+        return result;
+    result = pc_sqlite_step(&store->sqlite, row);
+    if (result < 0)
+        return result;
+    any = sqlite3_column_int64(row, 0);
+    (void)sqlite3_reset(row);
+    ret_write->has_tombstones = any != 0;
+    return 0;
+}
+
+/* A cache that is to hold more than the file has buckets for: it gets them, in one transaction. They are
+ * never taken away again, for others may need them. */
+static int grow_buckets(struct pc_sqlite_store *store)
+{
+    struct pc_cache_quota wanted;
+    struct pc_sqlite_write write;
+    uint8_t bits[PEERCACHE_STATE_COUNT];
+    bool is_small = false;
+    pc_cache_quota_init(&wanted, store->peers_max);
+    for (size_t state = 0; state < PEERCACHE_STATE_COUNT; state++) {
+        is_small |= wanted.bits[state] > store->quota.bits[state];
+        bits[state] =
+            wanted.bits[state] > store->quota.bits[state] ? wanted.bits[state] : store->quota.bits[state];
+    }
+    if (!is_small)
+        return 0;
+    struct pc_cache_quota before = store->quota;
+    pc_cache_quota_init_bits(&store->quota, store->peers_max, bits);
+    int result = pc_sqlite_write_begin(store, &write);
+    if (result == 0)
+        result = pc_sqlite_rebucket(&write);
+    if (result == 0)
+        result = pc_sqlite_meta_put(&store->sqlite, "buckets", pc_bytes_of(bits, sizeof(bits)));
+    if (result == 0)
+        result = pc_sqlite_state_put(&store->sqlite, &write.state);
+    if (result == 0)
+        result = pc_sqlite_run(&store->sqlite, PC_SQLITE_COMMIT, 0);
+    if (result) {
+        struct pc_reason reason = store->head.error;
+        if (!sqlite3_get_autocommit(store->sqlite.db))
+            (void)pc_sqlite_run(&store->sqlite, PC_SQLITE_ROLLBACK, 0);
+        store->head.error = reason;
+        store->quota = before;
+    }
+    return result;
 }
 
 /* A file of our own making, with nothing in it; the lock is held, so nobody in this process has it open. */
@@ -245,13 +332,16 @@ static int connect_once(struct pc_sqlite_store *store)
                        store->head.path);
         result = pc_sqlite_exec(&store->sqlite, "PRAGMA query_only=1");
     } else if (result == 0) {
-        result = pc_sqlite_exec(&store->sqlite, "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL");
+        result = pc_sqlite_exec(&store->sqlite, "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;"
+                                                "PRAGMA cache_size=-" CACHE_KIB_TEXT);
     }
     if (result == 0)
         (void)sqlite3_wal_autocheckpoint(store->sqlite.db, WAL_PAGES);
     if (result == 0)
         result =
             kind == KIND_FRESH ? create(store) : read_identity(store, &store->sqlite, store->head.secret);
+    if (result == 0 && kind == KIND_OURS)
+        result = grow_buckets(store);
     if (result && kind == KIND_NEWER && result == PEERCACHE_ECORRUPT)
         result = PEERCACHE_EVERSION; /* another schema, which we can't read */
     if (result)
@@ -272,27 +362,29 @@ int pc_sqlite_connect(struct pc_sqlite_store *store)
     return result == PEERCACHE_ECORRUPT ? pc_sqlite_recover(store) : result;
 }
 
-/* Copy what can be read of one direction's walk over the peers; where it stopped is in *ret_last_pk. */
-static size_t salvage_peers(struct pc_sqlite_store *store, struct pc_sqlite *from, bool down, int64_t stop_pk,
-                            const struct pc_sqlite_write *write, int64_t *ret_last_pk)
+/* Copy what can be read of one direction's walk over the peers, up or down by their keys. Where both come
+ * past the same ones, they are written twice. */
+static size_t salvage_peers(struct pc_sqlite *from, enum pc_sqlite_statement walk,
+                            struct pc_sqlite_write *write)
 {
     size_t count = 0;
     int result = 0;
-    sqlite3_stmt *row = pc_sqlite_prepare(from, down ? PC_SQLITE_PEERS_DOWN : PC_SQLITE_PEERS_UP, &result);
+    sqlite3_stmt *row = pc_sqlite_prepare(from, walk, &result);
     if (!row)
         return 0;
     while (count < SALVAGE_PEERS_MAX && sqlite3_step(row) == SQLITE_ROW) {
         struct pc_record record;
-        int64_t pk = 0;
-        result = pc_sqlite_row_record(from, row, &record, &pk, NULL);
-        if (down && pk <= stop_pk)
-            break;
-        *ret_last_pk = pk;
-        if (result == 1 && pc_sqlite_put(&store->sqlite, &record, write) == 0)
+        if (pc_sqlite_row_record(row, &record, NULL) == 1 && pc_sqlite_put(write, &record) == 0)
             count++;
     }
     (void)sqlite3_reset(row);
     return count;
+}
+
+/* Whether the walk up came to its end, so that the one down has nothing to add. */
+static bool is_whole(struct pc_sqlite *from)
+{
+    return sqlite3_errcode(from->db) == SQLITE_OK || sqlite3_errcode(from->db) == SQLITE_DONE;
 }
 
 static void salvage_rest(struct pc_sqlite_store *store, struct pc_sqlite *from)
@@ -310,9 +402,17 @@ static void salvage_rest(struct pc_sqlite_store *store, struct pc_sqlite *from)
     (void)sqlite3_reset(row);
     row = pc_sqlite_prepare(from, PC_SQLITE_TOMBSTONES, &result);
     while (row && sqlite3_step(row) == SQLITE_ROW) {
-        struct pc_bytes key = pc_bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
-        struct pc_bytes addr = pc_bytes_of(sqlite3_column_blob(row, 1), (size_t)sqlite3_column_bytes(row, 1));
-        if (key.size && pc_sqlite_tombstone_put(&store->sqlite, key, addr, sqlite3_column_int64(row, 2), 1))
+        struct pc_bytes key = pc_sqlite_column_bytes(row, 0);
+        if (key.size && pc_sqlite_tombstone_put(&store->sqlite, key, pc_sqlite_column_bytes(row, 1),
+                                                sqlite3_column_int64(row, 2)))
+            break;
+    }
+    (void)sqlite3_reset(row);
+    row = pc_sqlite_prepare(from, PC_SQLITE_BANS, &result);
+    while (row && sqlite3_step(row) == SQLITE_ROW) {
+        struct pc_ban ban;
+        if (pc_cache_ban_from_bytes(pc_sqlite_column_bytes(row, 0), &ban) == 0 &&
+            pc_sqlite_ban_put(&store->sqlite, &ban, sqlite3_column_int64(row, 1)))
             break;
     }
     (void)sqlite3_reset(row);
@@ -323,24 +423,28 @@ static void salvage_rest(struct pc_sqlite_store *store, struct pc_sqlite *from)
 static size_t salvage(struct pc_sqlite_store *store, const char *moved)
 {
     struct pc_sqlite from = { .path = moved };
+    struct pc_sqlite_write write;
+    struct pc_cache_quota quota = store->quota;
     uint8_t secret[16];
-    struct pc_sqlite_write write = { store->head.secret, store->mode, 1, store->now_ms };
-    int64_t last_pk = INT64_MIN, ignored = 0;
     size_t count = 0;
     if (open_db(&from, moved, SQLITE_OPEN_READONLY))
         return 0;
-    if (read_identity(store, &from, secret) == 0 &&
-        pc_sqlite_run(&store->sqlite, PC_SQLITE_BEGIN_IMMEDIATE, 0) == 0) {
-        count = salvage_peers(store, &from, false, 0, &write, &last_pk);
-        count += salvage_peers(store, &from, true, last_pk, &write, &ignored);
+    int result = read_identity(store, &from, secret);
+    store->quota = quota;
+    if (result == 0 && pc_sqlite_write_begin(store, &write) == 0) {
+        write.is_silent = true;
+        count = salvage_peers(&from, PC_SQLITE_PEERS_BY_KEY, &write);
+        if (!is_whole(&from))
+            (void)salvage_peers(&from, PC_SQLITE_PEERS_DOWN, &write);
+        count = (size_t)(write.state.counts[PEERCACHE_NEW] + write.state.counts[PEERCACHE_TRIED]);
         salvage_rest(store, &from);
-        if (pc_sqlite_run(&store->sqlite, PC_SQLITE_CHANGE_PUT, 1) ||
-            pc_sqlite_run(&store->sqlite, PC_SQLITE_COMMIT, 0)) {
+        write.state.change = 1; /* who had the old file open has heard of none of it */
+        if (pc_sqlite_state_put(&store->sqlite, &write.state) ||
+            pc_sqlite_run(&store->sqlite, PC_SQLITE_COMMIT, 0))
             count = 0;
-            if (!sqlite3_get_autocommit(store->sqlite.db))
-                (void)pc_sqlite_run(&store->sqlite, PC_SQLITE_ROLLBACK, 0);
-        }
     }
+    if (!sqlite3_get_autocommit(store->sqlite.db))
+        (void)pc_sqlite_run(&store->sqlite, PC_SQLITE_ROLLBACK, 0);
     (void)sqlite3_db_config(from.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     pc_sqlite_close(&from);
     return count;
@@ -367,24 +471,15 @@ static int look_again(struct pc_sqlite_store *store)
     return result;
 }
 
-int pc_sqlite_recover(struct pc_sqlite_store *store)
+int pc_sqlite_move_and_salvage(struct pc_sqlite_store *store)
 {
     char moved[PC_STORE_PATH_BYTES];
-    pc_sqlite_disconnect(store, false);
-    int result = look_again(store);
-    if (result != PEERCACHE_ECORRUPT)
-        return result;
-    if (!store->may_move_aside) {
-        struct pc_reason found = store->head.error;
-        pc_base_reason(&store->head.error, "%.120s (left as it is: its name does not end in .db)",
-                       found.text);
-        return store->sqlite.error == SQLITE_NOTADB ? PEERCACHE_EFORMAT : PEERCACHE_ECORRUPT;
-    }
     struct stat info; /* who was given no time yet names the file by its own */
     int64_t aside_ms = store->now_ms;
+    pc_sqlite_disconnect(store, false);
     if (aside_ms == 0 && stat(store->head.path, &info) == 0)
         aside_ms = (int64_t)info.st_mtime * 1000;
-    result = pc_store_path_move_aside(store->head.path, companions, aside_ms, moved, &store->head.error);
+    int result = pc_store_path_move_aside(store->head.path, companions, aside_ms, moved, &store->head.error);
     if (result == 0)
         result = make_file(store);
     if (result == 0)
@@ -397,6 +492,21 @@ int pc_sqlite_recover(struct pc_sqlite_store *store)
                    moved, count);
     store->head.error.text[0] = '\0';
     return 0;
+}
+
+int pc_sqlite_recover(struct pc_sqlite_store *store)
+{
+    pc_sqlite_disconnect(store, false);
+    int result = look_again(store);
+    if (result != PEERCACHE_ECORRUPT)
+        return result;
+    if (!store->may_move_aside) {
+        struct pc_reason found = store->head.error;
+        pc_base_reason(&store->head.error, "%.120s (left as it is: its name does not end in .db)",
+                       found.text);
+        return store->sqlite.error == SQLITE_NOTADB ? PEERCACHE_EFORMAT : PEERCACHE_ECORRUPT;
+    }
+    return pc_sqlite_move_and_salvage(store);
 }
 
 /* file:<path>?immutable=1, with what a URI may not hold escaped. */

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 int pc_store_open(const char *path, const struct pc_store_options *options, struct pc_store **ret_store,
                   struct pc_reason *ret_reason)
@@ -49,6 +50,40 @@ int pc_store_meta_put(struct pc_store *store, const char *key, struct pc_bytes v
     if (store->read_only)
         return 0;
     return store->ops->meta_put(store, key, value, timeout_ms);
+}
+
+int pc_store_bans(struct pc_store *store, pc_store_visit_ban visit, void *context)
+{
+    return store->ops->bans(store, visit, context);
+}
+
+int pc_store_ban_put(struct pc_store *store, const struct pc_ban *ban, int64_t since_ms, uint32_t timeout_ms)
+{
+    if (store->read_only)
+        return 0;
+    return store->ops->ban_put(store, ban, since_ms, timeout_ms);
+}
+
+uint64_t pc_store_size_bytes(const struct pc_store *store)
+{
+    static const char *const companions[] = { "", "-wal", "-shm" };
+    uint64_t size_bytes = 0;
+    for (size_t i = 0; i < sizeof(companions) / sizeof(companions[0]); i++) {
+        char path[PC_STORE_PATH_BYTES];
+        struct stat info;
+        if (pc_store_path_with(store->path, companions[i], path) == 0 && stat(path, &info) == 0)
+            size_bytes += (uint64_t)info.st_size;
+    }
+    return size_bytes;
+}
+
+int pc_store_repair(struct pc_store *store, uint32_t timeout_ms)
+{
+    if (store->read_only) {
+        pc_base_reason(&store->error, "%s: read-only: it can't be repaired", store->path);
+        return PEERCACHE_EREADONLY;
+    }
+    return store->ops->repair(store, timeout_ms);
 }
 
 int pc_store_check(struct pc_store *store)

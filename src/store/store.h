@@ -8,21 +8,28 @@
 #ifndef PC_STORE_STORE_H
 #define PC_STORE_STORE_H
 
+#include "cache/ban.h"
 #include "cache/record.h"
 
-#define PC_STORE_LOCK_TIMEOUT_MS 5000
-#define PC_STORE_PATH_BYTES      4096
+#define PC_STORE_LOCK_TIMEOUT_MS      5000
+#define PC_STORE_PATH_BYTES           4096
+#define PC_STORE_PEERS_MAX_DEFAULT    10000
+#define PC_STORE_RETENTION_DEFAULT_MS (INT64_C(90) * 24 * 3600 * 1000)
 
 struct pc_store_options {
     const char *network; /* borrowed during open */
     enum pc_netgroup_mode mode;
     bool read_only;
-    bool is_default_path; /* a corrupt file is moved aside whatever its name */
-    bool no_create;       /* ENOTFOUND when there is no file */
-    uint32_t timeout_ms;  /* for the lock at open */
-    int64_t now_ms;       /* 0: not known; a file moved aside is then named by its own time */
-    uint8_t random[32];   /* for the store's secret (when it is made), the writer id and file names */
-    uint64_t writer_id;   /* 0: drawn from random */
+    bool is_default_path;      /* a corrupt file is moved aside whatever its name */
+    bool no_create;            /* ENOTFOUND when there is no file */
+    uint32_t timeout_ms;       /* for the lock at open */
+    uint32_t peers_max;        /* 0: PC_STORE_PEERS_MAX_DEFAULT */
+    uint32_t addrs_max;        /* of a peer; 0: as many as a record holds */
+    uint32_t record_max_bytes; /* of a peer as packed; 0: no such cap */
+    int64_t retention_ms;      /* tombstones are kept so long; 0: PC_STORE_RETENTION_DEFAULT_MS */
+    int64_t now_ms;            /* 0: not known; a file moved aside is then named by its own time */
+    uint8_t random[32];        /* for the store's secret (when it is made), the writer id and file names */
+    uint64_t writer_id;        /* 0: drawn from random */
 };
 
 struct pc_store;
@@ -31,17 +38,24 @@ struct pc_store;
 typedef int (*pc_store_visit)(void *context, const struct pc_record *record);
 
 enum pc_store_query_kind {
-    PC_STORE_ALL,  /* by peer id */
-    PC_STORE_BEST, /* up to `count`: tried before new, most recently successful (then seen) first */
+    PC_STORE_ALL,  /* by peer id, those without at the end */
+    PC_STORE_BEST, /* up to `count`, all when there are no more: the best of a sample of the buckets, three of
+                      four tried where there are so many */
     PC_STORE_BY_ID,
     PC_STORE_CHANGED, /* what others committed since the last BEST or CHANGED of this handle, removed ones as
                          records without addresses */
+    PC_STORE_AFTER, /* up to `count` in the order of ALL, behind the peer of `id` and `addr` (both empty: from
+                       the first) */
 };
 struct pc_store_query {
     enum pc_store_query_kind kind;
     size_t count;
     struct pc_peer_id id;
+    struct pc_maddr addr; /* of BY_ID and AFTER: of a peer known without id */
 };
+
+/* What a reader of bans visits. */
+typedef int (*pc_store_visit_ban)(void *context, const struct pc_ban *ban, int64_t since_ms);
 
 /* Every slot is filled by every kind of store. Errors and the text are those of the functions below. */
 struct pc_store_ops {
@@ -52,8 +66,12 @@ struct pc_store_ops {
     int (*meta_get)(struct pc_store *store, const char *key, uint8_t *ret_value, size_t capacity,
                     size_t *ret_size);
     int (*meta_put)(struct pc_store *store, const char *key, struct pc_bytes value, uint32_t timeout_ms);
+    int (*bans)(struct pc_store *store, pc_store_visit_ban visit, void *context);
+    int (*ban_put)(struct pc_store *store, const struct pc_ban *ban, int64_t since_ms, uint32_t timeout_ms);
     int (*check)(struct pc_store *store);
+    int (*repair)(struct pc_store *store, uint32_t timeout_ms);
     void (*close)(struct pc_store *store);
+    const char *name; /* "sqlite" */
 };
 
 /* The head of every store; the kinds embed it first. */
@@ -87,8 +105,11 @@ int pc_store_query(struct pc_store *store, const struct pc_store_query *query, p
 /*
  * Commit a batch in one transaction. (writer id, sequence) is in the ledger, so that one that is retried
  * counts once; sequences of a writer begin at 1 and grow. Deltas about what was removed at or after they were
- * seen do nothing. 0: acknowledged, it survives the death of the process. Read-only: 0 and nothing happens.
- * Errors: EBUSY, EFULL, EIO, EPERM, ECORRUPT, ENOTFOUND the file was moved away and could not be reopened.
+ * seen do nothing. Quotas as of the working set (peers.c, bucket.h): what finds no room is left out, and the
+ * commit is none the worse; a verified newcomer that meets a full bucket of the tried stays new until the
+ * least one there fails a dial. 0: acknowledged, it survives the death of the process. Read-only: 0 and
+ * nothing happens. Errors: EBUSY, EFULL, EIO, EPERM, ECORRUPT, ENOTFOUND the file was moved away and could
+ * not be reopened.
  */
 int pc_store_commit(struct pc_store *store, uint64_t sequence, const struct pc_delta *deltas, size_t count,
                     int64_t now_ms, uint32_t timeout_ms);
@@ -96,6 +117,16 @@ int pc_store_commit(struct pc_store *store, uint64_t sequence, const struct pc_d
 int pc_store_meta_get(struct pc_store *store, const char *key, uint8_t *ret_value, size_t capacity,
                       size_t *ret_size);
 int pc_store_meta_put(struct pc_store *store, const char *key, struct pc_bytes value, uint32_t timeout_ms);
+/* Bans, by their bytes. Errors as of query. */
+int pc_store_bans(struct pc_store *store, pc_store_visit_ban visit, void *context);
+/* Keep a ban, or (since_ms 0) lift it: ENOTFOUND there is none. Others learn of it when they ask for bans.
+ * Errors as of commit; ELIMIT over PC_CACHE_BANS_MAX. */
+int pc_store_ban_put(struct pc_store *store, const struct pc_ban *ban, int64_t since_ms, uint32_t timeout_ms);
+/* Bytes of the file and of what belongs to it. */
+uint64_t pc_store_size_bytes(const struct pc_store *store);
+/* Move the file aside, whatever its name, and put what can be read of it into a new one; store->warning
+ * tells. EREADONLY; errors as of open. */
+int pc_store_repair(struct pc_store *store, uint32_t timeout_ms);
 /* Look the whole file over. ECORRUPT with the first finding in store->error. */
 int pc_store_check(struct pc_store *store);
 

@@ -1,6 +1,7 @@
 """join where the world is bad: nobody to ask, silent, refusing, wrong and foreign peers, and every state a cache
 file can be in. Each is told with its code, the other peers go on, and the cache stays whole."""
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -223,6 +224,16 @@ def failure_in_words_says_cause_and_next_step(place):
 
 
 @case
+def denied_in_words_says_why(place):
+    result = run(place, 'join', '--no-cache', '--peer', '/ip4/203.0.113.9/udp/4001/quic-v1')
+    expect(result, 1)
+    assert 'reserved' in result.out and '--local' in result.out, str(result)
+    result = run(place, 'join', '--local', '--no-cache', '--peer', '/ip4/0.0.0.0/udp/4001/quic-v1')
+    expect(result, 1)
+    assert 'likely cause: nobody can be dialled there: unspecified' in result.out, str(result)
+
+
+@case
 def timeline_on_standard_error(place):
     with Node(place, '--no-cache') as node:
         result = run(place, 'join', '--local', '--no-cache', '-v', '--json', '--peer', node.addr,
@@ -398,6 +409,21 @@ def default_paths_are_apart(place):
     state = os.path.join(place, 'state', 'peercache')
     assert os.listdir(state) == ['ipfs-local'], os.listdir(state)
     assert os.path.isfile(os.path.join(state, 'ipfs-local', 'peers.db'))
+
+
+@case
+def a_locked_cache_holds_up_no_join(place):
+    cache = os.path.join(place, 'peers.db')
+    with Node(place, '--no-cache') as node:
+        expect(run(place, 'join', '--local', '--cache', cache, '--peer', node.addr), 0)
+        with open(cache + '.lock', 'r+b') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            result = run(place, 'join', '--local', '--cache', cache, '--json')
+        expect(result, 0, 'only read for now')
+        report = result.json()
+        assert report['verified'] == 1 and report['peers'][0]['via'] == 'cache', str(result)
+        assert report['saved'] is False, str(result)
+        assert run(place, 'join', '--local', '--cache', cache, '--json').json()['saved'] is True
 
 
 main()

@@ -77,8 +77,8 @@ static struct pc_maddr addr_of(uint32_t number)
 {
     char text[64];
     struct pc_maddr addr;
-    (void)snprintf(text, sizeof(text), "/ip4/%u.%u.7.%u/udp/4001/quic-v1", 20 + (number >> 16) % 60,
-                   (number >> 8) & 255, number & 255);
+    (void)snprintf(text, sizeof(text), "/ip4/%u.%u.7.%u/udp/4001/quic-v1", 20 + (number >> 8) % 60,
+                   number & 255, number >> 16 & 255);
     assert_int_equal(pc_addr_maddr_parse(text, strlen(text), &addr, NULL), 0);
     return addr;
 }
@@ -96,7 +96,7 @@ struct pc_delta conformance_delta(uint32_t number, uint32_t successes, int64_t s
     delta.history.failure_count = 2;
     delta.first_seen_ms = 1000;
     delta.source = PEERCACHE_SOURCE_DHT;
-    delta.source_group = (struct pc_netgroup){ .size = 3, .bytes = { 4, 5, 6 } };
+    delta.source_group = (struct pc_netgroup){ .size = 3, .bytes = { 4, 5, (uint8_t)number } };
     return delta;
 }
 
@@ -189,15 +189,6 @@ static void a_retried_commit_counts_once(void **state)
     pc_store_close(other);
 }
 
-static int check_order(void *context, const struct pc_record *record)
-{
-    uint32_t *expected = context;
-    struct pc_peer_id id = conformance_id(*expected);
-    assert_true(pc_addr_peer_id_equal(&record->id, &id));
-    *expected -= 1;
-    return 0;
-}
-
 static int check_ascending(void *context, const struct pc_record *record)
 {
     uint32_t *expected = context;
@@ -207,7 +198,19 @@ static int check_ascending(void *context, const struct pc_record *record)
     return 0;
 }
 
-static void best_and_all_come_in_their_order(void **state)
+struct sample {
+    size_t count, tried;
+};
+
+static int count_sample(void *context, const struct pc_record *record)
+{
+    struct sample *sample = context;
+    sample->count++;
+    sample->tried += record->state == PEERCACHE_TRIED;
+    return 0;
+}
+
+static void best_is_a_sample_and_all_come_in_their_order(void **state)
 {
     (void)state;
     struct pc_store *store = conformance_open(1);
@@ -215,14 +218,29 @@ static void best_and_all_come_in_their_order(void **state)
         struct pc_delta delta = conformance_delta(i, i >= 10, NOW_MS - 1000 + i);
         conformance_commit(store, i + 1, &delta);
     }
-    struct pc_store_query query = { .kind = PC_STORE_BEST, .count = 15 };
-    uint32_t expected = 19;
-    assert_int_equal(pc_store_query(store, &query, check_order, &expected), 0);
-    assert_int_equal(expected, 4);
+    struct sample sample = { 0, 0 };
+    struct pc_store_query query = { .kind = PC_STORE_BEST, .count = 8 };
+    assert_int_equal(pc_store_query(store, &query, count_sample, &sample), 0);
+    assert_in_range(sample.count, 1, 8);
+    assert_in_range(sample.tried, 1, 6); /* three of four */
+    sample = (struct sample){ 0, 0 };
+    query.count = 20;
+    assert_int_equal(pc_store_query(store, &query, count_sample, &sample), 0);
+    assert_int_equal(sample.count, 20);
+    assert_int_equal(sample.tried, 10);
     query.kind = PC_STORE_ALL;
-    expected = 0;
+    uint32_t expected = 0;
     assert_int_equal(pc_store_query(store, &query, check_ascending, &expected), 0);
     assert_int_equal(expected, 20);
+    query.kind = PC_STORE_AFTER; /* in pieces */
+    query.count = 7;
+    query.id = conformance_id(4);
+    expected = 5;
+    assert_int_equal(pc_store_query(store, &query, check_ascending, &expected), 0);
+    assert_int_equal(expected, 12);
+    query.id = conformance_id(19);
+    assert_int_equal(pc_store_query(store, &query, check_ascending, &expected), 0);
+    assert_int_equal(expected, 12);
     pc_store_close(store);
 }
 
@@ -538,7 +556,7 @@ int conformance_run(const char *suffix)
     const struct CMUnitTest tests[] = {
         CASE(what_is_committed_is_read_back_whole),
         CASE(a_retried_commit_counts_once),
-        CASE(best_and_all_come_in_their_order),
+        CASE(best_is_a_sample_and_all_come_in_their_order),
         CASE(others_changes_are_told_once),
         CASE(a_removed_peer_stays_removed),
         CASE(an_address_without_id_moves_to_its_peer),

@@ -59,6 +59,13 @@ static void fill(uint32_t count)
     pc_store_close(store);
 }
 
+static int count_one(void *context, const struct pc_record *record)
+{
+    (void)record;
+    ++*(size_t *)context;
+    return 0;
+}
+
 /* Open what was damaged, read all, write, read again: whatever was done to the file, this works. */
 static void use(size_t most)
 {
@@ -68,7 +75,16 @@ static void use(size_t most)
     if (pc_store_commit(store, 1, &delta, 1, NOW_MS, 1000))
         fail_msg("%s", store->error.text);
     assert_int_equal(conformance_find(store, 5000, &record), 1);
-    assert_in_range(conformance_count(store, PC_STORE_BEST), 1, most + 1);
+    struct pc_store_query all = { .kind = PC_STORE_ALL };
+    size_t count = 0;
+    int result = pc_store_query(store, &all, count_one, &count);
+    if (result == PEERCACHE_ECORRUPT) { /* told once, when it had begun to read; then it is moved aside */
+        count = 0;
+        result = pc_store_query(store, &all, count_one, &count);
+    }
+    if (result)
+        fail_msg("%s", store->error.text);
+    assert_in_range(count, 0, most + 1);
     pc_store_close(store);
 }
 
@@ -261,11 +277,15 @@ static void values_that_are_not_valid_are_left_out(void **state)
     (void)state;
     fill(5);
     run_sql(conformance_path,
-            "UPDATE addr SET source=99 WHERE peer=1;UPDATE addr SET failures=x'ff' WHERE peer=2;"
-            "UPDATE peer SET key=x'0102' WHERE pk=3;"
-            "UPDATE addr SET seen_ms=-5,success_count=1e18 WHERE peer=4");
+            "CREATE TEMP TABLE k AS SELECT key,row_number() OVER (ORDER BY key) n FROM peer;"
+            "UPDATE peer SET addrs=x'ff' WHERE key=(SELECT key FROM k WHERE n=1);"
+            "UPDATE peer SET addrs=addrs||x'00' WHERE key=(SELECT key FROM k WHERE n=2);"
+            "UPDATE peer SET addrs=x'' WHERE key=(SELECT key FROM k WHERE n=3);"
+            "UPDATE peer SET state=77,bucket=-1 WHERE key=(SELECT key FROM k WHERE n=4);"
+            "UPDATE peer SET key=x'0102' WHERE key=(SELECT key FROM k WHERE n=5)");
     struct pc_store *store = conformance_open(2);
-    assert_int_equal(conformance_count(store, PC_STORE_ALL), 2);
+    assert_int_equal(conformance_count(store, PC_STORE_ALL),
+                     2); /* the second, by its good part, and the fourth */
     assert_int_equal(pc_store_check(store), PEERCACHE_ECORRUPT);
     assert_true(store->error.text[0] != '\0');
     pc_store_close(store);

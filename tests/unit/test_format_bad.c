@@ -263,6 +263,54 @@ static void limits_hold_at_their_edges(void **state)
     check_limit(ADDR "\n/dns4/", "a", PC_MADDR_MAX_BYTES, "/tcp/1\n", 0, 1, PC_FORMAT_TOO_LONG, 1);
 }
 
+/* The head only of: head, `count` times `part`, tail. */
+static int feed_long(const char *head, const char *part, uint64_t count, const char *tail,
+                     struct pc_format_summary *ret_summary)
+{
+    enum { PARTS_AT_ONCE = 10000 };
+    struct pc_format_options options = { .head_only = true };
+    struct pc_format_reader *reader;
+    struct pc_bytes piece = repeated("", part, PARTS_AT_ONCE, "");
+    assert_int_equal(count % PARTS_AT_ONCE, 0);
+    assert_int_equal(pc_format_reader_new(&options, &reader), 0);
+    int r = pc_format_reader_feed(reader, pc_bytes_of(head, strlen(head)));
+    for (uint64_t i = 0; i < count && r == 0; i += PARTS_AT_ONCE)
+        r = pc_format_reader_feed(reader, piece);
+    if (r == 0)
+        r = pc_format_reader_feed(reader, pc_bytes_of(tail, strlen(tail)));
+    if (r == 0)
+        r = pc_format_reader_finish(reader);
+    *ret_summary = *pc_format_reader_summary(reader);
+    pc_format_reader_free(reader);
+    format_free(piece);
+    return r;
+}
+
+static void long_documents_end_somewhere(void **state)
+{
+    (void)state;
+    struct pc_format_summary summary;
+    assert_int_equal(feed_long("{\"peers\":[1", ",1", PC_FORMAT_ENTRIES_MAX, "]}", &summary),
+                     PEERCACHE_ELIMIT);
+    assert_int_equal(summary.entries, PC_FORMAT_ENTRIES_MAX);
+    assert_int_equal(feed_long("/\n", "/\n", PC_FORMAT_ENTRIES_MAX, "", &summary), PEERCACHE_ELIMIT);
+    assert_int_equal(summary.entries, PC_FORMAT_ENTRIES_MAX);
+    assert_int_equal(feed_long("", "/\n", PC_FORMAT_ENTRIES_MAX, "", &summary), 0);
+    assert_int_equal(summary.entries, PC_FORMAT_ENTRIES_MAX);
+    /* The object of our own: 20 bytes a part. */
+    assert_int_equal(
+        feed_long("{\"peercache\":{\"a\":[1", ",\"sixteen letters!\"", 1600000, "]},\"peers\":[]}", &summary),
+        0);
+    assert_true(summary.has_own);
+    assert_int_equal(
+        feed_long("{\"peercache\":{\"a\":[1", ",\"sixteen letters!\"", 1800000, "]},\"peers\":[]}", &summary),
+        PEERCACHE_ELIMIT);
+    /* What is skipped has no limit. */
+    assert_int_equal(feed_long("{\"x\":[1", ",\"sixteen letters!\"", 1800000, "],\"peers\":[]}", &summary),
+                     0);
+    assert_false(summary.has_own);
+}
+
 static void text_stays_in_doubt_for_a_while_only(void **state)
 {
     (void)state;
@@ -387,6 +435,7 @@ int main(void)
         cmocka_unit_test(bad_entries_are_refused_alone),
         cmocka_unit_test(bad_documents_say_what_and_where),
         cmocka_unit_test(limits_hold_at_their_edges),
+        cmocka_unit_test(long_documents_end_somewhere),
         cmocka_unit_test(text_stays_in_doubt_for_a_while_only),
         cmocka_unit_test(numbers_over_range_saturate),
         cmocka_unit_test(the_visitor_refuses),

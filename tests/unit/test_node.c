@@ -22,6 +22,7 @@ enum habit {
     FOREIGN,  /* of another network */
     IMPOSTOR, /* proves another id */
     LIAR,     /* breaks the protocol when asked */
+    MUTE,     /* opens, and never answers */
 };
 
 struct peer {
@@ -221,6 +222,12 @@ static void on_request(const struct pc_node_action *action)
     if (peer->habit == LIAR) {
         end->event.kind = PC_LIBP2P_REQUEST_FAILED;
         end->event.outcome = PEERCACHE_MISBEHAVED;
+    }
+    if (peer->habit == MUTE) {
+        assert_true(action->deadline_us >= world->now.mono_us);
+        end->at_us = action->deadline_us;
+        end->event.kind = PC_LIBP2P_REQUEST_FAILED;
+        end->event.outcome = PEERCACHE_TIMEOUT;
     }
 }
 
@@ -628,6 +635,21 @@ static void silence_counts_when_others_answered_meanwhile(void **state)
     assert_int_equal(failures, 2);
 }
 
+static void a_live_cache_joins_in_two_round_trips(void **state)
+{
+    (void)state;
+    make_world(60, 12, true);
+    struct pc_node_options options = default_options(&self_peer);
+    options.mode = PC_NETGROUP_PUBLIC;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    load_peers(0, 40);
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(PC_TIME_NEVER - 1);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    /* One to prove, one to verify; a join through one peer needs five, see above. */
+    assert_int_equal(world->elapsed_us, 2 * LATENCY_US);
+}
+
 static void dials_under_way_are_given_up_at_the_target(void **state)
 {
     (void)state;
@@ -662,6 +684,23 @@ static void a_liar_is_closed_and_the_join_goes_on(void **state)
     run(&options);
     assert_int_equal(world->status, PEERCACHE_JOINED);
     assert_true(world->was_walked);
+}
+
+static void a_question_without_answer_ends_with_the_join(void **state)
+{
+    (void)state;
+    make_world(1, 0, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    world->peers[0].habit = MUTE;
+    options.sources = &source;
+    options.source_count = 1;
+    options.timeout_us = PC_US_PER_S;
+    int64_t began = world->now.mono_us;
+    run(&options);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    assert_int_equal(world->elapsed_us, PC_US_PER_S);
+    assert_int_equal(world->now.mono_us - began, PC_US_PER_S); /* the walk's question too */
 }
 
 static void a_failed_commit_warns_and_is_not_saved(void **state)
@@ -883,8 +922,10 @@ int main(void)
         cmocka_unit_test_teardown(failures_keep_their_code_and_others_go_on, tear_down),
         cmocka_unit_test_teardown(loopback_is_denied_without_local_mode, tear_down),
         cmocka_unit_test_teardown(a_loaded_cache_joins_without_sources, tear_down),
+        cmocka_unit_test_teardown(a_live_cache_joins_in_two_round_trips, tear_down),
         cmocka_unit_test_teardown(dials_under_way_are_given_up_at_the_target, tear_down),
         cmocka_unit_test_teardown(a_liar_is_closed_and_the_join_goes_on, tear_down),
+        cmocka_unit_test_teardown(a_question_without_answer_ends_with_the_join, tear_down),
         cmocka_unit_test_teardown(a_failed_commit_warns_and_is_not_saved, tear_down),
         cmocka_unit_test_teardown(no_save_commits_nothing, tear_down),
         cmocka_unit_test_teardown(five_hundred_sources_stay_within_the_limits, tear_down),
