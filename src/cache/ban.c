@@ -40,7 +40,7 @@ static int parse_range(struct pc_bytes text, struct pc_ban *ret_ban)
     if (pc_addr_ip_parse(pc_bytes_of(text.data, length), ip))
         return PEERCACHE_EPARSE;
     uint8_t kind = pc_addr_ip_is_mapped(ip) ? KIND_IP4 : KIND_IP6;
-    uint32_t prefix = (uint32_t)(8 * ip_bytes(kind));
+    uint64_t prefix = (uint64_t)(8 * ip_bytes(kind));
     if (slash && pc_addr_decimal_parse(pc_bytes_of(slash + 1, text.size - length - 1), prefix, &prefix))
         return PEERCACHE_EPARSE;
     range_of(kind, kind == KIND_IP4 ? ip + PC_IP6_BYTES - PC_IP4_BYTES : ip, (uint8_t)prefix, ret_ban);
@@ -50,6 +50,7 @@ static int parse_range(struct pc_bytes text, struct pc_ban *ret_ban)
 int pc_cache_ban_parse(const char *text, size_t length, struct pc_ban *ret_ban, struct pc_reason *ret_reason)
 {
     struct pc_peer_id id;
+    ret_ban->since_ms = 0;
     if (parse_range(pc_bytes_of(text, length), ret_ban) == 0)
         return 0;
     if (pc_addr_peer_id_parse(text, length, &id, NULL)) {
@@ -65,6 +66,7 @@ int pc_cache_ban_parse(const char *text, size_t length, struct pc_ban *ret_ban, 
 int pc_cache_ban_from_bytes(struct pc_bytes bytes, struct pc_ban *ret_ban)
 {
     struct pc_peer_id id;
+    ret_ban->since_ms = 0;
     if (bytes.size < RANGE_HEAD_BYTES || bytes.size > sizeof(ret_ban->bytes))
         return PEERCACHE_EPARSE;
     if (bytes.data[0] == KIND_ID) {

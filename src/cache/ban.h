@@ -16,6 +16,7 @@
 struct pc_ban {
     uint8_t size;
     uint8_t bytes[PC_CACHE_BAN_KEY_BYTES];
+    int64_t since_ms; /* of no meaning to what it covers */
 };
 
 struct pc_bans {

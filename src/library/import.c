@@ -135,7 +135,8 @@ static int take_addr(struct import *import, const struct pc_format_item *item, s
     int result = pc_addr_storable(bytes, cache->mode, import->trust, &addr.addr, &why);
     if (result)
         return pc_format_reader_refuse(import->reader, item, i, refusal_of(bytes, result), why.text);
-    result = pc_library_merge_put(&import->merge, &item->record.id, &addr, &known);
+    result = pc_library_merge_put(&import->merge, &item->record.id, &addr,
+                                  item->has_state ? item->record.state : PEERCACHE_TRIED, &known);
     if (result == PEERCACHE_ELIMIT)
         return pc_format_reader_refuse(import->reader, item, i, PC_FORMAT_OVER_QUOTA,
                                        "no room in its share of the cache");

@@ -1,6 +1,7 @@
 #include "library/import_merge.h"
 
 #include "base/time.h"
+#include "cache/bucket.h"
 
 #include <stdlib.h>
 
@@ -48,9 +49,13 @@ static int look_up(peercache *cache, const struct pc_peer_id *id, struct pc_byte
         *ret_record = *known;
         return 0;
     }
-    if (!cache->store || id->size == 0)
+    if (!cache->store)
         return 0;
-    const struct pc_store_query query = { .kind = PC_STORE_BY_ID, .id = *id };
+    struct pc_store_query query = { .kind = PC_STORE_BY_ID, .id = *id };
+    if (id->size == 0) {
+        query.addr.size = (uint16_t)addr.size;
+        memcpy(query.addr.bytes, addr.data, addr.size);
+    }
     int result = pc_store_query(cache->store, &query, take_record, ret_record);
     return result ? pc_library_fail_in_store(cache, result) : 0;
 }
@@ -68,6 +73,7 @@ static void delta_of(const struct pc_peer_id *id, const struct pc_record_addr *a
     pc_cache_delta_init(ret_delta, id, pc_addr_maddr_bytes(&addr->addr));
     *h = addr->history;
     h->last_seen_ms = h->last_seen_ms ? h->last_seen_ms : now_ms; /* a format without times: seen there now */
+    ret_delta->trusted = true;
     ret_delta->source = addr->source;
     ret_delta->source_group = addr->source_group;
     ret_delta->first_seen_ms = addr->first_seen_ms ? addr->first_seen_ms : h->last_seen_ms;
@@ -77,6 +83,12 @@ static void delta_of(const struct pc_peer_id *id, const struct pc_record_addr *a
     h->failure_count = missing(h->failure_count, known->failure_count);
     for (size_t i = 0; i < PEERCACHE_OUTCOME_COUNT; i++)
         h->failures[i] = missing(h->failures[i], known->failures[i]);
+}
+
+/* Nothing is tried that was never verified, whatever a document says. */
+static peercache_state state_of(const struct pc_record *record, peercache_state wanted)
+{
+    return pc_cache_record_is_verified(record) ? wanted : PEERCACHE_NEW;
 }
 
 static int commit(struct pc_library_merge *merge)
@@ -115,7 +127,7 @@ static int batch_peer(struct pc_library_merge *merge, const struct pc_peer_id *i
 }
 
 static int put_trusted_on_disk(struct pc_library_merge *merge, const struct pc_peer_id *id,
-                               const struct pc_record_addr *addr, bool *ret_known)
+                               const struct pc_record_addr *addr, peercache_state state, bool *ret_known)
 {
     struct pc_record *record = NULL;
     int result = merge->delta_count == PC_CACHE_BATCH_MAX ? commit(merge) : 0;
@@ -128,26 +140,33 @@ static int put_trusted_on_disk(struct pc_library_merge *merge, const struct pc_p
     delta_of(id, addr, known ? &known->history : NULL, merge->cache->now_ms, delta);
     *ret_known = known != NULL;
     (void)pc_cache_record_apply(record, delta, merge->cache->now_ms); /* whether it changed is all one */
+    delta->state = state_of(record, state);
     return 0;
 }
 
 static int put_trusted_in_memory(struct pc_library_merge *merge, struct pc_record *record,
-                                 const struct pc_record_addr *known, const struct pc_record_addr *addr)
+                                 const struct pc_record_addr *known, const struct pc_record_addr *addr,
+                                 peercache_state state)
 {
     peercache *cache = merge->cache;
     struct pc_delta delta;
+    bool was_tried = record->addr_count && record->state == PEERCACHE_TRIED;
     delta_of(&record->id, addr, known ? &known->history : NULL, cache->now_ms, &delta);
     (void)pc_cache_record_apply(record, &delta, cache->now_ms);
+    record->state = state_of(record, was_tried ? PEERCACHE_TRIED : state);
     return pc_cache_set_load(cache->set, record, cache->now_ms);
 }
 
 int pc_library_merge_put(struct pc_library_merge *merge, const struct pc_peer_id *id,
-                         const struct pc_record_addr *addr, bool *ret_known)
+                         const struct pc_record_addr *addr, peercache_state state, bool *ret_known)
 {
     peercache *cache = merge->cache;
     struct pc_record record;
+    const struct pc_bans *bans = pc_cache_set_bans(cache->set);
+    if (pc_cache_bans_cover_id(bans, id) || pc_cache_bans_cover_addr(bans, pc_addr_maddr_bytes(&addr->addr)))
+        return PEERCACHE_EPERM;
     if (merge->deltas)
-        return put_trusted_on_disk(merge, id, addr, ret_known);
+        return put_trusted_on_disk(merge, id, addr, state, ret_known);
     int result = look_up(cache, id, pc_addr_maddr_bytes(&addr->addr), &record);
     if (result)
         return result;
@@ -156,7 +175,7 @@ int pc_library_merge_put(struct pc_library_merge *merge, const struct pc_peer_id
     if (cache->read_only)
         return 0;
     if (merge->trust)
-        return put_trusted_in_memory(merge, &record, known, addr);
+        return put_trusted_in_memory(merge, &record, known, addr, state);
     result = pc_cache_set_add(cache->set, id, pc_addr_maddr_bytes(&addr->addr), false,
                               PEERCACHE_SOURCE_IMPORT, NULL, cache->now_ms, &cache->error);
     if (result == 0 && pc_cache_set_pending(cache->set) >= PC_CACHE_BATCH_MAX)

@@ -34,10 +34,10 @@ struct pc_library_merge {
 /* ENOMEM; deinit in any case. */
 int pc_library_merge_init(struct pc_library_merge *merge, peercache *cache, bool trust);
 void pc_library_merge_deinit(struct pc_library_merge *merge);
-/* One address, storable as it is. *ret_known: the cache has it already. ELIMIT no room; EPERM banned; ENOMEM;
+/* One address, storable as it is; trusted, `state` is its peer's, if it was ever verified. *ret_known: the cache has it already. ELIMIT no room; EPERM banned; ENOMEM;
  * those of flush, and then nothing more may be put. */
 int pc_library_merge_put(struct pc_library_merge *merge, const struct pc_peer_id *id,
-                         const struct pc_record_addr *addr, bool *ret_known);
+                         const struct pc_record_addr *addr, peercache_state state, bool *ret_known);
 /* Commit what is left, and let the working set know of it. */
 int pc_library_merge_finish(struct pc_library_merge *merge);
 
