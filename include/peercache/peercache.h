@@ -81,8 +81,9 @@ PEERCACHE_API int peercache_options_set_source_limit(peercache_options *options,
 /* The same of all sources together. Default: 50,000 and 6,000. */
 PEERCACHE_API int peercache_options_set_total_limit(peercache_options *options, uint32_t burst,
                                                     uint32_t per_min);
-/* Judge as the seed did: a peer is unreliable once it has a failure and not more successes than failures.
- * Default: false, unreliable is what PEERCACHE_PRUNE_UNRELIABLE says. */
+/* Also what is pruned by schedule is judged unreliable as PEERCACHE_PRUNE_UNRELIABLE says, which is the seed's
+ * rule. Default: false, by schedule only goes who had no success in three dials or more, or none for seven days
+ * and ten failures or more. */
 PEERCACHE_API void peercache_options_set_seed_rule(peercache_options *options, bool seed_rule);
 /* How often flush also prunes a bounded part, by all policies; of those long unseen only such as were dialled
  * since then in vain, so that a quiet month empties no cache. 0: never. Negative: EINVAL. Default: an hour.
@@ -300,18 +301,6 @@ PEERCACHE_API int peercache_unban(peercache *cache, const char *peer_id_or_cidr)
 PEERCACHE_API int peercache_bans(peercache *cache,
                                  int (*visit)(void *context, const char *peer_id_or_cidr, int64_t since_ms),
                                  void *context);
-
-/* Whom prune removes, as bits. */
-enum {
-    /* No success in three dials or more; or ten failures or more, and none success in seven days. Never
-     * within a minute of the last dial; one never dialled is not unreliable. By option, the seed's rule. */
-    PEERCACHE_PRUNE_UNRELIABLE = 1,
-    /* Not seen for the retention time. */
-    PEERCACHE_PRUNE_STALE = 2,
-    /* Over the room of their bucket or of the whole (when the caps were lowered): the least of them. */
-    PEERCACHE_PRUNE_CAPACITY = 4,
-    PEERCACHE_PRUNE_ALL = 7
-};
 
 typedef struct peercache_pruned {
     uint64_t looked_at;

@@ -151,6 +151,17 @@ enum {
     PEERCACHE_FAMILY_ANY = 15
 };
 
+/* Whom prune removes, as bits. */
+enum {
+    /* A failure, and not more successes than failures (the seed's rule); one never dialled is not unreliable. */
+    PEERCACHE_PRUNE_UNRELIABLE = 1,
+    /* Not seen for the retention time. */
+    PEERCACHE_PRUNE_STALE = 2,
+    /* Over the room of their bucket or of the whole (when the caps were lowered): the least of them. */
+    PEERCACHE_PRUNE_CAPACITY = 4,
+    PEERCACHE_PRUNE_ALL = 7
+};
+
 /*
  * One moment on two clocks. wall_ms: milliseconds since 1970 UTC, may jump. mono_us: microseconds of a clock
  * that does not, from any origin. A value older than one given before is taken as that one; it never aborts.

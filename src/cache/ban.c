@@ -40,7 +40,7 @@ static int parse_range(struct pc_bytes text, struct pc_ban *ret_ban)
     if (pc_addr_ip_parse(pc_bytes_of(text.data, length), ip))
         return PEERCACHE_EPARSE;
     uint8_t kind = pc_addr_ip_is_mapped(ip) ? KIND_IP4 : KIND_IP6;
-    uint64_t prefix = (uint64_t)(8 * ip_bytes(kind));
+    uint64_t prefix = 8 * ip_bytes(kind);
     if (slash && pc_addr_decimal_parse(pc_bytes_of(slash + 1, text.size - length - 1), prefix, &prefix))
         return PEERCACHE_EPARSE;
     range_of(kind, kind == KIND_IP4 ? ip + PC_IP6_BYTES - PC_IP4_BYTES : ip, (uint8_t)prefix, ret_ban);
@@ -189,6 +189,13 @@ int pc_cache_bans_remove(struct pc_bans *bans, const struct pc_ban *ban)
     bans->count--;
     memmove(&bans->bans[at], &bans->bans[at + 1], (bans->count - at) * sizeof(*ban));
     return 0;
+}
+
+bool pc_cache_bans_has(const struct pc_bans *bans, const struct pc_ban *ban)
+{
+    bool found;
+    (void)place_of(bans, ban, &found);
+    return found;
 }
 
 bool pc_cache_bans_cover_id(const struct pc_bans *bans, const struct pc_peer_id *id)

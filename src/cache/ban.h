@@ -43,6 +43,7 @@ void pc_cache_bans_deinit(struct pc_bans *bans);
 int pc_cache_bans_add(struct pc_bans *bans, const struct pc_ban *ban);
 /* ENOTFOUND. */
 int pc_cache_bans_remove(struct pc_bans *bans, const struct pc_ban *ban);
+bool pc_cache_bans_has(const struct pc_bans *bans, const struct pc_ban *ban);
 /* Whether this id is banned. */
 bool pc_cache_bans_cover_id(const struct pc_bans *bans, const struct pc_peer_id *id);
 /* Whether this address, as it is stored, lies in a banned range. */

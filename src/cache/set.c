@@ -163,14 +163,16 @@ static bool normal_addr(struct pc_bytes addr, struct pc_maddr *ret_addr)
     return pc_addr_storable(addr, PC_NETGROUP_LOCAL, true, ret_addr, NULL) == 0;
 }
 
-/* Who floods uses up its own rate, and not that of all. What flags and the environment say is free. */
+/* Who floods uses up its own rate, and not that of all. What people say (flags, the environment, imports) is
+ * free. */
 static int take_from_rates(struct pc_cache_set *set, const struct pc_maddr *addr, peercache_source source,
                            const struct pc_netgroup *source_group, int64_t now_ms,
                            struct pc_reason *ret_reason)
 {
     const struct pc_rate_limit *total = &set->options.total_limit, *each = &set->options.source_limit;
     struct pc_rate *rate = NULL;
-    if (source == PEERCACHE_SOURCE_FLAG || source == PEERCACHE_SOURCE_ENV)
+    if (source == PEERCACHE_SOURCE_FLAG || source == PEERCACHE_SOURCE_ENV ||
+        source == PEERCACHE_SOURCE_IMPORT)
         return 0;
     if (each->burst) {
         if (!set->source_rates)
@@ -237,6 +239,23 @@ int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, stru
     if (result == PEERCACHE_ELIMIT)
         pc_base_reason(ret_reason, "no room for another peer of this group from this source");
     return result;
+}
+
+int pc_cache_set_take_in(struct pc_cache_set *set, const struct pc_delta *delta, int64_t now_ms,
+                         bool *ret_known)
+{
+    struct known known;
+    now_ms = advance(set, now_ms);
+    look_up(set, &delta->id, pc_addr_maddr_bytes(&delta->addr), &known);
+    *ret_known = known.addr != NULL;
+    if (!delta->trusted)
+        return take_news(set, &known, delta, now_ms);
+    bool was_tried = known.peer && known.peer->state == PEERCACHE_TRIED;
+    if (!pc_cache_record_apply(&known.record, delta, now_ms))
+        return 0;
+    known.record.state = was_tried ? PEERCACHE_TRIED : delta->state;
+    int result = pc_cache_peer_put(set, known.peer, &known.record, true);
+    return result || set->options.memory_only ? result : pc_cache_pending_add(&set->waiting, delta);
 }
 
 /* An address of a peer, or all of a peer (`addr` empty), goes. What is seen in this very moment may come
@@ -679,6 +698,11 @@ int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, 
     (void)pc_cache_bans_filter(&set->bans, &laid);
     laid.state = record->state;
     return pc_cache_peer_put(set, pc_cache_peer_find(set, pc_cache_key_bytes(&key)), &laid, true);
+}
+
+void pc_cache_set_part(struct pc_cache_set *set, bool is_part)
+{
+    set->options.is_part = is_part;
 }
 
 void pc_cache_set_unload(struct pc_cache_set *set, const struct pc_peer_id *id)

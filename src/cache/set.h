@@ -62,6 +62,8 @@ void pc_cache_set_free(struct pc_cache_set *set);
  * removed. Loading is no news: the set's time stays, and who does not know the time yet gives INT64_MAX. What
  * is banned is left out. ENOMEM; ELIMIT the set is full of others worth as much. */
 int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, int64_t now_ms);
+/* Whether the store has more than was loaded (as the option is_part). */
+void pc_cache_set_part(struct pc_cache_set *set, bool is_part);
 /* Another process removed it. */
 void pc_cache_set_unload(struct pc_cache_set *set, const struct pc_peer_id *id);
 
@@ -73,6 +75,10 @@ void pc_cache_set_unload(struct pc_cache_set *set, const struct pc_peer_id *id);
 int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
                      bool names_allowed, peercache_source source, const struct pc_netgroup *source_group,
                      int64_t now_ms, struct pc_reason *ret_reason);
+/* News in the shape of a delta, of an address that may be stored: an import into a cache that is in memory only.
+ * Trusted ones (of a trusted import) no bucket turns away. *ret_known: the address was in. ENOMEM; ELIMIT. */
+int pc_cache_set_take_in(struct pc_cache_set *set, const struct pc_delta *delta, int64_t now_ms,
+                         bool *ret_known);
 /* Our own listening addresses: never stored, dropped if they are in, under whatever id (a node with a fresh
  * identity would else dial itself after a restart). ENOMEM; ELIMIT too many. */
 int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr);

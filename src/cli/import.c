@@ -89,7 +89,7 @@ static enum pc_cli_exit import_from(struct pc_cli_cache *cache, struct source *s
     if (!tell(o, &imported, saved))
         return PC_CLI_COULD_NOT;
     /* a file of which nothing was of use is no success */
-    return imported.read && imported.accepted + imported.merged == 0 ? PC_CLI_COULD_NOT : PC_CLI_DONE;
+    return imported.read && imported.rejected == imported.read ? PC_CLI_COULD_NOT : PC_CLI_DONE;
 }
 
 enum pc_cli_exit pc_cli_import(const struct pc_cli_options *options)

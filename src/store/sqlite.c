@@ -140,6 +140,9 @@ static int write_batch(struct pc_sqlite_store *store, uint64_t sequence, const s
         rollback(store);
         return result;
     }
+    store->head.tally.added += write.tally.added;
+    store->head.tally.merged += write.tally.merged;
+    store->head.tally.refused += write.tally.refused;
     if (store->seen_change == before) /* nobody else came between: nothing to take in */
         store->seen_change = write.state.change;
     return 0;
@@ -239,7 +242,8 @@ static int visit_best(struct pc_sqlite_store *store, size_t count, struct progre
     if (result)
         return result;
     size_t tried = (size_t)state.counts[PEERCACHE_TRIED], fresh = (size_t)state.counts[PEERCACHE_NEW];
-    if (tried + fresh <= count) {
+    store->head.has_more = tried + fresh > count;
+    if (!store->head.has_more) {
         sqlite3_stmt *rows = pc_sqlite_prepare(&store->sqlite, PC_SQLITE_PEERS_BY_KEY, &result);
         return rows ? visit_rows(store, rows, progress, &bucket, &visited) : result;
     }
@@ -423,6 +427,17 @@ static int sqlite_check(struct pc_store *head)
     return 0;
 }
 
+static int sqlite_count(struct pc_store *head, uint64_t ret_counts[PEERCACHE_STATE_COUNT])
+{
+    struct pc_sqlite_state state;
+    int result = be_current_unlocked(of(head));
+    if (result == 0)
+        result = pc_sqlite_state_get(&of(head)->sqlite, &state);
+    for (size_t i = 0; i < PEERCACHE_STATE_COUNT && result == 0; i++)
+        ret_counts[i] = (uint64_t)state.counts[i];
+    return result;
+}
+
 static int sqlite_repair(struct pc_store *head, uint32_t timeout_ms)
 {
     struct pc_sqlite_store *store = of(head);
@@ -517,6 +532,7 @@ static const struct pc_store_ops sqlite_ops = {
     .meta_put = sqlite_meta_put,
     .bans = sqlite_bans,
     .ban_put = sqlite_ban_put,
+    .count = sqlite_count,
     .check = sqlite_check,
     .repair = sqlite_repair,
     .close = sqlite_close,

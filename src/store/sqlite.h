@@ -150,6 +150,7 @@ struct pc_sqlite_write {
     struct pc_rng *rng; /* lots of whom to displace */
     int64_t now_ms;
     struct pc_sqlite_state state;
+    struct pc_store_tally tally;
     bool has_tombstones; /* any at all */
     bool is_silent;      /* nothing is entered in the log */
 };

@@ -220,7 +220,7 @@ static int find_place(struct pc_sqlite_write *write, struct row *row, int64_t *r
     return 0;
 }
 
-static int keep(struct pc_sqlite_write *write, struct row *row)
+static int keep(struct pc_sqlite_write *write, struct row *row, bool *ret_has_room)
 {
     int64_t wants;
     int result = find_place(write, row, &wants);
@@ -231,6 +231,7 @@ static int keep(struct pc_sqlite_write *write, struct row *row)
     int room = stays ? 1 : make_room(write, row, standing, false);
     if (room < 0)
         return room;
+    *ret_has_room = room == 1;
     if (room == 0) /* one that was there and finds no room in its new place goes */
         return row->was_there ? delete_row(write, &row->key, row->was) : 0;
     return write_row(write, row, wants, standing);
@@ -245,23 +246,31 @@ static void begin_row(struct row *row, bool found)
         row->was_standing = pc_cache_standing_of(&row->record);
 }
 
+/* No bucket turns it away. */
+static int put_as_it_is(struct pc_sqlite_write *write, struct row *row, bool *ret_has_room)
+{
+    row->was_bucket = UINT32_MAX; /* all columns are written */
+    if (!pc_cache_record_is_verified(&row->record))
+        row->record.state = PEERCACHE_NEW;
+    row->record.bucket = bucket_in(write, &row->record, row->record.state);
+    struct pc_cache_standing standing = pc_cache_standing_of(&row->record);
+    int room = make_room(write, row, standing, true);
+    *ret_has_room = room == 1;
+    return room == 1 ? write_row(write, row, WANTS_NOTHING, standing) : room;
+}
+
 int pc_sqlite_put(struct pc_sqlite_write *write, struct pc_record *record)
 {
     struct row row = { .record = *record };
     struct pc_record known;
+    bool has_room;
     pc_sqlite_key_of(&record->id, &record->addrs[0].addr, &row.key);
     int found = pc_sqlite_find(write->sqlite, &row.key, &record->id, &known);
     if (found < 0)
         return found;
     row.was_there = found == 1;
     row.was = known.state;
-    row.was_bucket = UINT32_MAX; /* all columns are written */
-    if (!pc_cache_record_is_verified(record))
-        row.record.state = PEERCACHE_NEW;
-    row.record.bucket = bucket_in(write, &row.record, row.record.state);
-    struct pc_cache_standing standing = pc_cache_standing_of(&row.record);
-    int room = make_room(write, &row, standing, true);
-    return room == 1 ? write_row(write, &row, WANTS_NOTHING, standing) : room;
+    return put_as_it_is(write, &row, &has_room);
 }
 
 /* Read the next few rows behind `key`, which moves on; it stays where it is at the end. */
@@ -417,10 +426,12 @@ static int change_places(struct pc_sqlite_write *write, const struct row *row)
                 : delete_row(write, &loser.key, PEERCACHE_TRIED);
 }
 
-static int put_trusted(struct pc_sqlite_write *write, struct row *row, const struct pc_delta *delta)
+static int put_trusted(struct pc_sqlite_write *write, struct row *row, const struct pc_delta *delta,
+                       bool *ret_has_room)
 {
-    row->record.state = row->was_there && row->was == PEERCACHE_TRIED ? PEERCACHE_TRIED : delta->state;
-    return pc_sqlite_put(write, &row->record);
+    bool was_tried = row->was_there && row->was == PEERCACHE_TRIED;
+    row->record.state = was_tried ? PEERCACHE_TRIED : delta->state;
+    return put_as_it_is(write, row, ret_has_room);
 }
 
 int pc_sqlite_apply(struct pc_sqlite_write *write, const struct pc_delta *delta)
@@ -447,15 +458,21 @@ int pc_sqlite_apply(struct pc_sqlite_write *write, const struct pc_delta *delta)
     if (found < 0)
         return found;
     begin_row(&row, found == 1);
-    if (!pc_cache_record_apply(&row.record, &dated, write->now_ms) && !(delta->trusted && found))
+    bool was_known = delta->addr.size && pc_cache_record_find(&row.record, pc_addr_maddr_bytes(&delta->addr));
+    bool changed = pc_cache_record_apply(&row.record, &dated, write->now_ms);
+    bool is_in = delta->addr.size && pc_cache_record_find(&row.record, pc_addr_maddr_bytes(&delta->addr));
+    write->tally.merged += was_known && is_in;
+    write->tally.refused += delta->addr.size && !delta->removed_ms && !is_in;
+    if (!changed && !(delta->trusted && found))
         return 0;
     if (pc_cache_record_empty(&row.record))
         return found ? delete_row(write, &row.key, row.was) : 0;
-    if (delta->trusted)
-        return put_trusted(write, &row, delta);
-    result = keep(write, &row);
-    if (result == 0 && delta->history.failure_count && row.was_there && row.was == PEERCACHE_TRIED &&
-        row.record.state == PEERCACHE_TRIED)
+    bool has_room = true;
+    result = delta->trusted ? put_trusted(write, &row, delta, &has_room) : keep(write, &row, &has_room);
+    if (!was_known && is_in)
+        *(has_room ? &write->tally.added : &write->tally.refused) += 1;
+    if (result == 0 && !delta->trusted && delta->history.failure_count && row.was_there &&
+        row.was == PEERCACHE_TRIED && row.record.state == PEERCACHE_TRIED)
         result = change_places(write, &row);
     return result;
 }

@@ -64,6 +64,11 @@ int pc_store_ban_put(struct pc_store *store, const struct pc_ban *ban, int64_t s
     return store->ops->ban_put(store, ban, since_ms, timeout_ms);
 }
 
+int pc_store_count(struct pc_store *store, uint64_t ret_counts[PEERCACHE_STATE_COUNT])
+{
+    return store->ops->count(store, ret_counts);
+}
+
 uint64_t pc_store_size_bytes(const struct pc_store *store)
 {
     static const char *const companions[] = { "", "-wal", "-shm" };

@@ -68,10 +68,19 @@ struct pc_store_ops {
     int (*meta_put)(struct pc_store *store, const char *key, struct pc_bytes value, uint32_t timeout_ms);
     int (*bans)(struct pc_store *store, pc_store_visit_ban visit, void *context);
     int (*ban_put)(struct pc_store *store, const struct pc_ban *ban, int64_t since_ms, uint32_t timeout_ms);
+    int (*count)(struct pc_store *store, uint64_t ret_counts[PEERCACHE_STATE_COUNT]);
     int (*check)(struct pc_store *store);
     int (*repair)(struct pc_store *store, uint32_t timeout_ms);
     void (*close)(struct pc_store *store);
     const char *name; /* "sqlite" */
+};
+
+/* What became of the news of addresses committed through this handle, since it was opened (or the owner set it to
+ * zeroes). Of a batch that was committed before nothing is counted. */
+struct pc_store_tally {
+    uint64_t added;
+    uint64_t merged;
+    uint64_t refused; /* no room, or removed since they were seen */
 };
 
 /* The head of every store; the kinds embed it first. */
@@ -83,6 +92,8 @@ struct pc_store {
     struct pc_reason error;   /* of the last failure: path and cause */
     struct pc_reason warning; /* what open survived; "" when nothing */
     uint64_t writer_id;
+    bool has_more; /* than the last BEST gave */
+    struct pc_store_tally tally;
 };
 
 /*
@@ -122,6 +133,8 @@ int pc_store_bans(struct pc_store *store, pc_store_visit_ban visit, void *contex
 /* Keep a ban, or (since_ms 0) lift it: ENOTFOUND there is none. Others learn of it when they ask for bans.
  * Errors as of commit; ELIMIT over PC_CACHE_BANS_MAX. */
 int pc_store_ban_put(struct pc_store *store, const struct pc_ban *ban, int64_t since_ms, uint32_t timeout_ms);
+/* Peers by state. Errors as of query. */
+int pc_store_count(struct pc_store *store, uint64_t ret_counts[PEERCACHE_STATE_COUNT]);
 /* Bytes of the file and of what belongs to it. */
 uint64_t pc_store_size_bytes(const struct pc_store *store);
 /* Move the file aside, whatever its name, and put what can be read of it into a new one; store->warning

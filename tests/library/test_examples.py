@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
-EMBED, SHARE = sys.argv[1:3]
+EMBED, SHARE = (os.path.abspath(path) for path in sys.argv[1:3])
 sys.argv[1:] = sys.argv[3:]
 
 from harness import WAIT_S, case, main, run  # noqa: E402 pylint: disable=wrong-import-position

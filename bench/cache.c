@@ -1,0 +1,340 @@
+/*
+ * The cache: what each piece of work takes, beside its target and, where it applies, beside the simple way (one
+ * JSON file, loaded whole). Figures are read, not asserted.
+ */
+#include "cache/set.h"
+#include "format/format.h"
+#include "store/store.h"
+
+#include <peercache/peercache.h>
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NOW_MS     INT64_C(1760000000000)
+#define TABLE      100000
+#define LARGE      1000000
+#define SMALL      1500
+#define BATCH      1000
+#define PATH_BYTES 128
+
+static char directory[] = "/tmp/peercache-bench-XXXXXX";
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void die(const char *what)
+{
+    fprintf(stderr, "bench: %s\n", what);
+    exit(1);
+}
+
+static void line(const char *work, const char *unit, double figure, const char *target)
+{
+    printf("  %-58s %12.1f %-10s target %s\n", work, figure, unit, target);
+    (void)fflush(stdout);
+}
+
+static struct pc_peer_id id_of(uint32_t number)
+{
+    struct pc_peer_id id = { .size = 38, .bytes = { 0x00, 0x24, 0x08, 0x01, 0x12, 0x20 } };
+    uint32_t mixed = number * 2654435761u; /* ids are as good as random */
+    for (size_t i = 0; i < 4; i++)
+        id.bytes[6 + i] = (uint8_t)(mixed >> (8 * i));
+    return id;
+}
+
+/* Each in a group of its own, as far as there are groups. */
+static struct pc_maddr addr_of(uint32_t number)
+{
+    struct pc_ip_port ip = { .family = 4, .port = 4001 };
+    struct pc_maddr addr;
+    ip.ip[0] = (uint8_t)(20 + number % 60);
+    ip.ip[1] = (uint8_t)(number / 60);
+    ip.ip[2] = (uint8_t)(number / 15360);
+    ip.ip[3] = 7;
+    pc_addr_from_ip_port(&ip, &addr);
+    return addr;
+}
+
+static struct pc_delta delta_of(uint32_t number, bool trusted)
+{
+    struct pc_delta delta;
+    struct pc_peer_id id = id_of(number);
+    struct pc_maddr addr = addr_of(number);
+    pc_cache_delta_init(&delta, &id, pc_addr_maddr_bytes(&addr));
+    delta.history.last_seen_ms = NOW_MS - number % 1000;
+    delta.first_seen_ms = NOW_MS - 1000000;
+    delta.source = PEERCACHE_SOURCE_DHT;
+    delta.source_group =
+        (struct pc_netgroup){ .size = 3, .bytes = { 4, (uint8_t)(number >> 8), (uint8_t)number } };
+    if (number % 2) {
+        delta.history.success_count = 1 + number % 9;
+        delta.history.last_success_ms = delta.history.last_seen_ms;
+        delta.history.rtt_us = 20000 + number % 100000;
+        delta.history.rtt_at_ms = delta.history.last_seen_ms;
+    }
+    delta.trusted = trusted;
+    delta.state = number % 2 ? PEERCACHE_TRIED : PEERCACHE_NEW;
+    return delta;
+}
+
+static void in_memory(void)
+{
+    struct pc_cache_set *set;
+    const struct pc_cache_set_options options = { .peers_max = 4 * TABLE, .mode = PC_NETGROUP_PUBLIC };
+    struct pc_rng rng;
+    struct pc_pick picks[10];
+    const struct pc_delta *deltas;
+    struct pc_peer_id *ids = malloc(TABLE * sizeof(*ids));
+    struct pc_maddr *addrs = malloc(TABLE * sizeof(*addrs));
+    uint32_t *order = malloc(TABLE * sizeof(*order));
+    if (!ids || !addrs || !order || pc_cache_set_new(&options, &set))
+        die("no memory");
+    pc_base_rng_init_u64(&rng, 1);
+    for (uint32_t i = 0; i < TABLE; i++) {
+        ids[i] = id_of(i);
+        addrs[i] = addr_of(i);
+        order[i] = (uint32_t)pc_base_rng_below(&rng, TABLE);
+    }
+    size_t before = mallinfo2().uordblks;
+    int64_t start = now_ns();
+    for (uint32_t i = 0; i < TABLE; i++) {
+        struct pc_netgroup group = { .size = 3, .bytes = { 4, (uint8_t)(i >> 8), (uint8_t)i } };
+        (void)pc_cache_set_add(set, &ids[i], pc_addr_maddr_bytes(&addrs[i]), false, PEERCACHE_SOURCE_DHT,
+                               &group, NOW_MS, NULL);
+    }
+    line("add in memory, table of 100,000", "1000/s", 1e6 * TABLE / (double)(now_ns() - start), "1,000");
+    while (pc_cache_set_take(set, &deltas, BATCH))
+        (void)pc_cache_set_settle(set, true);
+    size_t peers = pc_cache_set_count(set);
+    line("memory per peer with one address (of those kept)", "bytes",
+         (double)(mallinfo2().uordblks - before) / (double)peers, "160");
+    start = now_ns();
+    for (uint32_t i = 0; i < TABLE; i++)
+        (void)pc_cache_set_report(set, &ids[order[i]], pc_addr_maddr_bytes(&addrs[order[i]]),
+                                  i % 4 ? PEERCACHE_OK : PEERCACHE_REFUSED, NULL, 20000 + i,
+                                  PEERCACHE_SOURCE_DHT, NOW_MS + i);
+    line("report in memory, table of 100,000 (first, places change)", "1000/s",
+         1e6 * TABLE / (double)(now_ns() - start), "2,000");
+    start = now_ns();
+    for (uint32_t round = 0; round < 5; round++)
+        for (uint32_t i = 0; i < TABLE; i++)
+            (void)pc_cache_set_report(set, &ids[order[i]], pc_addr_maddr_bytes(&addrs[order[i]]),
+                                      i % 4 ? PEERCACHE_OK : PEERCACHE_REFUSED, NULL, 20000 + i,
+                                      PEERCACHE_SOURCE_DHT, NOW_MS + TABLE + i);
+    line("report in memory, table of 100,000 (steady)", "1000/s", 5e6 * TABLE / (double)(now_ns() - start),
+         "2,000");
+    start = now_ns();
+    for (uint32_t i = 0; i < 2000; i++)
+        (void)pc_cache_set_pick(set, &rng, NOW_MS + 10 * TABLE, false, picks, 10);
+    line("pick 10 from a working set of 100,000", "us", (double)(now_ns() - start) / 2000 / 1000, "50");
+    pc_cache_set_free(set);
+    free(ids);
+    free(addrs);
+    free(order);
+}
+
+/* A store of `count` peers. */
+static struct pc_store *store_of(const char *path, uint32_t count)
+{
+    struct pc_store *store = NULL;
+    struct pc_reason reason;
+    const struct pc_store_options options = { .network = "bench",
+                                              .mode = PC_NETGROUP_PUBLIC,
+                                              .timeout_ms = 1000,
+                                              .now_ms = NOW_MS,
+                                              .peers_max = 2 * LARGE,
+                                              .random = { 1 } };
+    struct pc_delta *deltas = malloc(10 * BATCH * sizeof(*deltas));
+    if (!deltas || pc_store_open(path, &options, &store, &reason))
+        die("a store does not open");
+    uint64_t sequence = 0;
+    for (uint32_t at = 0; at < count; at += 10 * BATCH) {
+        uint32_t batch = count - at < 10 * BATCH ? count - at : 10 * BATCH;
+        for (uint32_t i = 0; i < batch; i++)
+            deltas[i] = delta_of(at + i, true);
+        if (pc_store_commit(store, ++sequence, deltas, batch, NOW_MS, 1000))
+            die(store->error.text);
+    }
+    free(deltas);
+    return store;
+}
+
+static void commits(const char *path, uint32_t count, const char *target)
+{
+    char work[80];
+    struct pc_rng rng;
+    struct pc_delta *deltas = malloc(BATCH * sizeof(*deltas));
+    struct pc_store *store = store_of(path, count);
+    uint64_t sequence = 1000000;
+    uint32_t batches = count > TABLE ? 60 : 200;
+    pc_base_rng_init_u64(&rng, 7);
+    if (!deltas)
+        die("no memory");
+    int64_t spent = 0;
+    for (uint32_t batch = 0; batch < batches; batch++) {
+        for (uint32_t i = 0; i < BATCH; i++) {
+            deltas[i] = delta_of((uint32_t)pc_base_rng_below(&rng, count), false);
+            deltas[i].history.success_count = 1;
+            deltas[i].history.last_success_ms = NOW_MS;
+            deltas[i].history.last_seen_ms = NOW_MS;
+        }
+        int64_t start = now_ns();
+        if (pc_store_commit(store, ++sequence, deltas, BATCH, NOW_MS, 1000))
+            die(store->error.text);
+        spent += now_ns() - start;
+    }
+    (void)snprintf(work, sizeof(work), "commit deltas, batches of 1,000, cache of %u", count);
+    line(work, "1000/s", 1e6 * BATCH * batches / (double)spent, target);
+    pc_store_close(store);
+    free(deltas);
+}
+
+static long peak_kib(void)
+{
+    char text[256];
+    long kib = -1;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(text, sizeof(text), status))
+        if (sscanf(text, "VmHWM: %ld", &kib) == 1)
+            break;
+    if (status)
+        (void)fclose(status);
+    return kib;
+}
+
+/* In a process of its own, so that its memory is its own. The best of five, as the disk's cache is warm. */
+static void open_and_pick(const char *path, const char *work, const char *target, const char *memory_target)
+{
+    int ends[2];
+    double figures[2] = { 0, 0 };
+    char text[96];
+    if (pipe(ends))
+        die("pipe");
+    pid_t child = fork();
+    if (child == 0) {
+        int64_t best = INT64_MAX;
+        (void)malloc_trim(0);
+        long before = peak_kib();
+        for (int i = 0; i < 5; i++) {
+            const peercache_time now = { .wall_ms = NOW_MS };
+            peercache_candidate candidates[10];
+            size_t count = 0;
+            peercache *cache;
+            peercache_options *options = peercache_options_new();
+            (void)peercache_options_set_max_peers(options, 2 * LARGE);
+            int64_t start = now_ns();
+            if (peercache_open(path, "bench", options, &cache) ||
+                peercache_pick(cache, now, NULL, candidates, 10, &count) || count != 10)
+                _exit(1);
+            int64_t spent = now_ns() - start;
+            best = spent < best ? spent : best;
+            peercache_close(cache);
+            peercache_options_free(options);
+        }
+        double told[2] = { (double)best / 1e6, (double)(peak_kib() > before ? peak_kib() : before) / 1024 };
+        _exit(write(ends[1], told, sizeof(told)) != (ssize_t)sizeof(told));
+    }
+    int status;
+    if (child < 0 || waitpid(child, &status, 0) != child || status ||
+        read(ends[0], figures, sizeof(figures)) != (ssize_t)sizeof(figures))
+        die("open and pick");
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    line(work, "ms", figures[0], target);
+    (void)snprintf(text, sizeof(text), "  its process at most");
+    line(text, "MB", figures[1], memory_target);
+}
+
+static int write_file(void *context, const void *data, size_t size)
+{
+    return fwrite(data, 1, size, context) == size ? 0 : PEERCACHE_EIO;
+}
+
+static int read_file(void *context, void *ret_data, size_t capacity, size_t *ret_size)
+{
+    *ret_size = fread(ret_data, 1, capacity, context);
+    return 0;
+}
+
+/* The simple way: read the JSON file whole, choose. */
+static void simple_way(const char *db, const char *json, const char *work)
+{
+    const peercache_time now = { .wall_ms = NOW_MS };
+    peercache *cache;
+    peercache_imported imported;
+    peercache_candidate candidates[10];
+    size_t count;
+    peercache_options *options = peercache_options_new();
+    (void)peercache_options_set_max_peers(options, 2 * LARGE);
+    FILE *file = fopen(json, "w");
+    if (!file || peercache_open(db, "bench", options, &cache) ||
+        peercache_export(cache, PEERCACHE_FORMAT_LIST, now, write_file, file, NULL))
+        die("export");
+    (void)fclose(file);
+    peercache_close(cache);
+    int64_t start = now_ns();
+    file = fopen(json, "r");
+    if (!file || peercache_open(NULL, "bench", options, &cache) ||
+        peercache_import(cache, PEERCACHE_FORMAT_ANY, true, now, read_file, file, &imported) ||
+        peercache_pick(cache, now, NULL, candidates, 10, &count))
+        die("import");
+    line(work, "ms", (double)(now_ns() - start) / 1e6, "- (the simple way)");
+    (void)fclose(file);
+    peercache_close(cache);
+    peercache_options_free(options);
+}
+
+static void import_large(const char *json, const char *path)
+{
+    const peercache_time now = { .wall_ms = NOW_MS };
+    peercache *cache;
+    peercache_imported imported;
+    peercache_options *options = peercache_options_new();
+    (void)peercache_options_set_max_peers(options, 2 * LARGE);
+    FILE *file = fopen(json, "r");
+    int64_t start = now_ns();
+    if (!file || peercache_open(path, "bench", options, &cache) ||
+        peercache_import(cache, PEERCACHE_FORMAT_ANY, true, now, read_file, file, &imported))
+        die("import");
+    line("import 1,000,000 peers from list JSON into SQLite", "s", (double)(now_ns() - start) / 1e9, "15");
+    if (imported.accepted != LARGE)
+        printf("    only %llu were accepted\n", (unsigned long long)imported.accepted);
+    (void)fclose(file);
+    peercache_close(cache);
+    peercache_options_free(options);
+}
+
+int main(void)
+{
+    char small[PATH_BYTES], ten[PATH_BYTES], large[PATH_BYTES], json[PATH_BYTES], copy[PATH_BYTES],
+        rm[PATH_BYTES];
+    if (!mkdtemp(directory))
+        die("no directory");
+    (void)snprintf(small, sizeof(small), "%s/small.db", directory);
+    (void)snprintf(ten, sizeof(ten), "%s/ten.db", directory);
+    (void)snprintf(large, sizeof(large), "%s/large.db", directory);
+    (void)snprintf(json, sizeof(json), "%s/list.json", directory);
+    (void)snprintf(copy, sizeof(copy), "%s/copy.db", directory);
+    (void)snprintf(rm, sizeof(rm), "rm -rf %s", directory);
+    printf("cache:\n");
+    in_memory();
+    commits(ten, 10000, "100");
+    pc_store_close(store_of(small, SMALL));
+    open_and_pick(small, "open a SQLite cache of 1,500 peers and pick 10", "1", "-");
+    simple_way(small, json, "  the same from JSON, loaded whole");
+    commits(large, LARGE, "20");
+    open_and_pick(large, "open a SQLite cache of 1,000,000 peers and pick 10", "2", "16");
+    simple_way(large, json, "  the same from JSON, loaded whole");
+    import_large(json, copy);
+    return system(rm) ? 1 : 0;
+}
