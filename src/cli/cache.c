@@ -48,6 +48,14 @@ enum pc_cli_exit pc_cli_cache_open(struct pc_cli_cache *cache, const struct pc_c
     if (!error)
         error = peercache_open(cache->missing ? NULL : cache->path, o->network, options, &cache->cache);
     peercache_options_free(options);
+    cache->is_corrupt = access == PC_CLI_REPAIR && error == PEERCACHE_ECORRUPT;
+    if (cache->is_corrupt)
+        return PC_CLI_DONE;
+    if (error == PEERCACHE_EFORMAT && !strstr(peercache_errmsg(cache->cache), "import"))
+        return pc_cli_fail(
+            o->json, pc_cli_error_exit(error), pc_cli_error_code(error),
+            "%s: no cache, and left as it is; if it holds peers, 'peercache import' takes them in",
+            peercache_errmsg(cache->cache));
     if (error)
         return pc_cli_cache_failed(cache, error);
     if (peercache_warning(cache->cache))

@@ -17,6 +17,7 @@ enum pc_cli_access {
     PC_CLI_LOOK,   /* read-only: nothing is made or changed */
     PC_CLI_CHANGE, /* written to, not made */
     PC_CLI_MAKE,   /* written to, and made when missing */
+    PC_CLI_REPAIR, /* as CHANGE; one too damaged to be opened is no failure but `is_corrupt` */
 };
 
 struct pc_cli_cache {
@@ -25,6 +26,7 @@ struct pc_cli_cache {
     bool is_answering; /* part of the answer is out; an error behind it comes in words only, and JSON stays
                           open: half an answer must not parse as a whole one */
     bool missing;      /* there is no file, and none is made: an empty cache in memory stands for it */
+    bool is_corrupt;   /* of REPAIR: there is no handle to work with */
     peercache *cache;
     peercache_time now;
 };

@@ -558,6 +558,10 @@ static int open_file(struct pc_sqlite_store *store, const struct pc_store_option
         return open_for_reading(store, NULL);
     if (look == PC_STORE_FILE_READ_ONLY)
         return open_for_reading(store, "no permission to write");
+    if (options->no_create && look == PC_STORE_FILE_MISSING) { /* not even a lock is made for it */
+        pc_base_reason(&store->head.error, "%s: no such file", store->head.path);
+        return PEERCACHE_ENOTFOUND;
+    }
     int result = pc_store_path_with(store->head.path, ".lock", lock_path);
     if (result == 0)
         result = pc_store_lock_open(&store->lock, lock_path, pc_store_path_mode(store->head.path), false,
