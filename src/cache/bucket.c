@@ -92,8 +92,19 @@ uint64_t pc_cache_hash_group(const uint8_t secret[16], const struct pc_netgroup 
     return hash(secret, input, &w);
 }
 
-uint32_t pc_cache_bucket_of(const uint8_t secret[16], peercache_state state, const struct pc_netgroup *group,
-                            peercache_source source, const struct pc_netgroup *source_group)
+uint32_t pc_cache_bucket_slots(const struct pc_cache_quota *quota, peercache_state state)
+{
+    bool is_tried = state == PEERCACHE_TRIED;
+    uint32_t slots = is_tried ? PC_CACHE_TRIED_BUCKETS_OF_GROUP : PC_CACHE_NEW_BUCKETS_OF_SOURCE;
+    unsigned first = is_tried ? FIRST_BITS_TRIED : FIRST_BITS_NEW;
+    if (quota->bits[state] < first)
+        slots >>= first - quota->bits[state];
+    return slots ? slots : 1;
+}
+
+uint32_t pc_cache_bucket_of(const struct pc_cache_quota *quota, const uint8_t secret[16],
+                            peercache_state state, const struct pc_netgroup *group, peercache_source source,
+                            const struct pc_netgroup *source_group)
 {
     static const struct pc_netgroup imports = { .size = 1, .bytes = { PEERCACHE_SOURCE_IMPORT } };
     uint8_t input[3 + 2 * (1 + sizeof(group->bytes))];
@@ -107,8 +118,7 @@ uint32_t pc_cache_bucket_of(const uint8_t secret[16], peercache_state state, con
     pc_base_write_u8(&w, (uint8_t)state);
     write_group(&w, group);
     write_group(&w, teller);
-    uint64_t slot = hash(secret, input, &w) %
-                    (is_tried ? PC_CACHE_TRIED_BUCKETS_OF_GROUP : PC_CACHE_NEW_BUCKETS_OF_SOURCE);
+    uint64_t slot = hash(secret, input, &w) % pc_cache_bucket_slots(quota, state);
     pc_base_writer_init(&w, input, sizeof(input));
     pc_base_write_u8(&w, PURPOSE_BUCKET);
     pc_base_write_u8(&w, (uint8_t)state);
@@ -117,8 +127,9 @@ uint32_t pc_cache_bucket_of(const uint8_t secret[16], peercache_state state, con
     return (uint32_t)(hash(secret, input, &w) >> (64 - (is_tried ? FIRST_BITS_TRIED : FIRST_BITS_NEW)));
 }
 
-uint32_t pc_cache_bucket_of_record(const uint8_t secret[16], enum pc_netgroup_mode mode,
-                                   const struct pc_record *record, peercache_state state)
+uint32_t pc_cache_bucket_of_record(const struct pc_cache_quota *quota, const uint8_t secret[16],
+                                   enum pc_netgroup_mode mode, const struct pc_record *record,
+                                   peercache_state state)
 {
     uint8_t input[1 + PC_MADDR_MAX_BYTES];
     struct pc_writer w;
@@ -129,7 +140,7 @@ uint32_t pc_cache_bucket_of_record(const uint8_t secret[16], enum pc_netgroup_mo
         if (record->addrs[i].first_seen_ms < first->first_seen_ms)
             first = &record->addrs[i];
     struct pc_netgroup group = pc_addr_netgroup(pc_addr_maddr_bytes(&first->addr), mode);
-    uint32_t head = pc_cache_bucket_of(secret, state, &group, first->source, &first->source_group);
+    uint32_t head = pc_cache_bucket_of(quota, secret, state, &group, first->source, &first->source_group);
     pc_base_writer_init(&w, input, sizeof(input));
     pc_base_write_u8(&w, PURPOSE_PEER);
     if (record->id.size)

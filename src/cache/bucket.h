@@ -1,9 +1,8 @@
 /*
  * Buckets and quotas, after Bitcoin Core's addrman; docs/cache.md has the shares as formulas and as a table.
  *
- * A bucket is a number of 32 bits, hashed under the secret of the store, the same whatever the size of the
- * cache; a cache of `peers_max` reads its first bits only, so that two programs with different caps share one
- * file.
+ * A bucket is a number of 32 bits, hashed under the secret of the store; a cache of `peers_max` reads its first
+ * bits only. (A file has buckets of its own number, which only grows.)
  *
  *     tried:  first 8 bits:   H(group, H(group, source) mod 4)     a group reaches 4 of 256
  *     new:    first 10 bits:  H(source, H(group, source) mod 32)   a source reaches 32 of 1024,
@@ -50,13 +49,18 @@ static inline uint32_t pc_cache_quota_bucket(const struct pc_cache_quota *quota,
 
 /* The keyed hash of a group alone. */
 uint64_t pc_cache_hash_group(const uint8_t secret[16], const struct pc_netgroup *group);
+/* The slots among which the hash of a pair chooses: the buckets that a group (tried) or a source (new) reaches,
+ * of those with the first bits. A smaller cache has fewer of both, so that the share stays. */
+uint32_t pc_cache_bucket_slots(const struct pc_cache_quota *quota, peercache_state state);
 /* The first bits, of a peer of this group told by this source (whose group is empty when nobody told). */
-uint32_t pc_cache_bucket_of(const uint8_t secret[16], peercache_state state, const struct pc_netgroup *group,
-                            peercache_source source, const struct pc_netgroup *source_group);
+uint32_t pc_cache_bucket_of(const struct pc_cache_quota *quota, const uint8_t secret[16],
+                            peercache_state state, const struct pc_netgroup *group, peercache_source source,
+                            const struct pc_netgroup *source_group);
 /* The bucket of a record in this state: by the address known longest (the least in bytes of several), so that
  * it stays put while others come and go. 0 for a record without addresses. */
-uint32_t pc_cache_bucket_of_record(const uint8_t secret[16], enum pc_netgroup_mode mode,
-                                   const struct pc_record *record, peercache_state state);
+uint32_t pc_cache_bucket_of_record(const struct pc_cache_quota *quota, const uint8_t secret[16],
+                                   enum pc_netgroup_mode mode, const struct pc_record *record,
+                                   peercache_state state);
 
 /*
  * The order within a bucket: by class, then by the day of the last success (tried) or sighting (new). Neither

@@ -379,7 +379,7 @@ int pc_cache_peer_update(struct pc_cache_set *set, struct pc_cache_peer *known, 
 static uint32_t bucket_in(const struct pc_cache_set *set, const struct pc_record *record,
                           peercache_state state)
 {
-    return pc_cache_bucket_of_record(set->options.secret, set->options.mode, record, state);
+    return pc_cache_bucket_of_record(&set->quota, set->options.secret, set->options.mode, record, state);
 }
 
 int pc_cache_peer_put(struct pc_cache_set *set, struct pc_cache_peer *known, struct pc_record *record,

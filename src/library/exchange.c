@@ -68,13 +68,15 @@ int peercache_format_from_name(const char *name, peercache_format *ret_format)
     return 0;
 }
 
+#define BATCH_MAX 10000 /* of one commit: a fifth of a second under the lock */
+
 /* ---- Import ---- */
 
 struct import {
     peercache *cache;
     bool trust;
     struct pc_format_reader *reader;
-    struct pc_delta *deltas; /* PC_CACHE_BATCH_MAX of them */
+    struct pc_delta *deltas; /* BATCH_MAX of them */
     size_t count;
     uint64_t accepted, merged, refused;
 };
@@ -123,7 +125,7 @@ static int commit_batch(struct import *import)
 
 static int put_delta(struct import *import, const struct pc_delta *delta)
 {
-    int result = import->count == PC_CACHE_BATCH_MAX ? commit_batch(import) : 0;
+    int result = import->count == BATCH_MAX ? commit_batch(import) : 0;
     if (result == 0)
         import->deltas[import->count++] = *delta;
     return result;
@@ -263,7 +265,7 @@ int peercache_import(peercache *cache, peercache_format format, bool trust, peer
         return result;
     cache->error.text[0] = '\0';
     *ret_imported = (peercache_imported){ .format = format };
-    import.deltas = malloc(PC_CACHE_BATCH_MAX * sizeof(*import.deltas));
+    import.deltas = malloc(BATCH_MAX * sizeof(*import.deltas));
     result = import.deltas ? pc_library_spool_new(read, context, &spool) : PEERCACHE_ENOMEM;
     if (result == 0)
         result = pc_library_first_look(cache, options.format, spool);
@@ -285,6 +287,7 @@ struct export
     peercache_write write;
     void *context;
     uint8_t secret[16]; /* of the list; its buckets are not those of the cache */
+    struct pc_cache_quota quota;
     bool is_list;
 };
 
@@ -301,8 +304,8 @@ static int export_record(void *context, const struct pc_record *record)
     if (!pc_cache_bans_filter(pc_cache_set_bans(export->cache->set), &visible))
         return 0;
     if (export->is_list)
-        visible.bucket =
-            pc_cache_bucket_of_record(export->secret, export->cache->mode, &visible, visible.state);
+        visible.bucket = pc_cache_bucket_of_record(&export->quota, export->secret, export->cache->mode,
+                                                   &visible, visible.state);
     return pc_format_writer_record(export->writer, &visible);
 }
 
@@ -317,6 +320,7 @@ int peercache_export(peercache *cache, peercache_format format, peercache_time n
         return pc_library_fail(cache, PEERCACHE_EINVAL, "export");
     char *own = format == PEERCACHE_FORMAT_LIST ? pc_library_own_text(cache, export.secret) : NULL;
     export.is_list = own != NULL;
+    pc_cache_quota_init(&export.quota, cache->options.max_peers);
     if (format == PEERCACHE_FORMAT_LIST && !own)
         return pc_library_fail(cache, PEERCACHE_ENOMEM, "export");
     const struct pc_format_writer_options options = {

@@ -11,9 +11,9 @@
 #define BUSY_TIMEOUT_MS   1000 /* the second line behind the flock, against programs that don't know of it */
 #define SALVAGE_PEERS_MAX 10000000
 #define COPY_BLOCK_BYTES  65536
-#define WAL_PAGES         1000 /* a checkpoint after so many */
+#define WAL_PAGES         4000 /* a checkpoint after so many: pages changed often are copied back once */
 #define BUCKET_BITS_MAX   24
-#define CACHE_KIB_TEXT    "8192" /* of pages kept, at most */
+#define CACHE_KIB_TEXT    "65536" /* of pages kept, at most: only what was touched takes room */
 #define URI_BYTES         (3 * PC_STORE_PATH_BYTES + 64)
 
 static const char *const companions[] = { "-wal", "-shm", NULL };

@@ -26,8 +26,9 @@ struct row {
 static uint32_t bucket_in(const struct pc_sqlite_write *write, const struct pc_record *record,
                           peercache_state state)
 {
-    return pc_cache_quota_bucket(write->quota, state,
-                                 pc_cache_bucket_of_record(write->secret, write->mode, record, state));
+    return pc_cache_quota_bucket(
+        write->quota, state,
+        pc_cache_bucket_of_record(write->quota, write->secret, write->mode, record, state));
 }
 
 static int bucket_count(struct pc_sqlite_write *write, peercache_state state, uint32_t bucket,
