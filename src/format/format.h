@@ -85,7 +85,7 @@ int pc_format_from_name(const char *name, enum pc_format *ret_format);
     X(PC_FORMAT_PRIVATE, "private")                                                                          \
     X(PC_FORMAT_UNUSABLE, "unusable") /* unspecified, multicast, reserved, no port, … */                   \
     X(PC_FORMAT_OWN, "own")           /* ourselves */                                                        \
-    X(PC_FORMAT_BANNED, "banned")                                                        \
+    X(PC_FORMAT_BANNED, "banned")                                                                            \
     X(PC_FORMAT_OVER_QUOTA, "over_quota")
 
 enum pc_format_refusal {
