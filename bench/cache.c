@@ -217,7 +217,7 @@ static int open_in_this_process(const char *path)
     const peercache_time now = { .wall_ms = NOW_MS };
     peercache_candidate candidates[10];
     size_t count = 0;
-    peercache *cache;
+    peercache *cache = NULL;
     peercache_options *options = peercache_options_new();
     (void)peercache_options_set_max_peers(options, 2 * LARGE);
     int64_t start = now_ns();
@@ -241,7 +241,7 @@ static void open_and_pick(const char *path, const char *work, const char *target
     self[length] = '\0';
     (void)snprintf(command, sizeof(command), "%s %s", self, path);
     for (int i = 0; i < 5; i++) {
-        double ms, mb;
+        double ms = 0, mb = 0;
         FILE *child = popen(command, "r");
         if (!child || fscanf(child, "%lf %lf", &ms, &mb) != 2 || pclose(child))
             die("open and pick");
@@ -267,7 +267,7 @@ static int read_file(void *context, void *ret_data, size_t capacity, size_t *ret
 static void simple_way(const char *db, const char *json, const char *work)
 {
     const peercache_time now = { .wall_ms = NOW_MS };
-    peercache *cache;
+    peercache *cache = NULL;
     peercache_imported imported;
     peercache_candidate candidates[10];
     size_t count;
@@ -294,7 +294,7 @@ static void simple_way(const char *db, const char *json, const char *work)
 static void import_large(const char *json, const char *path)
 {
     const peercache_time now = { .wall_ms = NOW_MS };
-    peercache *cache;
+    peercache *cache = NULL;
     peercache_imported imported;
     peercache_options *options = peercache_options_new();
     (void)peercache_options_set_max_peers(options, 2 * LARGE);

@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "cache/bucket.h"
+#include "cache/news.h"
 #include "cache/peers.h"
 
 #include <assert.h>
@@ -72,21 +73,21 @@ void pc_cache_set_free(struct pc_cache_set *set)
 }
 
 /* The set's time never goes back. */
-static int64_t advance(struct pc_cache_set *set, int64_t now_ms)
+int64_t pc_cache_advance(struct pc_cache_set *set, int64_t now_ms)
 {
     set->now_ms = pc_base_time_max(set->now_ms, now_ms);
     return set->now_ms;
 }
 
-static struct pc_cache_peer *find_peer(const struct pc_cache_set *set, const struct pc_peer_id *id,
-                                       struct pc_bytes addr)
+struct pc_cache_peer *pc_cache_find_peer(const struct pc_cache_set *set, const struct pc_peer_id *id,
+                                         struct pc_bytes addr)
 {
     struct pc_cache_key key;
     pc_cache_key_of(id, addr, &key);
     return pc_cache_peer_find(set, pc_cache_key_bytes(&key));
 }
 
-static bool is_own_addr(const struct pc_cache_set *set, struct pc_bytes addr)
+bool pc_cache_is_own_addr(const struct pc_cache_set *set, struct pc_bytes addr)
 {
     for (size_t i = 0; i < set->own_addr_count; i++)
         if (pc_bytes_equal(pc_addr_maddr_bytes(&set->own_addrs[i]), addr))
@@ -94,22 +95,15 @@ static bool is_own_addr(const struct pc_cache_set *set, struct pc_bytes addr)
     return false;
 }
 
-static bool is_own_id(const struct pc_cache_set *set, const struct pc_peer_id *id)
+bool pc_cache_is_own_id(const struct pc_cache_set *set, const struct pc_peer_id *id)
 {
     return id->size && pc_addr_peer_id_equal(id, &set->options.own_id);
 }
 
-/* What is known of an address of a peer. */
-struct known {
-    struct pc_cache_peer *peer;  /* NULL: not in */
-    struct pc_record record;     /* unpacked; empty when not in */
-    struct pc_record_addr *addr; /* in the record; NULL: not this address */
-};
-
-static void look_up(const struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
-                    struct known *ret_known)
+void pc_cache_look_up(const struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
+                      struct pc_known *ret_known)
 {
-    ret_known->peer = find_peer(set, id, addr);
+    ret_known->peer = pc_cache_find_peer(set, id, addr);
     if (ret_known->peer)
         pc_cache_peer_unpack(ret_known->peer, &ret_known->record);
     else
@@ -126,8 +120,8 @@ static bool is_worth_waiting(const struct pc_cache_set *set, const struct pc_del
 
 /* One piece of news, onto the record in memory and to the deltas that wait. What has no room in memory is
  * told to the store all the same when it is verified. */
-static int take_news(struct pc_cache_set *set, struct known *known, const struct pc_delta *delta,
-                     int64_t now_ms)
+int pc_cache_take_news(struct pc_cache_set *set, struct pc_known *known, const struct pc_delta *delta,
+                       int64_t now_ms)
 {
     size_t addrs_before = known->record.addr_count;
     bool is_known = known->addr != NULL;
@@ -147,7 +141,7 @@ static int take_news(struct pc_cache_set *set, struct known *known, const struct
 }
 
 /* A delta about an address of the set, dated by what is known of it. */
-static void delta_of(const struct known *known, struct pc_delta *ret_delta)
+void pc_cache_delta_of(const struct pc_known *known, struct pc_delta *ret_delta)
 {
     pc_cache_delta_init(ret_delta, &known->record.id, pc_addr_maddr_bytes(&known->addr->addr));
     ret_delta->history.last_seen_ms = known->addr->history.last_seen_ms;
@@ -158,7 +152,7 @@ static void delta_of(const struct known *known, struct pc_delta *ret_delta)
 
 /* The bare address, as it is kept: without /p2p/ID, IPv4-mapped as IPv4. Whether it may be kept is not asked.
  */
-static bool normal_addr(struct pc_bytes addr, struct pc_maddr *ret_addr)
+bool pc_cache_normal_addr(struct pc_bytes addr, struct pc_maddr *ret_addr)
 {
     return pc_addr_storable(addr, PC_NETGROUP_LOCAL, true, ret_addr, NULL) == 0;
 }
@@ -206,16 +200,16 @@ int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, stru
     struct pc_maddr normal;
     struct pc_delta delta;
     static const struct pc_peer_id nobody;
-    now_ms = advance(set, now_ms);
+    now_ms = pc_cache_advance(set, now_ms);
     id = id ? id : &nobody;
     int result = pc_addr_storable(addr, set->options.mode, names_allowed, &normal, ret_reason);
     if (result)
         return result;
-    if (is_own_id(set, id)) {
+    if (pc_cache_is_own_id(set, id)) {
         pc_base_reason(ret_reason, "our own peer id");
         return PEERCACHE_EINVAL;
     }
-    if (is_own_addr(set, pc_addr_maddr_bytes(&normal))) {
+    if (pc_cache_is_own_addr(set, pc_addr_maddr_bytes(&normal))) {
         pc_base_reason(ret_reason, "our own address");
         return PEERCACHE_EINVAL;
     }
@@ -233,9 +227,9 @@ int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, stru
     delta.source = source;
     if (source_group)
         delta.source_group = *source_group;
-    struct known known;
-    look_up(set, id, pc_addr_maddr_bytes(&normal), &known);
-    result = take_news(set, &known, &delta, now_ms);
+    struct pc_known known;
+    pc_cache_look_up(set, id, pc_addr_maddr_bytes(&normal), &known);
+    result = pc_cache_take_news(set, &known, &delta, now_ms);
     if (result == PEERCACHE_ELIMIT)
         pc_base_reason(ret_reason, "no room for another peer of this group from this source");
     return result;
@@ -244,12 +238,12 @@ int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, stru
 int pc_cache_set_take_in(struct pc_cache_set *set, const struct pc_delta *delta, int64_t now_ms,
                          bool *ret_known)
 {
-    struct known known;
-    now_ms = advance(set, now_ms);
-    look_up(set, &delta->id, pc_addr_maddr_bytes(&delta->addr), &known);
+    struct pc_known known;
+    now_ms = pc_cache_advance(set, now_ms);
+    pc_cache_look_up(set, &delta->id, pc_addr_maddr_bytes(&delta->addr), &known);
     *ret_known = known.addr != NULL;
     if (!delta->trusted)
-        return take_news(set, &known, delta, now_ms);
+        return pc_cache_take_news(set, &known, delta, now_ms);
     bool was_tried = known.peer && known.peer->state == PEERCACHE_TRIED;
     if (!pc_cache_record_apply(&known.record, delta, now_ms))
         return 0;
@@ -260,15 +254,15 @@ int pc_cache_set_take_in(struct pc_cache_set *set, const struct pc_delta *delta,
 
 /* An address of a peer, or all of a peer (`addr` empty), goes. What is seen in this very moment may come
  * back, unless it was known to us: hence the date. */
-static int put_tombstone(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
-                         int64_t last_seen_ms, int64_t now_ms)
+int pc_cache_put_tombstone(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
+                           int64_t last_seen_ms, int64_t now_ms)
 {
     struct pc_delta delta;
     pc_cache_delta_init(&delta, id, addr);
-    struct known known;
+    struct pc_known known;
     delta.removed_ms = pc_base_time_max(pc_base_time_max(last_seen_ms, now_ms - 1), 1);
-    look_up(set, id, addr, &known);
-    return take_news(set, &known, &delta, now_ms);
+    pc_cache_look_up(set, id, addr, &known);
+    return pc_cache_take_news(set, &known, &delta, now_ms);
 }
 
 static bool holds_own(const void *context, struct pc_record *record)
@@ -284,13 +278,13 @@ static int drop_own(struct pc_cache_set *set, const struct pc_cache_key *key, st
         return 0;
     pc_cache_peer_unpack(peer, &record);
     const struct pc_record_addr *known = pc_cache_record_find(&record, own);
-    return known ? put_tombstone(set, &record.id, own, known->history.last_seen_ms, set->now_ms) : 0;
+    return known ? pc_cache_put_tombstone(set, &record.id, own, known->history.last_seen_ms, set->now_ms) : 0;
 }
 
 int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
 {
     struct pc_maddr normal;
-    if (!normal_addr(addr, &normal) || is_own_addr(set, pc_addr_maddr_bytes(&normal)))
+    if (!pc_cache_normal_addr(addr, &normal) || pc_cache_is_own_addr(set, pc_addr_maddr_bytes(&normal)))
         return 0;
     if (set->own_addr_count == PC_CACHE_OWN_ADDRS_MAX)
         return PEERCACHE_ELIMIT;
@@ -307,253 +301,6 @@ int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
     return result;
 }
 
-/* Look an address up, as it was given or, when that is not known, as it is kept. False: it is no address. */
-static bool look_up_any(const struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
-                        struct known *ret_known, struct pc_maddr *ret_normal)
-{
-    if (addr.size && addr.size <= sizeof(ret_normal->bytes)) {
-        look_up(set, id, addr, ret_known);
-        if (ret_known->addr) {
-            *ret_normal = ret_known->addr->addr;
-            return true;
-        }
-    }
-    if (!normal_addr(addr, ret_normal))
-        return false;
-    look_up(set, id, pc_addr_maddr_bytes(ret_normal), ret_known);
-    return true;
-}
-
-void pc_cache_set_attempt(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
-                          int64_t now_ms)
-{
-    struct pc_maddr normal;
-    struct pc_delta delta;
-    struct known known;
-    now_ms = advance(set, now_ms);
-    if (!look_up_any(set, id, addr, &known, &normal) || !known.addr)
-        return;
-    delta_of(&known, &delta);
-    delta.history.last_attempt_ms = now_ms;
-    /* A hint for the rotation of picks: when memory is out it is lost, and nothing else is. */
-    (void)take_news(set, &known, &delta, now_ms);
-}
-
-static int tell_contest(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
-                        bool succeeded)
-{
-    struct pc_cache_key key;
-    if (set->contest_count == 0)
-        return 0;
-    pc_cache_key_of(id, addr, &key);
-    return pc_cache_peer_tested(set, pc_cache_key_bytes(&key), succeeded);
-}
-
-static int count_failure(struct pc_cache_set *set, struct known *known, const struct pc_maddr *addr,
-                         peercache_outcome outcome, uint32_t count, int64_t at_ms, int64_t now_ms)
-{
-    struct pc_delta delta;
-    if (known->addr) {
-        delta_of(known, &delta);
-    } else if (set->options.is_part) {
-        pc_cache_delta_init(&delta, &known->record.id, pc_addr_maddr_bytes(addr));
-        delta.only_if_known = true;
-    } else {
-        return PEERCACHE_ENOTFOUND;
-    }
-    delta.history.failure_count = count;
-    delta.history.failures[outcome] = count;
-    delta.history.last_attempt_ms = at_ms;
-    struct pc_peer_id id = known->record.id;
-    int result = take_news(set, known, &delta, now_ms);
-    return result ? result : tell_contest(set, &id, pc_addr_maddr_bytes(addr), false);
-}
-
-static int hold_failure(struct pc_cache_set *set, const struct pc_peer_id *id, const struct pc_maddr *addr,
-                        const struct pc_cache_report *report, int64_t now_ms)
-{
-    if (!set->held) {
-        set->held = calloc(PC_CACHE_HELD_MAX, sizeof(*set->held));
-        if (!set->held)
-            return PEERCACHE_ENOMEM;
-    }
-    if (set->held_count == PC_CACHE_HELD_MAX) {
-        set->held_first = (set->held_first + 1) % PC_CACHE_HELD_MAX;
-        set->held_count--;
-    }
-    set->held[(set->held_first + set->held_count++) % PC_CACHE_HELD_MAX] =
-        (struct pc_cache_held){ *id, *addr, report->outcome, report->count, now_ms };
-    return 0;
-}
-
-int pc_cache_set_answered(struct pc_cache_set *set, int64_t now_ms)
-{
-    now_ms = advance(set, now_ms);
-    while (set->held_count) {
-        const struct pc_cache_held *held = &set->held[set->held_first];
-        struct known known;
-        look_up(set, &held->id, pc_addr_maddr_bytes(&held->addr), &known);
-        int result = count_failure(set, &known, &held->addr, held->outcome, held->count, held->at_ms, now_ms);
-        if (result == PEERCACHE_ENOMEM)
-            return result; /* the rest stays held */
-        /* ENOTFOUND: displaced or removed meanwhile, nothing to count. ELIMIT: no room, as for any news. */
-        set->held_first = (set->held_first + 1) % PC_CACHE_HELD_MAX;
-        set->held_count--;
-    }
-    return 0;
-}
-
-void pc_cache_set_drop_held(struct pc_cache_set *set)
-{
-    set->held_count = 0;
-}
-
-/* An address known without id turned out to be this peer's: its history goes there, in memory as in the store
- * (where the delta says so by its proven_id). */
-static int adopt(struct pc_cache_set *set, const struct known *bare, const struct pc_peer_id *proven,
-                 struct pc_delta *delta, int64_t now_ms)
-{
-    struct known known;
-    delta->proven_id = *proven;
-    if (!set->options.memory_only) {
-        int result = pc_cache_pending_add(&set->waiting, delta);
-        if (result)
-            return result;
-    }
-    look_up(set, proven, pc_addr_maddr_bytes(&delta->addr), &known);
-    if (bare->addr) {
-        struct pc_delta moved;
-        pc_cache_delta_init(&moved, proven, pc_addr_maddr_bytes(&bare->addr->addr));
-        moved.history = bare->addr->history;
-        moved.source = bare->addr->source;
-        moved.source_group = bare->addr->source_group;
-        moved.first_seen_ms = bare->addr->first_seen_ms;
-        (void)pc_cache_record_apply(&known.record, &moved, now_ms);
-        pc_cache_peer_drop(set, bare->peer);
-    }
-    (void)pc_cache_record_apply(&known.record, delta, now_ms);
-    return pc_cache_peer_put(set, known.peer, &known.record, false);
-}
-
-/* Whether a stranger may come in, and what is known of it so far: nothing. */
-static int stranger(const struct pc_cache_set *set, const struct known *known, const struct pc_maddr *addr,
-                    const struct pc_cache_report *report, int64_t now_ms, struct pc_delta *ret_delta)
-{
-    struct pc_maddr storable;
-    int result = pc_addr_storable(pc_addr_maddr_bytes(addr), set->options.mode, false, &storable, NULL);
-    if (result)
-        return result;
-    if (pc_cache_bans_cover_id(&set->bans, &known->record.id) ||
-        (report->proven && pc_cache_bans_cover_id(&set->bans, report->proven)) ||
-        pc_cache_bans_cover_addr(&set->bans, pc_addr_maddr_bytes(addr)))
-        return PEERCACHE_EPERM;
-    pc_cache_delta_init(ret_delta, &known->record.id, pc_addr_maddr_bytes(addr));
-    ret_delta->source = report->source;
-    ret_delta->first_seen_ms = now_ms;
-    return 0;
-}
-
-static int count_success(struct pc_cache_set *set, struct known *known, const struct pc_maddr *addr,
-                         const struct pc_cache_report *report, int64_t now_ms)
-{
-    struct pc_delta delta;
-    const struct pc_peer_id *proven = report->proven;
-    struct pc_peer_id id = known->record.id;
-    if (is_own_id(set, &id) || (proven && is_own_id(set, proven)) ||
-        is_own_addr(set, pc_addr_maddr_bytes(addr)))
-        return PEERCACHE_EINVAL;
-    if (known->addr) {
-        delta_of(known, &delta);
-    } else {
-        int result = stranger(set, known, addr, report, now_ms, &delta);
-        if (result)
-            return result;
-    }
-    delta.history.last_seen_ms = now_ms;
-    if (report->unverified)
-        return take_news(set, known, &delta, now_ms);
-    delta.history.success_count = report->count;
-    delta.history.last_success_ms = now_ms;
-    delta.history.last_attempt_ms = now_ms;
-    if (report->rtt_us != PC_RTT_UNKNOWN) {
-        delta.history.rtt_us = report->rtt_us;
-        delta.history.rtt_at_ms = now_ms;
-    }
-    if (id.size == 0 && proven && proven->size)
-        return adopt(set, known, proven, &delta, now_ms);
-    int result = take_news(set, known, &delta, now_ms);
-    return result ? result : tell_contest(set, &id, pc_addr_maddr_bytes(addr), true);
-}
-
-/* What says nothing of the peer is only known or not. */
-static int nothing_to_count(const struct known *known)
-{
-    return known->addr ? 0 : PEERCACHE_ENOTFOUND;
-}
-
-int pc_cache_set_report_more(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
-                             const struct pc_cache_report *report, int64_t now_ms)
-{
-    struct pc_maddr normal;
-    struct pc_delta delta;
-    struct known known;
-    int result;
-    now_ms = advance(set, now_ms);
-    if (!look_up_any(set, id, addr, &known, &normal))
-        return PEERCACHE_ENOTFOUND;
-    switch (report->outcome) {
-    case PEERCACHE_OK:
-        result = count_success(set, &known, &normal, report, now_ms);
-        if (report->unverified)
-            return result;
-        int released = pc_cache_set_answered(set, now_ms);
-        return result ? result : released;
-    case PEERCACHE_TIMEOUT:
-    case PEERCACHE_UNREACHABLE:
-    case PEERCACHE_DNS_FAILED:
-        if (set->options.count_at_once || !known.addr)
-            return count_failure(set, &known, &normal, report->outcome, report->count, now_ms, now_ms);
-        delta_of(&known, &delta);
-        delta.history.last_attempt_ms = now_ms;
-        result = take_news(set, &known, &delta, now_ms);
-        return result ? result : hold_failure(set, id, &normal, report, now_ms);
-    case PEERCACHE_REFUSED:
-    case PEERCACHE_TLS_FAILED:
-    case PEERCACHE_MISBEHAVED:
-    case PEERCACHE_WRONG_IDENTITY:
-    case PEERCACHE_PROTOCOL_MISMATCH:
-        if (set->held_count) { /* what was held of this very peer counts first */
-            result = pc_cache_set_answered(set, now_ms);
-            if (result)
-                return result;
-            look_up(set, id, pc_addr_maddr_bytes(&normal), &known);
-        }
-        if (report->outcome != PEERCACHE_WRONG_IDENTITY && report->outcome != PEERCACHE_PROTOCOL_MISMATCH)
-            return count_failure(set, &known, &normal, report->outcome, report->count, now_ms, now_ms);
-        if (!known.addr && !set->options.is_part)
-            return PEERCACHE_ENOTFOUND;
-        return put_tombstone(set, id, pc_addr_maddr_bytes(&normal),
-                             known.addr ? known.addr->history.last_seen_ms : 0, now_ms);
-    case PEERCACHE_UNSUPPORTED:
-    case PEERCACHE_DENIED:
-    case PEERCACHE_CANCELLED:
-        return nothing_to_count(&known);
-    case PEERCACHE_OUTCOME_COUNT:
-        break;
-    }
-    return PEERCACHE_EINVAL;
-}
-
-int pc_cache_set_report(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
-                        peercache_outcome outcome, const struct pc_peer_id *proven, uint32_t rtt_us,
-                        peercache_source source, int64_t now_ms)
-{
-    const struct pc_cache_report report = {
-        .outcome = outcome, .count = 1, .rtt_us = rtt_us, .proven = proven, .source = source
-    };
-    return pc_cache_set_report_more(set, id, addr, &report, now_ms);
-}
-
 static int64_t latest_seen(const struct pc_record *record)
 {
     int64_t last_seen_ms = 0;
@@ -568,26 +315,26 @@ static int remove_peer(struct pc_cache_set *set, const struct pc_peer_id *id, st
 {
     struct pc_record record;
     struct pc_cache_key key;
-    const struct pc_cache_peer *peer = find_peer(set, id, addr);
+    const struct pc_cache_peer *peer = pc_cache_find_peer(set, id, addr);
     if (peer) {
         pc_cache_peer_unpack(peer, &record);
         last_seen_ms = pc_base_time_max(last_seen_ms, latest_seen(&record));
     }
     pc_cache_key_of(id, addr, &key);
     pc_cache_pending_drop(&set->waiting, pc_cache_key_bytes(&key));
-    return put_tombstone(set, id, id->size ? pc_bytes_of(NULL, 0) : addr, last_seen_ms, now_ms);
+    return pc_cache_put_tombstone(set, id, id->size ? pc_bytes_of(NULL, 0) : addr, last_seen_ms, now_ms);
 }
 
 int pc_cache_set_remove(struct pc_cache_set *set, const struct pc_peer_id *id, int64_t now_ms)
 {
-    return remove_peer(set, id, pc_bytes_of(NULL, 0), 0, advance(set, now_ms));
+    return remove_peer(set, id, pc_bytes_of(NULL, 0), 0, pc_cache_advance(set, now_ms));
 }
 
 int pc_cache_set_remove_record(struct pc_cache_set *set, const struct pc_record *record, int64_t now_ms)
 {
     struct pc_bytes addr =
         record->addr_count ? pc_addr_maddr_bytes(&record->addrs[0].addr) : pc_bytes_of(NULL, 0);
-    return remove_peer(set, &record->id, addr, latest_seen(record), advance(set, now_ms));
+    return remove_peer(set, &record->id, addr, latest_seen(record), pc_cache_advance(set, now_ms));
 }
 
 /* ---- Bans ---- */
@@ -676,13 +423,13 @@ static bool overlay(const struct pc_pending_table *table, struct pc_bytes key, s
 int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, int64_t now_ms)
 {
     struct pc_record laid;
-    if (is_own_id(set, &record->id) || (record->id.size == 0 && record->addr_count == 0))
+    if (pc_cache_is_own_id(set, &record->id) || (record->id.size == 0 && record->addr_count == 0))
         return 0;
     pc_cache_record_init(&laid, &record->id);
     for (size_t i = 0; i < record->addr_count; i++) { /* as news, for what comes from a file is checked so */
         const struct pc_record_addr *addr = &record->addrs[i];
         struct pc_delta delta;
-        if (is_own_addr(set, pc_addr_maddr_bytes(&addr->addr)))
+        if (pc_cache_is_own_addr(set, pc_addr_maddr_bytes(&addr->addr)))
             continue;
         pc_cache_delta_init(&delta, &record->id, pc_addr_maddr_bytes(&addr->addr));
         delta.history = addr->history;
@@ -707,7 +454,7 @@ void pc_cache_set_part(struct pc_cache_set *set, bool is_part)
 
 void pc_cache_set_unload(struct pc_cache_set *set, const struct pc_peer_id *id)
 {
-    struct pc_cache_peer *peer = find_peer(set, id, pc_bytes_of(NULL, 0));
+    struct pc_cache_peer *peer = pc_cache_find_peer(set, id, pc_bytes_of(NULL, 0));
     if (peer)
         pc_cache_peer_drop(set, peer);
 }
@@ -727,20 +474,21 @@ static const struct pc_record *give_out(const struct pc_cache_peer *peer, struct
 
 const struct pc_record *pc_cache_set_find(const struct pc_cache_set *set, const struct pc_peer_id *id)
 {
-    return id->size ? give_out(find_peer(set, id, pc_bytes_of(NULL, 0)), set->found) : NULL;
+    return id->size ? give_out(pc_cache_find_peer(set, id, pc_bytes_of(NULL, 0)), set->found) : NULL;
 }
 
 const struct pc_record *pc_cache_set_find_addr(const struct pc_cache_set *set, struct pc_bytes addr)
 {
     static const struct pc_peer_id nobody;
-    return addr.size <= PC_MADDR_MAX_BYTES ? give_out(find_peer(set, &nobody, addr), set->found) : NULL;
+    return addr.size <= PC_MADDR_MAX_BYTES ? give_out(pc_cache_find_peer(set, &nobody, addr), set->found)
+                                           : NULL;
 }
 
 const struct pc_record *pc_cache_set_next(const struct pc_cache_set *set, const struct pc_record *record)
 {
     const struct pc_cache_peer *peer = NULL;
     if (record) {
-        peer = find_peer(set, &record->id, pc_addr_maddr_bytes(&record->addrs[0].addr));
+        peer = pc_cache_find_peer(set, &record->id, pc_addr_maddr_bytes(&record->addrs[0].addr));
         if (!peer)
             return NULL;
     }
