@@ -209,6 +209,21 @@ static bool apply_tombstone(struct pc_record *record, const struct pc_delta *del
     return changed;
 }
 
+static uint32_t missing(uint32_t claimed, uint32_t known)
+{
+    return claimed > known ? claimed - known : 0;
+}
+
+/* A trusted import brings totals: they raise what is known and are not added to it, so that taking the same
+ * document in again, or what another process took in already, counts nothing twice. */
+static void keep_what_is_missing(struct pc_history *totals, const struct pc_history *known)
+{
+    totals->success_count = missing(totals->success_count, known->success_count);
+    totals->failure_count = missing(totals->failure_count, known->failure_count);
+    for (size_t i = 0; i < PEERCACHE_OUTCOME_COUNT; i++)
+        totals->failures[i] = missing(totals->failures[i], known->failures[i]);
+}
+
 static bool apply_news(struct pc_record *record, const struct pc_delta *delta, int64_t now_ms)
 {
     struct pc_history history = delta->history;
@@ -236,6 +251,8 @@ static bool apply_news(struct pc_record *record, const struct pc_delta *delta, i
         known->source_group = delta->source_group;
         changed = true;
     }
+    if (delta->trusted)
+        keep_what_is_missing(&history, &known->history);
     pc_cache_history_merge(&known->history, &history);
     return changed || !histories_equal(&before, &known->history);
 }

@@ -10,6 +10,18 @@ enum pc_cli_exit pc_cli_list(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_ping(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_id(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_multiaddr(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_add(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_report(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_show(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_remove(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_ban(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_unban(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_pick(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_prune(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_import(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_export(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_stats(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_check(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_demo(const struct pc_cli_options *options);
 
 #endif

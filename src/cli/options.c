@@ -2,7 +2,7 @@
 
 #include "addr/multiaddr.h"
 
-#include <peercache/types.h>
+#include <peercache/peercache.h>
 
 #include <errno.h>
 #include <getopt.h>
@@ -11,29 +11,45 @@
 
 #include <stdio.h>
 
-/* One row a flag. `letter` is what getopt returns; only v and h are also short flags. */
+/* One row a flag: `letter` is its short form, 0 for none. Two flags may have one word, where no command takes
+ * both. */
 #define FLAG_LIST(X)                                                                                         \
-    X(FLAG_PEER, "peer", "MULTIADDR", "dial this peer first; may be given up to 256 times")                  \
-    X(FLAG_TARGET, "target-peers", "N", "stop joining at so many verified peers (default 5)")                \
-    X(FLAG_MIN, "min-peers", "N", "fewer verified peers are a failure (default 1)")                          \
-    X(FLAG_TIMEOUT, "timeout", "DURATION", "for the whole join: 10s, 500ms, 2m (default 10s)")               \
-    X(FLAG_NO_SAVE, "no-save", NULL, "write nothing to the cache")                                           \
-    X(FLAG_NO_WALK, "no-walk", NULL, "don't look our own id up after joining")                               \
-    X(FLAG_LISTEN, "listen", "MULTIADDR", "listen here, /ip4/…/udp/…/quic-v1; port 0 takes a free one")      \
-    X(FLAG_KEY, "key", "FILE", "private key, libp2p protobuf; made (mode 0600) when missing")                \
-    X(FLAG_COUNT, "count", "N", "pings to send, a second apart (default 4)")                                 \
-    X(FLAG_NODES, "nodes", "N", "nodes of the demo network, 3 to 100 (default 40)")                          \
-    X(FLAG_CACHE, "cache", "PATH", "the cache file (default: see peercache(1), FILES)")                      \
-    X(FLAG_NO_CACHE, "no-cache", NULL, "neither read nor write a cache")                                     \
-    X(FLAG_NETWORK, "network", "NAME", "the network to join (default ipfs)")                                 \
-    X(FLAG_LOCAL, "local", NULL, "admit loopback and private addresses, each ip:port its own group")         \
-    X(FLAG_KAD_PROTOCOL, "kad-protocol", "NAME", "Kademlia protocol, such as /ipfs/kad/1.0.0")               \
-    X(FLAG_JSON, "json", NULL, "print JSON")                                                                 \
-    X(FLAG_VERBOSE, "verbose", NULL, "tell on standard error what happens, with times; also -v")             \
-    X(FLAG_HELP, "help", NULL, "print this; also -h")
+    X(FLAG_PEER, "peer", 0, "MULTIADDR", "dial this peer first; may be given up to 256 times")               \
+    X(FLAG_TARGET, "target-peers", 0, "N", "stop joining at so many verified peers (default 5)")             \
+    X(FLAG_MIN, "min-peers", 0, "N", "fewer verified peers are a failure (default 1)")                       \
+    X(FLAG_TIMEOUT, "timeout", 0, "DURATION", "for the whole join: 10s, 500ms, 2m (default 10s)")            \
+    X(FLAG_NO_SAVE, "no-save", 0, NULL, "write nothing to the cache")                                        \
+    X(FLAG_NO_WALK, "no-walk", 0, NULL, "don't look our own id up after joining")                            \
+    X(FLAG_LISTEN, "listen", 0, "MULTIADDR", "listen here, /ip4/…/udp/…/quic-v1; port 0 takes a free one")   \
+    X(FLAG_KEY, "key", 0, "FILE", "private key, libp2p protobuf; made (mode 0600) when missing")             \
+    X(FLAG_COUNT, "count", 0, "N", "pings to send, a second apart (default 4)")                              \
+    X(FLAG_NODES, "nodes", 0, "N", "nodes of the demo network, 3 to 100 (default 40)")                       \
+    X(FLAG_TIMES, "count", 0, "N", "so many dials ended like this (default 1)")                              \
+    X(FLAG_RTT, "rtt", 0, "DURATION", "of a success: its round-trip time, such as 12ms")                     \
+    X(FLAG_CODE, "code", 0, "CODE", "of a failure: what became of the dial (default timeout)")               \
+    X(FLAG_UNVERIFIED, "unverified", 0, NULL, "of a success: a good sign, no proof; only last_seen moves")   \
+    X(FLAG_NUMBER, "number", 'n', "N", "pick so many at most (default 10); also -n")                         \
+    X(FLAG_EXPLAIN, "explain", 0, NULL, "say of each peer why it was chosen or passed over")                 \
+    X(FLAG_SEED, "seed", 0, "N", "choose from this seed: on the same cache the same ones")                   \
+    X(FLAG_POLICY, "policy", 0, "POLICY", "unreliable, stale or capacity; may be repeated (default all)")    \
+    X(FLAG_DRY_RUN, "dry-run", 0, NULL, "remove nothing, only tell")                                         \
+    X(FLAG_FORMAT, "format", 0, "FORMAT", "list, map, ant-v0, ant-v1, endpoint, text or kubo")               \
+    X(FLAG_TRUST, "trust", 0, NULL, "believe its counts, times, states and sources, and admit DNS names")    \
+    X(FLAG_OUTPUT, "output", 'o', "FILE", "write here and not to standard output; also -o")                  \
+    X(FLAG_REPAIR, "repair", 0, NULL, "rebuild a damaged file from what can be read of it")                  \
+    X(FLAG_BANNED, "list", 0, NULL, "list the bans")                                                         \
+    X(FLAG_MAX_PEERS, "max-peers", 0, "N", "peers kept at most, 1 to 10000000 (default 10000)")              \
+    X(FLAG_CACHE, "cache", 0, "PATH", "the cache file (default: see peercache(1), FILES)")                   \
+    X(FLAG_NO_CACHE, "no-cache", 0, NULL, "neither read nor write a cache")                                  \
+    X(FLAG_NETWORK, "network", 0, "NAME", "the network to join (default ipfs)")                              \
+    X(FLAG_LOCAL, "local", 0, NULL, "admit loopback and private addresses, each ip:port its own group")      \
+    X(FLAG_KAD_PROTOCOL, "kad-protocol", 0, "NAME", "Kademlia protocol, such as /ipfs/kad/1.0.0")            \
+    X(FLAG_JSON, "json", 0, NULL, "print JSON")                                                              \
+    X(FLAG_VERBOSE, "verbose", 'v', NULL, "tell on standard error what happens, with times; also -v")        \
+    X(FLAG_HELP, "help", 'h', NULL, "print this; also -h")
 
 enum flag {
-#define X(name, word, value, text) name,
+#define X(name, word, letter, value, text) name,
     FLAG_LIST(X)
 #undef X
         FLAG_COUNT_OF
@@ -41,27 +57,47 @@ enum flag {
 
 static const struct flag_row {
     const char *word;
+    char letter;
     const char *value; /* name of its value; NULL: it takes none */
     const char *text;
 } flag_rows[FLAG_COUNT_OF] = {
-#define X(name, word, value, text) { word, value, text },
+#define X(name, word, letter, value, text) { word, letter, value, text },
     FLAG_LIST(X)
 #undef X
 };
 
-#define BIT(flag)   (UINT32_C(1) << (flag))
+#define BIT(flag)   (UINT64_C(1) << (flag))
 #define BITS_OUTPUT (BIT(FLAG_JSON) | BIT(FLAG_VERBOSE) | BIT(FLAG_HELP))
 #define BITS_SHARED                                                                                          \
     (BIT(FLAG_CACHE) | BIT(FLAG_NO_CACHE) | BIT(FLAG_NETWORK) | BIT(FLAG_LOCAL) | BIT(FLAG_KAD_PROTOCOL) |   \
      BITS_OUTPUT)
 
-const uint32_t pc_cli_flags_shared = BITS_SHARED;
-const uint32_t pc_cli_flags_join = BITS_SHARED | BIT(FLAG_PEER) | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
+#define BITS_CACHE (BITS_SHARED | BIT(FLAG_MAX_PEERS))
+
+const uint64_t pc_cli_flags_shared = BITS_SHARED;
+const uint64_t pc_cli_flags_join = BITS_SHARED | BIT(FLAG_PEER) | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
                                    BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK);
-const uint32_t pc_cli_flags_run = BITS_SHARED | BIT(FLAG_LISTEN) | BIT(FLAG_PEER) | BIT(FLAG_KEY);
-const uint32_t pc_cli_flags_ping = BITS_SHARED | BIT(FLAG_COUNT);
-const uint32_t pc_cli_flags_id = BITS_SHARED | BIT(FLAG_KEY);
-const uint32_t pc_cli_flags_demo = BITS_OUTPUT | BIT(FLAG_NODES);
+const uint64_t pc_cli_flags_run = BITS_SHARED | BIT(FLAG_LISTEN) | BIT(FLAG_PEER) | BIT(FLAG_KEY);
+const uint64_t pc_cli_flags_ping = BITS_SHARED | BIT(FLAG_COUNT);
+const uint64_t pc_cli_flags_id = BITS_SHARED | BIT(FLAG_KEY);
+const uint64_t pc_cli_flags_demo = BITS_OUTPUT | BIT(FLAG_NODES);
+const uint64_t pc_cli_flags_cache = BITS_CACHE;
+const uint64_t pc_cli_flags_report =
+    BITS_CACHE | BIT(FLAG_TIMES) | BIT(FLAG_RTT) | BIT(FLAG_CODE) | BIT(FLAG_UNVERIFIED);
+const uint64_t pc_cli_flags_ban = BITS_CACHE | BIT(FLAG_BANNED);
+const uint64_t pc_cli_flags_pick = BITS_CACHE | BIT(FLAG_NUMBER) | BIT(FLAG_EXPLAIN) | BIT(FLAG_SEED);
+const uint64_t pc_cli_flags_prune = BITS_CACHE | BIT(FLAG_POLICY) | BIT(FLAG_DRY_RUN);
+const uint64_t pc_cli_flags_import = BITS_CACHE | BIT(FLAG_FORMAT) | BIT(FLAG_TRUST);
+const uint64_t pc_cli_flags_export = BITS_CACHE | BIT(FLAG_FORMAT) | BIT(FLAG_OUTPUT);
+const uint64_t pc_cli_flags_check = BITS_CACHE | BIT(FLAG_REPAIR);
+
+const char *pc_cli_policy_name(uint32_t policy)
+{
+    return policy == PEERCACHE_PRUNE_UNRELIABLE ? "unreliable"
+           : policy == PEERCACHE_PRUNE_STALE    ? "stale"
+           : policy == PEERCACHE_PRUNE_CAPACITY ? "capacity"
+                                                : "banned";
+}
 
 size_t pc_cli_distance(const char *a, const char *b)
 {
@@ -180,6 +216,50 @@ static int kad_protocol_check(const char *name, struct pc_reason *ret_reason)
     return PEERCACHE_EINVAL;
 }
 
+static int code_parse(const char *text, peercache_outcome *ret_outcome, struct pc_reason *ret_reason)
+{
+    for (int i = PEERCACHE_OK + 1; i < PEERCACHE_OUTCOME_COUNT; i++)
+        if (strcmp(text, peercache_outcome_name((peercache_outcome)i)) == 0) {
+            *ret_outcome = (peercache_outcome)i;
+            return 0;
+        }
+    pc_base_reason(
+        ret_reason,
+        "--code: '%.32s' is no failure: timeout, refused, unreachable, tls_failed, wrong_identity, "
+        "protocol_mismatch, misbehaved, dns_failed, ...",
+        text);
+    return PEERCACHE_EINVAL;
+}
+
+static int policy_parse(const char *text, uint32_t *policies, struct pc_reason *ret_reason)
+{
+    for (uint32_t bit = 1; bit <= PEERCACHE_PRUNE_ALL; bit <<= 1)
+        if (strcmp(text, pc_cli_policy_name(bit)) == 0) {
+            *policies |= bit;
+            return 0;
+        }
+    pc_base_reason(ret_reason, "--policy: '%.64s' is none of unreliable, stale, capacity", text);
+    return PEERCACHE_EINVAL;
+}
+
+static int format_parse(const char *text, peercache_format *ret_format, struct pc_reason *ret_reason)
+{
+    if (peercache_format_from_name(text, ret_format) == 0)
+        return 0;
+    pc_base_reason(ret_reason, "--format: '%.64s' is none of list, map, ant-v0, ant-v1, endpoint, text, kubo",
+                   text);
+    return PEERCACHE_EINVAL;
+}
+
+static int duration_parse(enum flag flag, const char *text, uint32_t *ret_ms, struct pc_reason *ret_reason)
+{
+    struct pc_reason why = { "" };
+    if (pc_cli_duration_parse(text, ret_ms, &why) == 0)
+        return 0;
+    pc_base_reason(ret_reason, "--%s: %.170s", flag_rows[flag].word, why.text);
+    return PEERCACHE_EINVAL;
+}
+
 static int list_add(enum flag flag, const char *value, const char **list, size_t capacity, size_t *count,
                     struct pc_reason *ret_reason)
 {
@@ -199,7 +279,6 @@ static int list_add(enum flag flag, const char *value, const char **list, size_t
 static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value,
                      struct pc_reason *ret_reason)
 {
-    int error = 0;
     switch (flag) {
     case FLAG_PEER:
         return list_add(flag, value, o->peers, PC_CLI_PEERS_MAX, &o->peer_count, ret_reason);
@@ -213,13 +292,46 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
         return number_parse(flag, value, 1, PC_CLI_COUNT_MAX, &o->count, ret_reason);
     case FLAG_NODES:
         return number_parse(flag, value, PC_CLI_DEMO_NODES_MIN, PC_CLI_DEMO_NODES_MAX, &o->nodes, ret_reason);
-    case FLAG_TIMEOUT: {
-        struct pc_reason why = { "" };
-        error = pc_cli_duration_parse(value, &o->timeout_ms, &why);
-        if (error)
-            pc_base_reason(ret_reason, "--timeout: %.170s", why.text);
-        return error ? PEERCACHE_EINVAL : 0;
-    }
+    case FLAG_TIMEOUT:
+        return duration_parse(flag, value, &o->timeout_ms, ret_reason);
+    case FLAG_TIMES:
+        return number_parse(flag, value, 1, UINT32_MAX, &o->times, ret_reason);
+    case FLAG_RTT:
+        return duration_parse(flag, value, &o->rtt_ms, ret_reason);
+    case FLAG_CODE:
+        return code_parse(value, &o->code, ret_reason);
+    case FLAG_UNVERIFIED:
+        o->unverified = true;
+        return 0;
+    case FLAG_NUMBER:
+        return number_parse(flag, value, 1, PEERCACHE_PICK_MAX, &o->number, ret_reason);
+    case FLAG_EXPLAIN:
+        o->explain = true;
+        return 0;
+    case FLAG_SEED:
+        o->has_seed = true;
+        return number_parse(flag, value, 0, UINT32_MAX, &o->seed, ret_reason);
+    case FLAG_POLICY:
+        return policy_parse(value, &o->policies, ret_reason);
+    case FLAG_DRY_RUN:
+        o->dry_run = true;
+        return 0;
+    case FLAG_FORMAT:
+        return format_parse(value, &o->format, ret_reason);
+    case FLAG_TRUST:
+        o->trust = true;
+        return 0;
+    case FLAG_OUTPUT:
+        o->output = value;
+        return text_check(flag, value, ret_reason);
+    case FLAG_REPAIR:
+        o->repair = true;
+        return 0;
+    case FLAG_BANNED:
+        o->list_bans = true;
+        return 0;
+    case FLAG_MAX_PEERS:
+        return number_parse(flag, value, 1, PEERCACHE_MAX_PEERS_LIMIT, &o->max_peers, ret_reason);
     case FLAG_CACHE:
         o->cache = value;
         return text_check(flag, value, ret_reason);
@@ -291,8 +403,11 @@ static int line_check(const struct pc_cli_options *o, struct pc_reason *ret_reas
 {
     const struct pc_cli_command *command = o->command;
     if (o->argument_count < command->arguments_min) {
-        pc_base_reason(ret_reason, "%s: the %s is missing; usage: peercache %s %s", command->name,
-                       command->argument_name, command->name, command->arguments);
+        const char *name = command->arguments;
+        for (size_t i = 0; i < o->argument_count; i++) /* the first of those left */
+            name = strchr(name, ' ') ? strchr(name, ' ') + 1 : name;
+        pc_base_reason(ret_reason, "%s: the %.*s is missing; usage: peercache %s %s", command->name,
+                       (int)strcspn(name, " ."), name, command->name, command->arguments);
         return PEERCACHE_EINVAL;
     }
     if (o->argument_count > command->arguments_max) {
@@ -300,8 +415,8 @@ static int line_check(const struct pc_cli_options *o, struct pc_reason *ret_reas
                        o->arguments[command->arguments_max], command->name, command->arguments);
         return PEERCACHE_EINVAL;
     }
-    if (command->argument_name) {
-        int error = multiaddr_check(command->name, o->arguments[0], ret_reason);
+    for (size_t i = 0; i < command->multiaddrs && i < o->argument_count; i++) {
+        int error = multiaddr_check(command->name, o->arguments[i], ret_reason);
         if (error)
             return error;
     }
@@ -316,6 +431,19 @@ static int line_check(const struct pc_cli_options *o, struct pc_reason *ret_reas
     return 0;
 }
 
+#define FIRST_VALUE 256 /* what getopt returns for a long flag; above every letter */
+
+/* The flag that getopt speaks of, by its number or its letter. */
+static enum flag flag_of(int value)
+{
+    int flag = value - FIRST_VALUE;
+    if (value < FIRST_VALUE)
+        for (flag = 0; flag < FLAG_COUNT_OF - 1; flag++)
+            if (flag_rows[flag].letter == value)
+                break;
+    return (enum flag)flag;
+}
+
 int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **argv,
                          struct pc_cli_options *ret_options, struct pc_reason *ret_reason)
 {
@@ -328,29 +456,38 @@ int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **
         .timeout_ms = PC_CLI_TIMEOUT_DEFAULT_MS,
         .count = PC_CLI_COUNT_DEFAULT,
         .nodes = PC_CLI_DEMO_NODES_DEFAULT,
+        .times = 1,
+        .code = PEERCACHE_OK,
+        .number = PC_CLI_PICK_DEFAULT,
+        .max_peers = PEERCACHE_MAX_PEERS_DEFAULT,
     };
-    const int first_value = 256; /* above every letter */
-    size_t row_count = 0;
+    char letters[2 * FLAG_COUNT_OF + 2] = ":"; /* a missing value is told apart from an unknown flag */
+    size_t row_count = 0, letter_count = 1;
     int value, error;
 
-    for (int i = 0; i < FLAG_COUNT_OF; i++)
-        if (*command->flags & BIT(i))
-            rows[row_count++] =
-                (struct option){ flag_rows[i].word, flag_rows[i].value ? required_argument : no_argument,
-                                 NULL, first_value + i };
+    for (int i = 0; i < FLAG_COUNT_OF; i++) {
+        const struct flag_row *row = &flag_rows[i];
+        if (!(*command->flags & BIT(i)))
+            continue;
+        rows[row_count++] =
+            (struct option){ row->word, row->value ? required_argument : no_argument, NULL, FIRST_VALUE + i };
+        if (row->letter)
+            letters[letter_count++] = row->letter;
+        if (row->letter && row->value)
+            letters[letter_count++] = ':';
+    }
     optind = 0; /* also resets what GNU getopt remembers of another line */
     opterr = 0;
-    while ((value = getopt_long(argc, argv, ":vh", rows, NULL)) != -1) {
+    while ((value = getopt_long(argc, argv, letters, rows, NULL)) != -1) {
         const char *given = argv[optind > 0 ? optind - 1 : 0];
         if (value == ':') {
-            pc_base_reason(ret_reason, "%s: its %s is missing", given,
-                           optopt >= first_value ? flag_rows[optopt - first_value].value : "value");
+            pc_base_reason(ret_reason, "%s: its %s is missing", given, flag_rows[flag_of(optopt)].value);
             return PEERCACHE_EINVAL;
         }
         if (value == '?') {
-            if (optopt >= first_value)
+            if (optopt >= FIRST_VALUE)
                 pc_base_reason(ret_reason, "--%s takes no value: '%.80s'",
-                               flag_rows[optopt - first_value].word, given);
+                               flag_rows[optopt - FIRST_VALUE].word, given);
             else if (optopt) {
                 char letter[3] = { '-', (char)optopt, '\0' };
                 unknown_flag(command, letter, ret_reason);
@@ -358,10 +495,7 @@ int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **
                 unknown_flag(command, given, ret_reason);
             return PEERCACHE_EINVAL;
         }
-        enum flag flag = value == 'v'   ? FLAG_VERBOSE
-                         : value == 'h' ? FLAG_HELP
-                                        : (enum flag)(value - first_value);
-        error = flag_take(&o, flag, optarg, ret_reason);
+        error = flag_take(&o, flag_of(value), optarg, ret_reason);
         if (error)
             return error;
         if (o.help)

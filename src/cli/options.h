@@ -12,6 +12,8 @@
 
 #include "base/bytes.h"
 
+#include <peercache/peercache.h>
+
 #define PC_CLI_PEERS_MAX          256     /* --peer */
 #define PC_CLI_LISTENS_MAX        16      /* --listen */
 #define PC_CLI_TARGET_MAX         1000    /* --target-peers, --min-peers */
@@ -24,6 +26,7 @@
 #define PC_CLI_TIMEOUT_DEFAULT_MS 10000
 #define PC_CLI_COUNT_DEFAULT      4
 #define PC_CLI_DEMO_NODES_DEFAULT 40
+#define PC_CLI_PICK_DEFAULT       10
 
 /* What every command ends with. */
 enum pc_cli_exit {
@@ -55,6 +58,22 @@ struct pc_cli_options {
     uint32_t timeout_ms;
     uint32_t count;
     uint32_t nodes;
+    uint32_t times;         /* of report: --count */
+    uint32_t rtt_ms;        /* 0: none given */
+    peercache_outcome code; /* OK: none given */
+    bool unverified;
+    uint32_t number; /* of pick */
+    bool explain;
+    bool has_seed;
+    uint32_t seed;
+    uint32_t policies; /* PEERCACHE_PRUNE_… bits; 0: none given */
+    bool dry_run;
+    peercache_format format; /* ANY: none given */
+    bool trust;
+    const char *output; /* NULL: standard output */
+    bool repair;
+    bool list_bans;
+    uint32_t max_peers;
     char *const *arguments; /* what is no flag */
     size_t argument_count;
 };
@@ -63,20 +82,28 @@ struct pc_cli_command {
     const char *name;
     const char *arguments; /* for the usage line */
     const char *summary;
-    const uint32_t *flags; /* one of the sets below */
+    const uint64_t *flags; /* one of the sets below */
     size_t arguments_min;
     size_t arguments_max;
-    const char *argument_name; /* of the one that must be there and be a multiaddr; NULL: none must */
+    size_t multiaddrs; /* so many of the first ones are multiaddrs, looked at before anything is opened */
     enum pc_cli_exit (*run)(const struct pc_cli_options *options);
 };
 
 /* Sets of flags, for the table of commands. */
-extern const uint32_t pc_cli_flags_shared; /* what every command takes */
-extern const uint32_t pc_cli_flags_join;
-extern const uint32_t pc_cli_flags_run;
-extern const uint32_t pc_cli_flags_ping;
-extern const uint32_t pc_cli_flags_id;
-extern const uint32_t pc_cli_flags_demo; /* alone, without the shared ones */
+extern const uint64_t pc_cli_flags_shared; /* what every command takes */
+extern const uint64_t pc_cli_flags_join;
+extern const uint64_t pc_cli_flags_run;
+extern const uint64_t pc_cli_flags_ping;
+extern const uint64_t pc_cli_flags_id;
+extern const uint64_t pc_cli_flags_demo;  /* alone, without the shared ones */
+extern const uint64_t pc_cli_flags_cache; /* what every command on the cache takes */
+extern const uint64_t pc_cli_flags_report;
+extern const uint64_t pc_cli_flags_ban;
+extern const uint64_t pc_cli_flags_pick;
+extern const uint64_t pc_cli_flags_prune;
+extern const uint64_t pc_cli_flags_import;
+extern const uint64_t pc_cli_flags_export;
+extern const uint64_t pc_cli_flags_check;
 
 /*
  * Parse what follows the command's name. EINVAL: wrong usage, the reason is the sentence. After --help the
@@ -89,6 +116,9 @@ int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **
 int pc_cli_duration_parse(const char *text, uint32_t *ret_ms, struct pc_reason *ret_reason);
 /* The usage and the flags of a command, on standard output. */
 void pc_cli_options_help(const struct pc_cli_command *command);
+
+/* The word of one PEERCACHE_PRUNE_… bit; "banned" for 0, as prune tells it. */
+const char *pc_cli_policy_name(uint32_t policy);
 
 /* The edit distance of two words, each cut at 32 letters; for "did you mean". */
 #define PC_CLI_NEAR 2 /* at most this far is a near match */

@@ -3,20 +3,17 @@
  * set, so that neither a large document nor a large cache is ever in memory whole. In memory only, they go into
  * the working set.
  *
- * The descendants wrote network_version behind the peers, and nothing of another network's file is to be taken:
- * what comes of such a file is held back to its end, or until the version is read.
+ * Nothing of another network's document is to be taken: a first look tells (first_look.h), and what it read is
+ * kept for the second (spool.h), for a document may come through a pipe.
  */
-#include "library/internal.h"
+#include "library/first_look.h"
+#include "library/own.h"
 
-#include "format/format.h"
+#include "cache/bucket.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define PIECE_BYTES 65536
-#define BATCH_MAX   10000 /* of one commit: a fifth of a second under the lock */
-#define HELD_MAX    65536 /* addresses of a document whose version is not known yet; beyond: ELIMIT */
 
 static enum pc_format inner(peercache_format format)
 {
@@ -71,14 +68,16 @@ int peercache_format_from_name(const char *name, peercache_format *ret_format)
     return 0;
 }
 
+#define BATCH_MAX 10000 /* of one commit: a fifth of a second under the lock */
+
 /* ---- Import ---- */
 
 struct import {
     peercache *cache;
     bool trust;
     struct pc_format_reader *reader;
-    struct pc_delta *deltas;
-    size_t count, capacity;
+    struct pc_delta *deltas; /* BATCH_MAX of them */
+    size_t count;
     uint64_t accepted, merged, refused;
 };
 
@@ -112,67 +111,21 @@ static int commit_batch(struct import *import)
 {
     peercache *cache = import->cache;
     struct pc_store_tally before = cache->store->tally;
-    int result = 0;
-    for (size_t at = 0; at < import->count && result == 0; at += BATCH_MAX) {
-        size_t count = import->count - at < BATCH_MAX ? import->count - at : BATCH_MAX;
-        result = pc_store_commit(cache->store, cache->sequence + 1, import->deltas + at, count, cache->now_ms,
-                                 PC_STORE_LOCK_TIMEOUT_MS);
-        if (result)
-            return pc_library_fail_in_store(cache, result);
-        cache->sequence++;
-    }
+    /* the number is used up also when it fails: nobody can tell whether it reached the disk */
+    int result = pc_store_commit(cache->store, ++cache->sequence, import->deltas, import->count,
+                                 cache->now_ms, PC_STORE_LOCK_TIMEOUT_MS);
+    import->count = 0;
+    if (result)
+        return pc_library_fail_in_store(cache, result);
     import->accepted += cache->store->tally.added - before.added;
     import->merged += cache->store->tally.merged - before.merged;
     import->refused += cache->store->tally.refused - before.refused;
-    import->count = 0;
-    return 0;
-}
-
-/* A document of the descendants that has not said its version yet. */
-static bool must_hold(const struct import *import)
-{
-    const struct pc_format_summary *summary = pc_format_reader_summary(import->reader);
-    return (summary->format == PC_FORMAT_ANT_V0 || summary->format == PC_FORMAT_ANT_V1) &&
-           !summary->has_network_version;
-}
-
-static int refuse_other_network(const struct import *import)
-{
-    const struct pc_format_summary *summary = pc_format_reader_summary(import->reader);
-    if (!summary->has_network_version || strcmp(summary->network_version, import->cache->network) == 0)
-        return 0;
-    pc_base_reason(&import->cache->error, "the document is of network \"%s\", not of \"%.64s\"",
-                   summary->network_version, import->cache->network);
-    return PEERCACHE_ENETWORK;
-}
-
-static int reserve(struct import *import)
-{
-    if (import->count < import->capacity)
-        return 0;
-    size_t capacity = import->capacity ? 2 * import->capacity : BATCH_MAX;
-    struct pc_delta *grown = realloc(import->deltas, capacity * sizeof(*grown));
-    if (!grown)
-        return pc_library_fail(import->cache, PEERCACHE_ENOMEM, "import");
-    import->deltas = grown;
-    import->capacity = capacity;
     return 0;
 }
 
 static int put_delta(struct import *import, const struct pc_delta *delta)
 {
-    peercache *cache = import->cache;
-    bool hold = must_hold(import);
-    if (import->count >= BATCH_MAX && !hold) {
-        int result = refuse_other_network(import);
-        if (result == 0)
-            result = commit_batch(import);
-        if (result)
-            return result;
-    }
-    if (import->count >= HELD_MAX)
-        return pc_library_fail(cache, PEERCACHE_ELIMIT, "import: no network_version ahead of so many peers");
-    int result = reserve(import);
+    int result = import->count == BATCH_MAX ? commit_batch(import) : 0;
     if (result == 0)
         import->deltas[import->count++] = *delta;
     return result;
@@ -255,26 +208,42 @@ static void summarise(const struct import *import, peercache_imported *ret_impor
     *ret_imported = imported;
 }
 
-static int feed_all(struct import *import, peercache_read read, void *context)
+static int read_all(struct import *import, struct pc_library_spool *spool)
 {
     peercache *cache = import->cache;
-    size_t size = 1;
-    int result = 0;
-    uint8_t *piece = malloc(PIECE_BYTES);
-    if (!piece)
-        return pc_library_fail(cache, PEERCACHE_ENOMEM, "import");
-    while (result == 0 && size > 0) {
-        size = 0;
-        result = read(context, piece, PIECE_BYTES, &size);
+    struct pc_bytes piece;
+    int result;
+    while ((result = pc_library_spool_next(spool, &piece)) == 0 && piece.size) {
+        result = pc_format_reader_feed(import->reader, piece);
         if (result)
             break;
-        cache->error.text[0] = '\0';
-        result = size ? pc_format_reader_feed(import->reader, pc_bytes_of(piece, size))
-                      : pc_format_reader_finish(import->reader);
-        if (result && cache->error.text[0] == '\0') /* the reader's own */
-            pc_base_reason(&cache->error, "%s", pc_format_reader_errmsg(import->reader));
     }
-    free(piece);
+    if (result == 0)
+        result = pc_format_reader_finish(import->reader);
+    if (result && cache->error.text[0] == '\0') /* the reader's own */
+        pc_base_reason(&cache->error, "%s", pc_format_reader_errmsg(import->reader));
+    return result;
+}
+
+/* What came whole before a broken end is taken. */
+static int take_all(struct import *import, struct pc_library_spool *spool,
+                    const struct pc_format_options *options, peercache_imported *ret_imported)
+{
+    peercache *cache = import->cache;
+    int result = pc_library_spool_again(spool);
+    if (result == 0)
+        result = pc_format_reader_new(options, &import->reader);
+    if (result)
+        return result;
+    result = read_all(import, spool);
+    if (import->count) {
+        int committed = commit_batch(import);
+        result = result ? result : committed;
+    }
+    summarise(import, ret_imported);
+    pc_format_reader_free(import->reader);
+    if (result == 0 && cache->store && !cache->read_only)
+        result = peercache_refresh(cache);
     return result;
 }
 
@@ -284,6 +253,7 @@ int peercache_import(peercache *cache, peercache_format format, bool trust, peer
     struct import import = { .cache = cache, .trust = trust };
     const struct pc_format_options options = { .format = inner(format),
                                                .visitor = { .record = take_item, .context = &import } };
+    struct pc_library_spool *spool = NULL;
     int result = pc_library_refuse_unopened(cache);
     if (result)
         return result;
@@ -293,20 +263,17 @@ int peercache_import(peercache *cache, peercache_format format, bool trust, peer
     result = pc_library_commit(cache, PC_STORE_LOCK_TIMEOUT_MS);
     if (result)
         return result;
-    if (pc_format_reader_new(&options, &import.reader))
-        return pc_library_fail(cache, PEERCACHE_ENOMEM, "import");
-    result = feed_all(&import, read, context);
-    /* What came whole before a broken end is taken, but of another network's file nothing. */
-    int other = refuse_other_network(&import);
-    if (other == 0 && import.count) {
-        int committed = commit_batch(&import);
-        result = result ? result : committed;
-    }
-    result = other ? other : result;
-    summarise(&import, ret_imported);
-    if (result == 0 && cache->store && !cache->read_only)
-        result = peercache_refresh(cache);
-    pc_format_reader_free(import.reader);
+    cache->error.text[0] = '\0';
+    *ret_imported = (peercache_imported){ .format = format };
+    import.deltas = malloc(BATCH_MAX * sizeof(*import.deltas));
+    result = import.deltas ? pc_library_spool_new(read, context, &spool) : PEERCACHE_ENOMEM;
+    if (result == 0)
+        result = pc_library_first_look(cache, options.format, spool);
+    if (result == 0)
+        result = take_all(&import, spool, &options, ret_imported);
+    if (result && cache->error.text[0] == '\0')
+        (void)pc_library_fail(cache, result, "import");
+    pc_library_spool_free(spool);
     free(import.deltas);
     return result;
 }
@@ -319,6 +286,9 @@ struct export
     struct pc_format_writer *writer;
     peercache_write write;
     void *context;
+    uint8_t secret[16]; /* of the list; its buckets are not those of the cache */
+    struct pc_cache_quota quota;
+    bool is_list;
 };
 
 static int pass_on(void *context, struct pc_bytes bytes)
@@ -333,6 +303,9 @@ static int export_record(void *context, const struct pc_record *record)
     struct pc_record visible = *record;
     if (!pc_cache_bans_filter(pc_cache_set_bans(export->cache->set), &visible))
         return 0;
+    if (export->is_list)
+        visible.bucket = pc_cache_bucket_of_record(&export->quota, export->secret, export->cache->mode,
+                                                   &visible, visible.state);
     return pc_format_writer_record(export->writer, &visible);
 }
 
@@ -345,14 +318,21 @@ int peercache_export(peercache *cache, peercache_format format, peercache_time n
         return result;
     if (!write || inner(format) == PC_FORMAT_UNKNOWN)
         return pc_library_fail(cache, PEERCACHE_EINVAL, "export");
+    char *own = format == PEERCACHE_FORMAT_LIST ? pc_library_own_text(cache, export.secret) : NULL;
+    export.is_list = own != NULL;
+    pc_cache_quota_init(&export.quota, cache->options.max_peers);
+    if (format == PEERCACHE_FORMAT_LIST && !own)
+        return pc_library_fail(cache, PEERCACHE_ENOMEM, "export");
     const struct pc_format_writer_options options = {
         .format = inner(format),
+        .own = pc_bytes_of(own, own ? strlen(own) : 0),
         .write = pass_on,
         .context = &export,
         .last_updated_ms = pc_library_advance(cache, now),
         .network_version = cache->network,
     };
     result = pc_format_writer_new(&options, &export.writer);
+    free(own);
     if (result)
         return pc_library_fail(cache, result, "export");
     result = pc_library_visit_all(cache, export_record, &export);

@@ -539,11 +539,12 @@ static const struct pc_store_ops sqlite_ops = {
     .name = "sqlite",
 };
 
+/* `why` nobody can write; NULL when it was asked for, which is nothing to warn of. */
 static int open_for_reading(struct pc_sqlite_store *store, const char *why)
 {
     store->head.read_only = true;
     int result = pc_sqlite_connect_read_only(store);
-    if (result == 0)
+    if (result == 0 && why)
         pc_base_reason(&store->head.warning, "%s: read-only (%s): nothing will be saved", store->head.path,
                        why);
     return result;
@@ -554,9 +555,13 @@ static int open_file(struct pc_sqlite_store *store, const struct pc_store_option
     char lock_path[PC_STORE_PATH_BYTES];
     enum pc_store_file look = pc_store_path_look(store->head.path);
     if (options->read_only)
-        return open_for_reading(store, "as asked for");
+        return open_for_reading(store, NULL);
     if (look == PC_STORE_FILE_READ_ONLY)
         return open_for_reading(store, "no permission to write");
+    if (options->no_create && look == PC_STORE_FILE_MISSING) { /* not even a lock is made for it */
+        pc_base_reason(&store->head.error, "%s: no such file", store->head.path);
+        return PEERCACHE_ENOTFOUND;
+    }
     int result = pc_store_path_with(store->head.path, ".lock", lock_path);
     if (result == 0)
         result = pc_store_lock_open(&store->lock, lock_path, pc_store_path_mode(store->head.path), false,

@@ -3,7 +3,8 @@ import os
 
 from harness import STRANGER, addr_of, case, expect, got_datagram, main, run, silent_port
 
-COMMANDS = ['join', 'run', 'list', 'ping', 'id', 'multiaddr', 'demo']
+COMMANDS = ['join', 'run', 'list', 'show', 'add', 'report', 'remove', 'ban', 'unban', 'pick', 'prune', 'import', 'export', 'stats',
+            'check', 'ping', 'id', 'multiaddr', 'demo']
 
 
 def refused(place, arguments, *texts):

@@ -524,7 +524,8 @@ static void a_trusted_import_of_our_export_is_the_same_cache(void **state)
     assert_int_equal(peercache_export(cache, PEERCACHE_FORMAT_LIST, now, write_text, &second, NULL), 0);
     without_buckets(&first); /* which are under the secret of each file */
     without_buckets(&second);
-    assert_string_equal(first.data, second.data);
+    /* the object before the peers has a secret of its own in each */
+    assert_string_equal(strstr(first.data, "\"peers\""), strstr(second.data, "\"peers\""));
     second.at = second.size = 0;
     assert_int_equal(peercache_export(cache, PEERCACHE_FORMAT_LIST, now, write_text, &second, NULL), 0);
     assert_int_equal(
