@@ -63,7 +63,7 @@ static int grow(struct pc_map *map)
 
 int pc_base_map_insert(struct pc_map *map, struct pc_map_node *node)
 {
-    if (2 * map->count >= map->slot_count) { /* half full at most: a node looked at in vain is a cache miss */
+    if (map->count >= map->slot_count) {
         int result = grow(map);
         if (result)
             return result;
