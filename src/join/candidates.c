@@ -149,6 +149,7 @@ static void take_out(struct pc_candidates *set, struct pc_candidate *candidate)
     pc_base_heap_remove(&candidate->group->lanes[lane].candidates, &candidate->place);
     place_group(set, candidate->group, lane);
     set->waiting_count--;
+    set->waiting_by_lane[lane]--;
     if (!peer)
         return;
     if (peer->raced == candidate)
@@ -175,6 +176,7 @@ static int put_in(struct pc_candidates *set, struct pc_candidate *candidate)
     if (peer)
         peer->waiting[peer->waiting_count++] = candidate;
     set->waiting_count++;
+    set->waiting_by_lane[lane]++;
     place_group(set, candidate->group, lane);
     if (peer && peer->race_is_open && !peer->raced) {
         peer->raced = candidate;

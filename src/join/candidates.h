@@ -78,6 +78,7 @@ struct pc_candidates {
     struct pc_heap resting;
     struct pc_heap races;
     size_t waiting_count;
+    size_t waiting_by_lane[PC_LANE_COUNT];
     uint32_t offers;
     bool is_blocked[2]; /* families IPv4, IPv6 */
 };

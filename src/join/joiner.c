@@ -46,6 +46,7 @@ struct pc_joiner {
 
     struct pc_candidates candidates;
     struct pc_black_holes holes;
+    bool has_no_route[2]; /* IPv4, IPv6 */
 
     uint64_t last_dial;
     size_t dial_count;
@@ -303,12 +304,17 @@ static int64_t race_after_us(const struct pc_joiner *joiner, const struct pc_can
                                                                      : joiner->options.race_us;
 }
 
-/* Let a family be dialled or not, as the black holes say. */
+/* When a family may be dialled: now or earlier, at its hole's next probe, never without a route. */
+static int64_t family_ready_at(const struct pc_joiner *joiner, uint8_t family)
+{
+    return joiner->has_no_route[family == 6] ? PC_TIME_NEVER
+                                             : pc_black_holes_ready_at(&joiner->holes, family);
+}
+
 static void heed_holes(struct pc_joiner *joiner, int64_t now_us)
 {
     for (uint8_t family = 4; family <= 6; family += 2)
-        pc_candidates_block_family(&joiner->candidates, family,
-                                   pc_black_holes_ready_at(&joiner->holes, family) > now_us);
+        pc_candidates_block_family(&joiner->candidates, family, family_ready_at(joiner, family) > now_us);
 }
 
 static void settle_now(struct pc_joiner *joiner, int64_t now_us)
@@ -495,14 +501,28 @@ bool pc_join_next_cancel(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret
     return true;
 }
 
-bool pc_join_overdue(const struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial)
+int64_t pc_join_overdue_at(const struct pc_joiner *joiner)
 {
     if (joiner->dial_count == 0)
-        return false;
+        return PC_TIME_NEVER;
     int64_t ends_us = pc_base_time_add(joiner->dials[0].started_us, joiner->options.dial_timeout_us);
-    if (pc_base_time_add(ends_us, PC_JOIN_OVERDUE_US) > now_us)
+    return pc_base_time_add(ends_us, PC_JOIN_OVERDUE_US);
+}
+
+bool pc_join_overdue(const struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial)
+{
+    if (joiner->dial_count == 0 || pc_join_overdue_at(joiner) > now_us)
         return false;
     *ret_dial = joiner->dials[0].number;
+    return true;
+}
+
+bool pc_join_dial_of(const struct pc_joiner *joiner, uint64_t dial, struct pc_joiner_candidate *ret_candidate)
+{
+    size_t index = dial_index(joiner, dial);
+    if (index == joiner->dial_count)
+        return false;
+    pc_candidates_give_out(joiner->dials[index].candidate, ret_candidate);
     return true;
 }
 
@@ -579,7 +599,7 @@ int64_t pc_join_deadline(const struct pc_joiner *joiner)
     int64_t at = pc_base_time_min(joiner->ends_us, pc_candidates_wake_at(&joiner->candidates));
     for (uint8_t family = 4; family <= 6; family += 2)
         if (joiner->candidates.is_blocked[family == 6] && joiner->candidates.waiting_count > 0)
-            at = pc_base_time_min(at, pc_black_holes_ready_at(&joiner->holes, family));
+            at = pc_base_time_min(at, family_ready_at(joiner, family));
     /* A stall matters only when it frees the slot that a candidate waits for. */
     bool waits = false;
     for (unsigned lane = 0; lane < PC_LANE_COUNT; lane++) {
@@ -589,6 +609,17 @@ int64_t pc_join_deadline(const struct pc_joiner *joiner)
     bool waits_for_stall = waits && joiner->dial_count < joiner->options.dials_max &&
                            (!has_slot(joiner) || next_candidate(joiner) == NULL);
     return waits_for_stall ? pc_base_time_min(at, next_stall(joiner)) : at;
+}
+
+size_t pc_join_waiting_of(const struct pc_joiner *joiner, peercache_via via)
+{
+    return joiner->candidates.waiting_by_lane[pc_lane_of(via)];
+}
+
+void pc_join_set_route(struct pc_joiner *joiner, uint8_t family, bool has_route, int64_t now_us)
+{
+    joiner->has_no_route[family == 6] = !has_route;
+    heed_holes(joiner, now_us);
 }
 
 uint32_t pc_join_verified_count(const struct pc_joiner *joiner)

@@ -102,6 +102,11 @@ bool pc_join_next_cancel(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret
 /* A dial that has been under way for PC_JOIN_OVERDUE_US beyond its deadline, which its caller should have
  * ended: it is to be told ended. */
 bool pc_join_overdue(const struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial);
+/* When that is so for the first dial; NEVER when none is under way. */
+int64_t pc_join_overdue_at(const struct pc_joiner *joiner);
+/* The candidate of a dial under way. */
+bool pc_join_dial_of(const struct pc_joiner *joiner, uint64_t dial,
+                     struct pc_joiner_candidate *ret_candidate);
 /* Whether candidates of this source are under way, so that the cache leaves room for them. */
 void pc_join_expect(struct pc_joiner *joiner, peercache_via via, bool is_expected);
 /* An endpoint answered: the network works, at least for TCP. */
@@ -117,6 +122,10 @@ bool pc_join_is_udp_hole(const struct pc_joiner *joiner);
 /* Memory was out when a candidate was to be tried again later: it will not be. */
 bool pc_join_has_lost_memory(const struct pc_joiner *joiner);
 size_t pc_join_waiting_count(const struct pc_joiner *joiner);
+/* Those of this source; flag and env count as one. */
+size_t pc_join_waiting_of(const struct pc_joiner *joiner, peercache_via via);
+/* Whether a way out is known for a family (4 or 6). Without one its addresses wait. */
+void pc_join_set_route(struct pc_joiner *joiner, uint8_t family, bool has_route, int64_t now_us);
 
 enum pc_join_phase {
     PC_JOIN_RUNNING,
