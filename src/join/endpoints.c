@@ -235,6 +235,19 @@ bool pc_endpoints_under_way(const struct pc_endpoints *endpoints, uint64_t *ret_
     return pc_endpoints_overdue(endpoints, PC_TIME_NEVER, ret_fetch);
 }
 
+int64_t pc_endpoints_expected_until(const struct pc_endpoints *endpoints)
+{
+    int64_t until_us = INT64_MIN;
+    for (size_t i = 0; i < endpoints->count; i++) {
+        const struct pc_endpoint *endpoint = &endpoints->endpoints[i];
+        if (endpoint->phase == PC_ENDPOINT_ASKED)
+            until_us = pc_base_time_max(
+                until_us,
+                pc_base_time_add(endpoint->deadline_us, PC_JOIN_FETCH_SOON_US - PC_JOIN_FETCH_TIMEOUT_US));
+    }
+    return until_us;
+}
+
 int64_t pc_endpoints_deadline(const struct pc_endpoints *endpoints, bool may_begin)
 {
     int64_t at = PC_TIME_NEVER;

@@ -20,6 +20,7 @@
 #define PC_JOIN_FETCH_AGAIN_US       (60 * PC_US_PER_S) /* after an answer that did not suffice */
 #define PC_JOIN_FETCH_BACKOFF_US     (2 * PC_US_PER_S)  /* after a failure, decorrelated */
 #define PC_JOIN_FETCH_BACKOFF_CAP_US (60 * PC_US_PER_S)
+#define PC_JOIN_FETCH_SOON_US        (2 * PC_US_PER_S) /* no dial slots are kept longer for a slow endpoint */
 #define PC_JOIN_ANSWER_FRESH_US      (60 * PC_US_PER_S) /* for so long an answer shows that the network works */
 
 /* name, word */
@@ -95,6 +96,8 @@ void pc_endpoints_dialled(struct pc_endpoints *endpoints, size_t index, peercach
 bool pc_endpoints_overdue(const struct pc_endpoints *endpoints, int64_t now_us, uint64_t *ret_fetch);
 /* An attempt under way, for cancelling; PC_FETCH_CANCELLED ends it. */
 bool pc_endpoints_under_way(const struct pc_endpoints *endpoints, uint64_t *ret_fetch);
+/* Until when an attempt under way is expected to answer soon; ≤ now when none is. */
+int64_t pc_endpoints_expected_until(const struct pc_endpoints *endpoints);
 /* When to ask again: the next attempt that is allowed, or the next deadline. */
 int64_t pc_endpoints_deadline(const struct pc_endpoints *endpoints, bool may_begin);
 /* An answer may still come in this round without another event: under way, or about to be tried. */

@@ -357,7 +357,8 @@ static bool next_action(struct pc_join_plan *plan, struct pc_plan_action *ret_ac
         ret_action->kind = PC_PLAN_FETCH;
         return true;
     }
-    pc_join_expect(plan->joiner, PEERCACHE_VIA_ENDPOINT, plan->endpoints.under_way > 0);
+    pc_join_expect(plan->joiner, PEERCACHE_VIA_ENDPOINT,
+                   pc_endpoints_expected_until(&plan->endpoints) > plan->now_us);
     if (!pc_join_next(plan->joiner, plan->now_us, &ret_action->number, &ret_action->candidate,
                       &ret_action->deadline_us))
         return false;
@@ -423,6 +424,9 @@ int64_t pc_plan_deadline(const struct pc_join_plan *plan)
     at = pc_base_time_min(at, pc_join_overdue_at(plan->joiner));
     at = pc_base_time_min(at, pc_endpoints_deadline(&plan->endpoints, may_fetch(plan)));
     at = pc_base_time_min(at, pc_names_deadline(plan->names, true));
+    int64_t expected_until_us = pc_endpoints_expected_until(&plan->endpoints);
+    if (expected_until_us > plan->now_us)
+        at = pc_base_time_min(at, expected_until_us);
     if (!stagger_is_over(plan) && plan->endpoints.count > 0)
         at = pc_base_time_min(at, plan->stagger_ends_us);
     return pc_base_time_max(at, plan->now_us);
