@@ -323,6 +323,7 @@ static void settle_now(struct pc_joiner *joiner, int64_t now_us)
     heed_holes(joiner, now_us);
     pc_candidates_wake(&joiner->candidates, now_us);
     find_stalled(joiner, now_us);
+    settle_phase(joiner); /* what rested may be of no more use */
 }
 
 bool pc_join_next(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial,
