@@ -515,6 +515,107 @@ static void names_are_resolved_and_families_raced(void **state)
     pc_plan_free(plan);
 }
 
+/* What is under way, by kind, as a random caller sees it. */
+struct held {
+    size_t count[3];
+    struct pc_plan_action actions[3][PC_JOIN_DIALS_MAX];
+};
+
+static void hold(struct held *held, const struct pc_plan_action *action, int64_t now_us)
+{
+    static const size_t caps[] = { PC_JOIN_DIALS_MAX, PC_JOIN_FETCHES_MAX, PC_NAMES_AT_ONCE_MAX };
+    if (action->kind <= PC_PLAN_RESOLVE) {
+        assert_true(held->count[action->kind] < caps[action->kind]);
+        assert_true(action->deadline_us > now_us);
+        held->actions[action->kind][held->count[action->kind]++] = *action;
+        return;
+    }
+    size_t kind = action->kind - PC_PLAN_CANCEL_DIAL, i = 0;
+    while (i < held->count[kind] && held->actions[kind][i].number != action->number)
+        i++;
+    assert_true(i < held->count[kind]); /* only what is under way is cancelled */
+    held->actions[kind][i] = held->actions[kind][--held->count[kind]];
+}
+
+/* One random event of a caller who tells the truth about what is under way, most of the time. */
+static struct pc_plan_event random_event(struct pc_rng *rng, struct held *held, struct pc_joiner_candidate *c)
+{
+    static const struct pc_ip_port ips[] = { { .family = 4, .ip = { 9, 9, 9, 9 } },
+                                             { .family = 6, .ip = { 0x2a } } };
+    static const char text[] = "/dns/a.example/udp/4001/quic-v1";
+    struct pc_plan_event event = { .kind = PC_PLAN_TIME, .rtt_us = -1, .ips = ips, .ip_count = 2 };
+    uint64_t dice = pc_base_rng_below(rng, 100);
+    if (dice < 40) {
+        *c = candidate_of(1 + (uint32_t)pc_base_rng_below(rng, 3000),
+                          (peercache_via)pc_base_rng_below(rng, 5));
+        c->endpoint = (uint8_t)pc_base_rng_below(rng, 4);
+        if (dice == 0) {
+            assert_int_equal(pc_addr_maddr_parse(text, strlen(text), &c->addr, NULL), 0);
+            c->ip_port.family = 0;
+        }
+        event.kind = PC_PLAN_OFFERED;
+        event.candidate = c;
+    } else if (dice < 90) {
+        static const enum pc_plan_event_kind ends[] = { PC_PLAN_DIAL_ENDED, PC_PLAN_FETCHED,
+                                                        PC_PLAN_RESOLVED };
+        size_t kind = dice < 80 ? 0 : dice < 85 ? 1 : 2;
+        event.kind = ends[kind];
+        event.number = pc_base_rng_below(rng, 1000); /* most likely nothing of ours */
+        if (held->count[kind] > 0) {
+            size_t which = pc_base_rng_below(rng, held->count[kind]);
+            event.number = held->actions[kind][which].number;
+            held->actions[kind][which] = held->actions[kind][--held->count[kind]];
+        } else {
+            event.number += 1000000;
+        }
+        event.outcome = (peercache_outcome)(pc_base_rng_below(rng, 30) ? 1 + pc_base_rng_below(rng, 11) : 0);
+        event.fetch = (enum pc_fetch_result)pc_base_rng_below(rng, PC_FETCH_RESULT_COUNT);
+        event.fetch_usable = (uint32_t)pc_base_rng_below(rng, 3);
+    } else if (dice == 90) {
+        event.kind = PC_PLAN_NETWORK_CHANGED;
+        event.has_ip4 = pc_base_rng_below(rng, 4);
+        event.has_ip6 = pc_base_rng_below(rng, 4);
+    }
+    return event;
+}
+
+static void rules_hold_under_random_events(void **state)
+{
+    (void)state;
+    struct pc_rng rng;
+    static struct held held;
+    pc_base_rng_init_u64(&rng, 4);
+    for (unsigned run = 0; run < 60; run++) {
+        struct pc_plan_options options = options_of(4);
+        struct pc_join_plan *plan;
+        int64_t now_us = 0;
+        options.joiner.target = 50;
+        options.joiner.tries_again = run % 2;
+        options.memory = (struct pc_join_memory){ 100, 0, run % 7 };
+        memset(&held, 0, sizeof(held));
+        assert_int_equal(pc_plan_new(&options, 0, &plan), 0);
+        for (unsigned steps = 0; steps < 3000; steps++) {
+            struct pc_plan_action actions[4];
+            struct pc_joiner_candidate c;
+            size_t count;
+            struct pc_plan_event event = random_event(&rng, &held, &c);
+            enum pc_join_phase before = pc_plan_phase(plan);
+            int result = pc_plan_step(plan, &event, now_us - (int64_t)pc_base_rng_below(&rng, 2), actions,
+                                      pc_base_rng_below(&rng, 5), &count);
+            assert_true(result == 0 || (event.kind == PC_PLAN_OFFERED && result == PEERCACHE_ELIMIT));
+            for (size_t i = 0; i < count; i++) {
+                assert_true(before != PC_JOIN_JOINED || actions[i].kind >= PC_PLAN_CANCEL_DIAL);
+                hold(&held, &actions[i], now_us);
+            }
+            int64_t deadline_us = pc_plan_deadline(plan);
+            assert_true(deadline_us >= now_us - 1); /* of the latest time that it knows */
+            assert_true(deadline_us != PC_TIME_NEVER || pc_plan_phase(plan) != PC_JOIN_RUNNING);
+            now_us += (int64_t)pc_base_rng_below(&rng, run % 3 ? 2000 : 200000);
+        }
+        pc_plan_free(plan);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -526,6 +627,7 @@ int main(void)
         cmocka_unit_test(denied_networks_are_not_dialled),
         cmocka_unit_test(a_mute_caller_hangs_nothing),
         cmocka_unit_test(names_are_resolved_and_families_raced),
+        cmocka_unit_test(rules_hold_under_random_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
