@@ -139,6 +139,18 @@ static bool is_over(const struct pc_joiner *joiner)
     return joiner->phase == PC_JOIN_JOINED || joiner->phase == PC_JOIN_TIMED_OUT;
 }
 
+/* With no dial under way, whether one may come: somebody may be dialled now, or when a family comes back to
+ * one who tries again. Else those of a black hole are not waited for. */
+static bool has_hope(const struct pc_joiner *joiner)
+{
+    bool hope = joiner->options.tries_again && joiner->candidates.waiting_count > 0;
+    for (unsigned lane = 0; lane < PC_LANE_COUNT; lane++) {
+        int64_t key;
+        hope |= pc_candidates_first(&joiner->candidates, (enum pc_lane)lane, &key) != NULL;
+    }
+    return hope;
+}
+
 /* Move to the phase that the counts show. */
 static void settle_phase(struct pc_joiner *joiner)
 {
@@ -147,8 +159,7 @@ static void settle_phase(struct pc_joiner *joiner)
         return;
     if (joiner->verified_count >= joiner->options.target)
         phase = PC_JOIN_JOINED;
-    else if (joiner->candidates.waiting_count == 0 && joiner->candidates.resting.count == 0 &&
-             joiner->dial_count == 0)
+    else if (joiner->dial_count == 0 && joiner->candidates.resting.count == 0 && !has_hope(joiner))
         phase = PC_JOIN_EXHAUSTED;
     if (phase != joiner->phase)
         pc_base_fsm_move(allowed, &joiner->phase, phase);
@@ -621,6 +632,7 @@ void pc_join_set_route(struct pc_joiner *joiner, uint8_t family, bool has_route,
 {
     joiner->has_no_route[family == 6] = !has_route;
     heed_holes(joiner, now_us);
+    settle_phase(joiner);
 }
 
 uint32_t pc_join_verified_count(const struct pc_joiner *joiner)

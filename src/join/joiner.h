@@ -16,7 +16,8 @@
  *   is once the peer is verified. Of one peer one address at a time; with `race_us` another one is dialled,
  *   of the other family first, when the one under way is silent for as long, behind everybody's first
  *   address. At most PEERCACHE_ADDRS_PER_PEER addresses of one peer wait.
- * - A family that is a black hole (black_hole.h) is dialled now and then only.
+ * - A family that is a black hole (black_hole.h) is dialled now and then only, one without a route never; who
+ *   does not try again does not wait for it.
  * - Candidates that cannot be dialled (family 0) are given out like all others, in their order, as if of a
  *   group without dials; the caller reports them at once as unsupported, without dialling.
  * - Time is the caller's and never goes back. Joined and timed out are final until pc_join_again: what is
@@ -130,7 +131,7 @@ void pc_join_set_route(struct pc_joiner *joiner, uint8_t family, bool has_route,
 enum pc_join_phase {
     PC_JOIN_RUNNING,
     PC_JOIN_JOINED,    /* the target is reached */
-    PC_JOIN_EXHAUSTED, /* nothing waits, rests, or is under way */
+    PC_JOIN_EXHAUSTED, /* nothing may be dialled, rests, or is under way */
     PC_JOIN_TIMED_OUT,
 };
 enum pc_join_phase pc_join_phase_at(const struct pc_joiner *joiner, int64_t now_us);
