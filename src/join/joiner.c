@@ -1,14 +1,8 @@
 /*
- * A heap of groups, and in each group a heap of its candidates. A candidate's key is (via, number of the
- * offer), a group's is (unstalled dials, key of its first candidate), so the first candidate of the first
- * group is the next to dial, and every change costs a logarithm. Nodes stay in their heaps with the key
- * BLOCKED while they may not be dialled (a group without candidates, a candidate whose peer is being
- * dialled): memory is needed only when a candidate is offered, so nothing else can fail.
- *
  * Dials are kept in the order of their start. One threshold holds for all, so those that are stalled are
  * always the first ones of the array.
  *
- *   running ──target──► joined
+ *   running ──target──► joined            (pc_join_again leads from each back to exhausted)
  *    │ ▲ └────timeout──► timed out
  *    ▼ └─offered┐
  *   exhausted ──┘ (also ──► joined, by a peer that dialled us)
@@ -16,9 +10,9 @@
 #include "join/joiner.h"
 
 #include "base/fsm.h"
-#include "base/heap.h"
-#include "base/map.h"
-#include "base/time.h"
+#include "join/backoff.h"
+#include "join/black_hole.h"
+#include "join/candidates.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -26,53 +20,20 @@
 static const uint32_t allowed[] = {
     [PC_JOIN_RUNNING] =
         PC_FSM_TO(PC_JOIN_JOINED) | PC_FSM_TO(PC_JOIN_EXHAUSTED) | PC_FSM_TO(PC_JOIN_TIMED_OUT),
-    [PC_JOIN_JOINED] = 0,
+    [PC_JOIN_JOINED] = PC_FSM_TO(PC_JOIN_EXHAUSTED),
     [PC_JOIN_EXHAUSTED] = PC_FSM_TO(PC_JOIN_RUNNING) | PC_FSM_TO(PC_JOIN_JOINED),
-    [PC_JOIN_TIMED_OUT] = 0,
+    [PC_JOIN_TIMED_OUT] = PC_FSM_TO(PC_JOIN_EXHAUSTED),
 };
-
-/* Keys of the heaps, from the top: dials of the group, via, number of the offer. */
-#define BLOCKED           (PC_TIME_NEVER - 1) /* NEVER itself would take the node out */
-#define TIER_SHIFT        32
-#define DIALS_SHIFT       40
 
 #define STALL_ROUND_TRIPS 3
 
-/* Size of the id, id, address: what makes two candidates the same. */
-#define KEY_MAX_BYTES (1 + PC_PEER_ID_MAX_BYTES + PC_MADDR_MAX_BYTES)
-
-struct group {
-    struct pc_map_node node; /* in groups, by name */
-    struct pc_netgroup name; /* size 0: of those without a group */
-    struct pc_heap candidates;
-    struct pc_heap_node place; /* in waiting_groups, always */
-    uint32_t unstalled;        /* dials; stays 0 for those without a group */
-};
-
-struct peer {
-    struct pc_map_node node; /* in peers, by id */
-    struct pc_peer_id id;
-    bool dialling;
-    size_t waiting_count;
-    struct candidate *waiting[PEERCACHE_ADDRS_PER_PEER];
-};
-
-struct candidate {
-    struct pc_map_node node;   /* in candidates, by key; there until the end */
-    struct pc_heap_node place; /* in the heap of its group, while it waits */
-    struct group *group;
-    struct peer *peer; /* NULL when its id is not known */
-    int64_t rank;      /* via and number of the offer */
-    struct pc_ip_port ip_port;
-    peercache_via via;
-    uint16_t key_size;
-    uint8_t key[];
-};
+/* Of the unstalled dials that are allowed, a tenth and one at least is kept for each source that waits. */
+#define SHARE_PART 10
 
 struct dial {
     uint64_t number;
     int64_t started_us;
-    struct candidate *candidate;
+    struct pc_candidate *candidate;
 };
 
 struct pc_joiner {
@@ -80,18 +41,22 @@ struct pc_joiner {
     int64_t ends_us;
     unsigned phase;
     bool was_offered_anything;
+    bool has_lost_memory;
+    struct pc_rng rng; /* of the jitter alone */
 
-    struct pc_map candidates;
-    struct pc_map peers;
-    struct pc_map groups;
-    struct pc_heap waiting_groups;
-    size_t waiting_count;
-    uint32_t offers;
+    struct pc_candidates candidates;
+    struct pc_black_holes holes;
+    bool has_no_route[2]; /* IPv4, IPv6 */
 
     uint64_t last_dial;
     size_t dial_count;
     size_t stalled_count; /* dials[0..stalled_count) */
     struct dial dials[PC_JOIN_DIALS_MAX];
+    struct {
+        uint32_t unstalled; /* dials */
+        uint64_t last_dial; /* the number of the last one, so that turns are taken */
+        bool is_expected;
+    } lanes[PC_LANE_COUNT];
 
     size_t rtt_count; /* of all measured; the last ones are kept */
     int64_t rtts_us[PC_JOIN_RTT_SAMPLES];
@@ -103,28 +68,12 @@ struct pc_joiner {
     struct pc_peer_id *verified; /* of options.target, in order */
 };
 
-static struct pc_bytes candidate_key(const struct pc_map_node *node)
-{
-    const struct candidate *candidate = PC_CONST_CONTAINER_OF(node, struct candidate, node);
-    return pc_bytes_of(candidate->key, candidate->key_size);
-}
-
-static struct pc_bytes peer_key(const struct pc_map_node *node)
-{
-    return pc_addr_peer_id_bytes(&PC_CONST_CONTAINER_OF(node, struct peer, node)->id);
-}
-
-static struct pc_bytes group_key(const struct pc_map_node *node)
-{
-    const struct group *group = PC_CONST_CONTAINER_OF(node, struct group, node);
-    return pc_bytes_of(group->name.bytes, group->name.size);
-}
-
 static bool options_are_valid(const struct pc_joiner_options *options)
 {
     return options->min >= 1 && options->min <= options->target && options->target <= PC_JOIN_TARGET_MAX &&
            options->unstalled_max >= 1 && options->unstalled_max <= options->dials_max &&
-           options->dials_max <= PC_JOIN_DIALS_MAX && options->timeout_us > 0 && options->dial_timeout_us > 0;
+           options->dials_max <= PC_JOIN_DIALS_MAX && options->timeout_us > 0 &&
+           options->dial_timeout_us > 0 && options->race_us >= 0 && options->race_private_us >= 0;
 }
 
 int pc_join_new(const struct pc_joiner_options *options, int64_t now_us, struct pc_joiner **ret_joiner)
@@ -143,10 +92,11 @@ int pc_join_new(const struct pc_joiner_options *options, int64_t now_us, struct 
     joiner->ends_us = pc_base_time_add(now_us, options->timeout_us);
     joiner->phase = PC_JOIN_EXHAUSTED; /* nothing waits yet */
     joiner->stall_us = PC_JOIN_STALL_FIRST_US;
-    pc_base_map_init(&joiner->candidates, candidate_key, options->secret);
-    pc_base_map_init(&joiner->peers, peer_key, options->secret);
-    pc_base_map_init(&joiner->groups, group_key, options->secret);
-    pc_base_heap_init(&joiner->waiting_groups);
+    uint8_t seed[PC_RNG_SEED_BYTES] = { 0 };
+    memcpy(seed, options->secret, sizeof(options->secret));
+    pc_base_rng_init(&joiner->rng, seed);
+    pc_candidates_init(&joiner->candidates, options->mode, options->secret);
+    pc_black_holes_init(&joiner->holes);
     *ret_joiner = joiner;
     return 0;
 }
@@ -155,25 +105,7 @@ void pc_join_free(struct pc_joiner *joiner)
 {
     if (!joiner)
         return;
-    struct pc_map_node *next;
-    for (struct pc_map_node *n = pc_base_map_next(&joiner->candidates, NULL); n; n = next) {
-        next = pc_base_map_next(&joiner->candidates, n);
-        free(PC_CONTAINER_OF(n, struct candidate, node));
-    }
-    for (struct pc_map_node *n = pc_base_map_next(&joiner->peers, NULL); n; n = next) {
-        next = pc_base_map_next(&joiner->peers, n);
-        free(PC_CONTAINER_OF(n, struct peer, node));
-    }
-    for (struct pc_map_node *n = pc_base_map_next(&joiner->groups, NULL); n; n = next) {
-        next = pc_base_map_next(&joiner->groups, n);
-        struct group *group = PC_CONTAINER_OF(n, struct group, node);
-        pc_base_heap_deinit(&group->candidates);
-        free(group);
-    }
-    pc_base_map_deinit(&joiner->candidates);
-    pc_base_map_deinit(&joiner->peers);
-    pc_base_map_deinit(&joiner->groups);
-    pc_base_heap_deinit(&joiner->waiting_groups);
+    pc_candidates_deinit(&joiner->candidates);
     free(joiner->verified);
     free(joiner);
 }
@@ -207,6 +139,18 @@ static bool is_over(const struct pc_joiner *joiner)
     return joiner->phase == PC_JOIN_JOINED || joiner->phase == PC_JOIN_TIMED_OUT;
 }
 
+/* With no dial under way, whether one may come: somebody may be dialled now, or when a family comes back to
+ * one who tries again. Else those of a black hole are not waited for. */
+static bool has_hope(const struct pc_joiner *joiner)
+{
+    bool hope = joiner->options.tries_again && joiner->candidates.waiting_count > 0;
+    for (unsigned lane = 0; lane < PC_LANE_COUNT; lane++) {
+        int64_t key;
+        hope |= pc_candidates_first(&joiner->candidates, (enum pc_lane)lane, &key) != NULL;
+    }
+    return hope;
+}
+
 /* Move to the phase that the counts show. */
 static void settle_phase(struct pc_joiner *joiner)
 {
@@ -215,7 +159,7 @@ static void settle_phase(struct pc_joiner *joiner)
         return;
     if (joiner->verified_count >= joiner->options.target)
         phase = PC_JOIN_JOINED;
-    else if (joiner->waiting_count == 0 && joiner->dial_count == 0)
+    else if (joiner->dial_count == 0 && joiner->candidates.resting.count == 0 && !has_hope(joiner))
         phase = PC_JOIN_EXHAUSTED;
     if (phase != joiner->phase)
         pc_base_fsm_move(allowed, &joiner->phase, phase);
@@ -227,225 +171,21 @@ static void settle_time(struct pc_joiner *joiner, int64_t now_us)
         pc_base_fsm_move(allowed, &joiner->phase, PC_JOIN_TIMED_OUT);
 }
 
-/* Give a node that is in its heap another key: needs no memory. */
-static void rekey(struct pc_heap *heap, struct pc_heap_node *node, int64_t key)
-{
-    assert(node->index != PC_HEAP_OUTSIDE);
-    int result = pc_base_heap_set(heap, node, key);
-    assert(result == 0);
-    (void)result;
-}
-
-static void place_group(struct pc_joiner *joiner, struct group *group)
-{
-    const struct pc_heap_node *first = pc_base_heap_first(&group->candidates);
-    int64_t key = BLOCKED;
-    if (first && first->at != BLOCKED)
-        key = ((int64_t)group->unstalled << DIALS_SHIFT) | first->at;
-    rekey(&joiner->waiting_groups, &group->place, key);
-}
-
-static void group_count_dial(struct pc_joiner *joiner, struct group *group, bool more)
-{
-    if (group->name.size == 0)
-        return;
-    assert(more || group->unstalled > 0);
-    group->unstalled = more ? group->unstalled + 1 : group->unstalled - 1;
-    place_group(joiner, group);
-}
-
-static void peer_set_dialling(struct pc_joiner *joiner, struct peer *peer, bool dialling)
-{
-    if (!peer)
-        return;
-    peer->dialling = dialling;
-    for (size_t i = 0; i < peer->waiting_count; i++) {
-        struct candidate *candidate = peer->waiting[i];
-        rekey(&candidate->group->candidates, &candidate->place, dialling ? BLOCKED : candidate->rank);
-        place_group(joiner, candidate->group);
-    }
-}
-
-/* It waits no longer: it is given out, or of no more use. */
-static void candidate_take_out(struct pc_joiner *joiner, struct candidate *candidate)
-{
-    struct peer *peer = candidate->peer;
-    pc_base_heap_remove(&candidate->group->candidates, &candidate->place);
-    place_group(joiner, candidate->group);
-    joiner->waiting_count--;
-    for (size_t i = 0; peer && i < peer->waiting_count; i++) {
-        if (peer->waiting[i] == candidate) {
-            peer->waiting[i] = peer->waiting[--peer->waiting_count];
-            return;
-        }
-    }
-}
-
-static int64_t tier_of(peercache_via via)
-{
-    switch (via) {
-    case PEERCACHE_VIA_FLAG:
-    case PEERCACHE_VIA_ENV:
-        return 0;
-    case PEERCACHE_VIA_CACHE:
-        return 1;
-    case PEERCACHE_VIA_ENDPOINT:
-        return 2;
-    case PEERCACHE_VIA_DHT:
-    case PEERCACHE_VIA_COUNT:
-        break;
-    }
-    return 3;
-}
-
-static int find_or_make_group(struct pc_joiner *joiner, const struct pc_joiner_candidate *candidate,
-                              struct group **ret_group)
-{
-    struct pc_netgroup name = { .size = 0 };
-    if (candidate->ip_port.family != 0)
-        name = pc_addr_netgroup_of_ip_port(&candidate->ip_port, joiner->options.mode);
-    struct pc_map_node *found = pc_base_map_find(&joiner->groups, pc_bytes_of(name.bytes, name.size));
-    if (found) {
-        *ret_group = PC_CONTAINER_OF(found, struct group, node);
-        return 0;
-    }
-    struct group *group = calloc(1, sizeof(*group));
-    if (!group)
-        return PEERCACHE_ENOMEM;
-    group->name = name;
-    pc_base_heap_init(&group->candidates);
-    pc_base_heap_node_init(&group->place);
-    if (pc_base_heap_set(&joiner->waiting_groups, &group->place, BLOCKED) != 0) {
-        free(group);
-        return PEERCACHE_ENOMEM;
-    }
-    if (pc_base_map_insert(&joiner->groups, &group->node) != 0) {
-        pc_base_heap_remove(&joiner->waiting_groups, &group->place);
-        free(group);
-        return PEERCACHE_ENOMEM;
-    }
-    *ret_group = group;
-    return 0;
-}
-
-/* The peer of an id; NULL with 0 for one that is not known. */
-static int find_or_make_peer(struct pc_joiner *joiner, const struct pc_peer_id *id, struct peer **ret_peer)
-{
-    *ret_peer = NULL;
-    if (id->size == 0)
-        return 0;
-    struct pc_map_node *found = pc_base_map_find(&joiner->peers, pc_addr_peer_id_bytes(id));
-    if (found) {
-        *ret_peer = PC_CONTAINER_OF(found, struct peer, node);
-        return 0;
-    }
-    struct peer *peer = calloc(1, sizeof(*peer));
-    if (!peer)
-        return PEERCACHE_ENOMEM;
-    peer->id = *id;
-    if (pc_base_map_insert(&joiner->peers, &peer->node) != 0) {
-        free(peer);
-        return PEERCACHE_ENOMEM;
-    }
-    *ret_peer = peer;
-    return 0;
-}
-
-/* Make the candidate and put it where it waits. A group or peer made on the way stays when a later step
- * fails: it is empty and found again. */
-static int enqueue(struct pc_joiner *joiner, const struct pc_joiner_candidate *offered, struct pc_bytes key)
-{
-    struct group *group;
-    struct peer *peer;
-    int result = find_or_make_peer(joiner, &offered->id, &peer);
-    if (result)
-        return result;
-    if (peer && peer->waiting_count == PEERCACHE_ADDRS_PER_PEER)
-        return PEERCACHE_ELIMIT;
-    result = find_or_make_group(joiner, offered, &group);
-    if (result)
-        return result;
-    struct candidate *candidate = malloc(sizeof(*candidate) + key.size);
-    if (!candidate)
-        return PEERCACHE_ENOMEM;
-    pc_base_heap_node_init(&candidate->place);
-    candidate->group = group;
-    candidate->peer = peer;
-    candidate->rank = (tier_of(offered->via) << TIER_SHIFT) | joiner->offers;
-    candidate->ip_port = offered->ip_port;
-    candidate->via = offered->via;
-    candidate->key_size = (uint16_t)key.size;
-    memcpy(candidate->key, key.data, key.size);
-    int64_t place = peer && peer->dialling ? BLOCKED : candidate->rank;
-    if (pc_base_heap_set(&group->candidates, &candidate->place, place) != 0) {
-        free(candidate);
-        return PEERCACHE_ENOMEM;
-    }
-    if (pc_base_map_insert(&joiner->candidates, &candidate->node) != 0) {
-        pc_base_heap_remove(&group->candidates, &candidate->place);
-        free(candidate);
-        return PEERCACHE_ENOMEM;
-    }
-    if (peer)
-        peer->waiting[peer->waiting_count++] = candidate;
-    joiner->offers++;
-    joiner->waiting_count++;
-    place_group(joiner, group);
-    return 0;
-}
-
 int pc_join_offer(struct pc_joiner *joiner, const struct pc_joiner_candidate *candidate)
 {
-    uint8_t key[KEY_MAX_BYTES];
-    size_t id_size = candidate->id.size;
-    size_t key_size = 1 + id_size + candidate->addr.size;
-    assert(id_size <= PC_PEER_ID_MAX_BYTES && candidate->addr.size <= PC_MADDR_MAX_BYTES);
     joiner->was_offered_anything = true;
     if (is_over(joiner) || is_verified(joiner, &candidate->id))
         return 0;
-    key[0] = candidate->id.size;
-    memcpy(key + 1, candidate->id.bytes, id_size);
-    memcpy(key + 1 + id_size, candidate->addr.bytes, candidate->addr.size);
-    if (pc_base_map_find(&joiner->candidates, pc_bytes_of(key, key_size)))
-        return 0;
-    if (joiner->waiting_count == PC_JOIN_CANDIDATES_MAX || joiner->candidates.count == PC_JOIN_KNOWN_MAX)
-        return PEERCACHE_ELIMIT;
-    int result = enqueue(joiner, candidate, pc_bytes_of(key, key_size));
+    int result = pc_candidates_add(&joiner->candidates, candidate);
     settle_phase(joiner);
     return result;
 }
 
-static void candidate_give_out(const struct candidate *candidate, struct pc_joiner_candidate *ret_candidate)
+static void count_dial(struct pc_joiner *joiner, const struct pc_candidate *candidate, bool more)
 {
-    size_t id_size = candidate->key[0];
-    memset(ret_candidate, 0, sizeof(*ret_candidate));
-    ret_candidate->id.size = candidate->key[0];
-    memcpy(ret_candidate->id.bytes, candidate->key + 1, id_size);
-    ret_candidate->addr.size = (uint16_t)(candidate->key_size - 1 - id_size);
-    memcpy(ret_candidate->addr.bytes, candidate->key + 1 + id_size, ret_candidate->addr.size);
-    ret_candidate->ip_port = candidate->ip_port;
-    ret_candidate->via = candidate->via;
-}
-
-/* When the oldest dial that is not stalled will be; NEVER when there is none. */
-static int64_t next_stall(const struct pc_joiner *joiner)
-{
-    if (joiner->stalled_count == joiner->dial_count)
-        return PC_TIME_NEVER;
-    return pc_base_time_add(joiner->dials[joiner->stalled_count].started_us, joiner->stall_us);
-}
-
-static void find_stalled(struct pc_joiner *joiner, int64_t now_us)
-{
-    while (joiner->stalled_count < joiner->dial_count && next_stall(joiner) <= now_us)
-        group_count_dial(joiner, joiner->dials[joiner->stalled_count++].candidate->group, false);
-}
-
-/* The group of the next candidate, NULL when none may be dialled. */
-static struct group *next_group(const struct pc_joiner *joiner)
-{
-    struct pc_heap_node *first = pc_base_heap_first(&joiner->waiting_groups);
-    return first && first->at != BLOCKED ? PC_CONTAINER_OF(first, struct group, place) : NULL;
+    uint32_t *unstalled = &joiner->lanes[pc_lane_of(candidate->via)].unstalled;
+    *unstalled = more ? *unstalled + 1 : *unstalled - 1;
+    pc_candidates_count_dial(&joiner->candidates, candidate->group, more);
 }
 
 /*
@@ -464,28 +204,158 @@ static uint32_t unstalled_limit(const struct pc_joiner *joiner)
     return wanted < joiner->options.unstalled_max ? (uint32_t)wanted : joiner->options.unstalled_max;
 }
 
+/* How many of its dials are kept free for others when the lane has none. */
+static uint32_t half_of(uint32_t limit)
+{
+    return limit > 1 ? limit / 2 : 1;
+}
+
+/* A source of fresh peers has one to dial. */
+static bool fresh_one_waits(const struct pc_joiner *joiner, enum pc_lane lane)
+{
+    int64_t key;
+    return (lane == PC_LANE_ENDPOINT || lane == PC_LANE_DHT) &&
+           pc_candidates_first(&joiner->candidates, lane, &key) != NULL;
+}
+
+/* The cache fills the slots while fresh peers wait that have had less than their half. */
+static bool is_contended(const struct pc_joiner *joiner)
+{
+    uint32_t limit = unstalled_limit(joiner);
+    uint32_t fresh = joiner->lanes[PC_LANE_ENDPOINT].unstalled + joiner->lanes[PC_LANE_DHT].unstalled;
+    return (fresh_one_waits(joiner, PC_LANE_ENDPOINT) || fresh_one_waits(joiner, PC_LANE_DHT)) &&
+           fresh < half_of(limit) && joiner->dial_count - joiner->stalled_count >= limit;
+}
+
+/* For how long a dial is silent until it is stalled. While the cache is in the way of fresh peers one round
+ * trip is enough: that is the round trip of the bound. */
+static int64_t stall_after_us(const struct pc_joiner *joiner)
+{
+    return is_contended(joiner) ? joiner->stall_us / STALL_ROUND_TRIPS : joiner->stall_us;
+}
+
+/* When the oldest dial that is not stalled will be; NEVER when there is none. */
+static int64_t next_stall(const struct pc_joiner *joiner)
+{
+    if (joiner->stalled_count == joiner->dial_count)
+        return PC_TIME_NEVER;
+    return pc_base_time_add(joiner->dials[joiner->stalled_count].started_us, stall_after_us(joiner));
+}
+
+static void find_stalled(struct pc_joiner *joiner, int64_t now_us)
+{
+    while (joiner->stalled_count < joiner->dial_count && next_stall(joiner) <= now_us)
+        count_dial(joiner, joiner->dials[joiner->stalled_count++].candidate, false);
+}
+
 static bool has_slot(const struct pc_joiner *joiner)
 {
     return joiner->dial_count < joiner->options.dials_max &&
            joiner->dial_count - joiner->stalled_count < unstalled_limit(joiner);
 }
 
+/* Slots that are kept for the other lanes: the share of each that waits and has less, half of all for fresh
+ * peers that wait or are expected when it is the cache that asks. */
+static uint32_t kept_from(const struct pc_joiner *joiner, enum pc_lane asking, uint32_t limit)
+{
+    uint32_t share = limit / SHARE_PART > 0 ? limit / SHARE_PART : 1;
+    uint32_t kept = 0;
+    uint32_t fresh = joiner->lanes[PC_LANE_ENDPOINT].unstalled + joiner->lanes[PC_LANE_DHT].unstalled;
+    bool fresh_are_wanted = false;
+    for (unsigned i = 0; i < PC_LANE_COUNT; i++) {
+        int64_t key;
+        enum pc_lane lane = (enum pc_lane)i;
+        bool waits = pc_candidates_first(&joiner->candidates, lane, &key) != NULL;
+        if (lane == asking)
+            continue;
+        if (waits && joiner->lanes[i].unstalled < share)
+            kept += share - joiner->lanes[i].unstalled;
+        fresh_are_wanted |= joiner->lanes[i].is_expected || fresh_one_waits(joiner, lane);
+    }
+    if (asking == PC_LANE_CACHE && joiner->lanes[asking].unstalled >= share && fresh_are_wanted &&
+        fresh < half_of(limit) && kept < half_of(limit) - fresh)
+        kept = half_of(limit) - fresh;
+    return kept;
+}
+
+/* The next to dial: of the lanes that leave the others their share, the best by group, via and offer. When
+ * there are too few slots for shares, the lane whose turn is longest ago. NULL when none may be dialled. */
+static struct pc_candidate *next_candidate(const struct pc_joiner *joiner)
+{
+    uint32_t limit = unstalled_limit(joiner);
+    size_t used = joiner->dial_count - joiner->stalled_count;
+    struct pc_candidate *best = NULL;
+    struct pc_candidate *by_turn = NULL;
+    int64_t best_key = PC_CANDIDATE_BLOCKED;
+    uint64_t oldest = UINT64_MAX;
+    for (unsigned i = 0; i < PC_LANE_COUNT; i++) {
+        int64_t key;
+        enum pc_lane lane = (enum pc_lane)i;
+        struct pc_candidate *first = pc_candidates_first(&joiner->candidates, lane, &key);
+        if (!first)
+            continue;
+        if (key < best_key && limit > used && limit - used > kept_from(joiner, lane, limit)) {
+            best = first;
+            best_key = key;
+        }
+        if (joiner->lanes[i].last_dial < oldest &&
+            (lane != PC_LANE_CACHE || limit <= PC_LANE_COUNT || joiner->lanes[i].unstalled == 0)) {
+            by_turn = first;
+            oldest = joiner->lanes[i].last_dial;
+        }
+    }
+    return best ? best : by_turn;
+}
+
+static int64_t race_after_us(const struct pc_joiner *joiner, const struct pc_candidate *candidate)
+{
+    if (candidate->ip_port.family == 0)
+        return 0;
+    return pc_addr_scope_of(&candidate->ip_port) == PC_SCOPE_PRIVATE ? joiner->options.race_private_us
+                                                                     : joiner->options.race_us;
+}
+
+/* When a family may be dialled: now or earlier, at its hole's next probe, never without a route. */
+static int64_t family_ready_at(const struct pc_joiner *joiner, uint8_t family)
+{
+    return joiner->has_no_route[family == 6] ? PC_TIME_NEVER
+                                             : pc_black_holes_ready_at(&joiner->holes, family);
+}
+
+static void heed_holes(struct pc_joiner *joiner, int64_t now_us)
+{
+    for (uint8_t family = 4; family <= 6; family += 2)
+        pc_candidates_block_family(&joiner->candidates, family, family_ready_at(joiner, family) > now_us);
+}
+
+static void settle_now(struct pc_joiner *joiner, int64_t now_us)
+{
+    settle_time(joiner, now_us);
+    heed_holes(joiner, now_us);
+    pc_candidates_wake(&joiner->candidates, now_us);
+    find_stalled(joiner, now_us);
+    settle_phase(joiner); /* what rested may be of no more use */
+}
+
 bool pc_join_next(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial,
                   struct pc_joiner_candidate *ret_candidate, int64_t *ret_deadline_us)
 {
-    settle_time(joiner, now_us);
-    find_stalled(joiner, now_us);
-    struct group *group = next_group(joiner);
-    if (joiner->phase != PC_JOIN_RUNNING || !group || !has_slot(joiner))
+    settle_now(joiner, now_us);
+    if (joiner->phase != PC_JOIN_RUNNING || !has_slot(joiner))
         return false;
-    struct candidate *candidate =
-        PC_CONTAINER_OF(pc_base_heap_first(&group->candidates), struct candidate, place);
-    candidate_take_out(joiner, candidate);
-    peer_set_dialling(joiner, candidate->peer, true);
+    struct pc_candidate *candidate = next_candidate(joiner);
+    if (!candidate)
+        return false;
+    int64_t race_us = race_after_us(joiner, candidate);
+    pc_candidates_dial(&joiner->candidates, candidate,
+                       race_us > 0 ? pc_base_time_add(now_us, race_us) : PC_TIME_NEVER);
     joiner->dials[joiner->dial_count++] = (struct dial){ ++joiner->last_dial, now_us, candidate };
-    group_count_dial(joiner, group, true);
+    joiner->lanes[pc_lane_of(candidate->via)].last_dial = joiner->last_dial;
+    count_dial(joiner, candidate, true);
+    if (candidate->ip_port.family != 0)
+        pc_black_holes_probed(&joiner->holes, candidate->ip_port.family, now_us);
     *ret_dial = joiner->last_dial;
-    candidate_give_out(candidate, ret_candidate);
+    pc_candidates_give_out(candidate, ret_candidate);
     *ret_deadline_us =
         pc_base_time_min(joiner->ends_us, pc_base_time_add(now_us, joiner->options.dial_timeout_us));
     return true;
@@ -501,12 +371,7 @@ static void verified(struct pc_joiner *joiner, const struct pc_peer_id *id)
             (joiner->verified_count - at) * sizeof(joiner->verified[0]));
     joiner->verified[at] = *id;
     joiner->verified_count++;
-    struct pc_map_node *found = pc_base_map_find(&joiner->peers, pc_addr_peer_id_bytes(id));
-    if (!found)
-        return;
-    struct peer *peer = PC_CONTAINER_OF(found, struct peer, node);
-    while (peer->waiting_count > 0)
-        candidate_take_out(joiner, peer->waiting[peer->waiting_count - 1]);
+    pc_candidates_peer_done(&joiner->candidates, id);
 }
 
 /* The median of few samples: a sorted copy. Of an even number the lower of the middle two. */
@@ -542,34 +407,188 @@ static size_t dial_index(const struct pc_joiner *joiner, uint64_t number)
     return low < joiner->dial_count && joiner->dials[low].number == number ? low : joiner->dial_count;
 }
 
-void pc_join_ended(struct pc_joiner *joiner, uint64_t dial, peercache_outcome outcome,
-                   const struct pc_peer_id *id, int64_t rtt_us, int64_t now_us)
+/* Take the dial out of those under way; its candidate. */
+static struct pc_candidate *dial_take_out(struct pc_joiner *joiner, size_t index)
 {
-    size_t index = dial_index(joiner, dial);
-    if (index == joiner->dial_count)
-        return;
-    settle_time(joiner, now_us);
-    find_stalled(joiner, now_us);
-    struct candidate *candidate = joiner->dials[index].candidate;
+    struct pc_candidate *candidate = joiner->dials[index].candidate;
     joiner->dial_count--;
     memmove(&joiner->dials[index], &joiner->dials[index + 1],
             (joiner->dial_count - index) * sizeof(joiner->dials[0]));
     if (index < joiner->stalled_count)
         joiner->stalled_count--;
     else
-        group_count_dial(joiner, candidate->group, false);
-    peer_set_dialling(joiner, candidate->peer, false);
+        count_dial(joiner, candidate, false);
+    pc_candidates_dial_ended(&joiner->candidates, candidate);
+    return candidate;
+}
+
+/* An address that failed for a reason that may pass is tried again later. One that led to somebody else, or
+ * that we cannot or may not dial, is not. */
+static bool may_pass(peercache_outcome outcome)
+{
+    switch (outcome) {
+    case PEERCACHE_TIMEOUT:
+    case PEERCACHE_REFUSED:
+    case PEERCACHE_UNREACHABLE:
+    case PEERCACHE_TLS_FAILED:
+    case PEERCACHE_PROTOCOL_MISMATCH:
+    case PEERCACHE_MISBEHAVED:
+    case PEERCACHE_DNS_FAILED:
+    case PEERCACHE_CANCELLED:
+        return true;
+    case PEERCACHE_OK:
+    case PEERCACHE_WRONG_IDENTITY:
+    case PEERCACHE_UNSUPPORTED:
+    case PEERCACHE_DENIED:
+    case PEERCACHE_OUTCOME_COUNT:
+        break;
+    }
+    return false;
+}
+
+static void rest(struct pc_joiner *joiner, struct pc_candidate *candidate, int64_t now_us)
+{
+    if (candidate->failures < UINT32_MAX)
+        candidate->failures++;
+    int64_t wait_us = pc_join_backoff_squared(&joiner->rng, candidate->failures);
+    if (pc_candidates_rest(&joiner->candidates, candidate, pc_base_time_add(now_us, wait_us)) != 0)
+        joiner->has_lost_memory = true;
+}
+
+void pc_join_ended(struct pc_joiner *joiner, uint64_t dial, peercache_outcome outcome,
+                   const struct pc_peer_id *id, int64_t rtt_us, int64_t now_us)
+{
+    size_t index = dial_index(joiner, dial);
+    if (index == joiner->dial_count)
+        return;
+    settle_now(joiner, now_us);
+    struct pc_candidate *candidate = dial_take_out(joiner, index);
     if (rtt_us >= 0)
         measured(joiner, rtt_us);
     if (outcome == PEERCACHE_OK)
         joiner->succeeded_count++;
     if (outcome != PEERCACHE_UNSUPPORTED && outcome != PEERCACHE_DENIED && outcome != PEERCACHE_CANCELLED)
         joiner->ended_count++;
+    if (candidate->ip_port.family != 0 &&
+        pc_black_holes_ended(&joiner->holes, candidate->ip_port.family, candidate->via, outcome, now_us))
+        heed_holes(joiner, now_us);
     if (outcome == PEERCACHE_OK && id)
         verified(joiner, id);
     else if (outcome == PEERCACHE_OK && candidate->peer)
         verified(joiner, &candidate->peer->id);
+    else if (joiner->options.tries_again && may_pass(outcome))
+        rest(joiner, candidate, now_us);
     settle_phase(joiner);
+}
+
+/* A dial that is of no more use: its peer is verified by another, or it is a stalled one of the cache and
+ * takes the last room of one from elsewhere. dial_count when there is none. */
+static size_t useless_dial(const struct pc_joiner *joiner)
+{
+    int64_t key;
+    size_t last = joiner->dial_count;
+    bool is_full = last == joiner->options.dials_max;
+    bool others_wait = pc_candidates_first(&joiner->candidates, PC_LANE_GIVEN, &key) ||
+                       pc_candidates_first(&joiner->candidates, PC_LANE_ENDPOINT, &key) ||
+                       pc_candidates_first(&joiner->candidates, PC_LANE_DHT, &key);
+    for (size_t i = 0; i < last; i++) {
+        const struct pc_candidate *candidate = joiner->dials[i].candidate;
+        if (is_over(joiner) || (candidate->peer && is_verified(joiner, &candidate->peer->id)))
+            return i;
+        if (is_full && others_wait && i < joiner->stalled_count && candidate->via == PEERCACHE_VIA_CACHE)
+            return i;
+    }
+    return last;
+}
+
+bool pc_join_next_cancel(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial)
+{
+    settle_now(joiner, now_us);
+    size_t index = useless_dial(joiner);
+    if (index == joiner->dial_count)
+        return false;
+    *ret_dial = joiner->dials[index].number;
+    (void)dial_take_out(joiner, index);
+    settle_phase(joiner);
+    return true;
+}
+
+int64_t pc_join_overdue_at(const struct pc_joiner *joiner)
+{
+    if (joiner->dial_count == 0)
+        return PC_TIME_NEVER;
+    int64_t ends_us = pc_base_time_add(joiner->dials[0].started_us, joiner->options.dial_timeout_us);
+    return pc_base_time_add(ends_us, PC_JOIN_OVERDUE_US);
+}
+
+bool pc_join_overdue(const struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial)
+{
+    if (joiner->dial_count == 0 || pc_join_overdue_at(joiner) > now_us)
+        return false;
+    *ret_dial = joiner->dials[0].number;
+    return true;
+}
+
+bool pc_join_dial_of(const struct pc_joiner *joiner, uint64_t dial, struct pc_joiner_candidate *ret_candidate)
+{
+    size_t index = dial_index(joiner, dial);
+    if (index == joiner->dial_count)
+        return false;
+    pc_candidates_give_out(joiner->dials[index].candidate, ret_candidate);
+    return true;
+}
+
+void pc_join_expect(struct pc_joiner *joiner, peercache_via via, bool is_expected)
+{
+    joiner->lanes[pc_lane_of(via)].is_expected = is_expected;
+}
+
+void pc_join_endpoint_answered(struct pc_joiner *joiner, int64_t now_us)
+{
+    if (pc_black_holes_endpoint_answered(&joiner->holes, now_us))
+        heed_holes(joiner, now_us);
+}
+
+void pc_join_network_changed(struct pc_joiner *joiner, int64_t now_us)
+{
+    pc_black_holes_network_changed(&joiner->holes);
+    heed_holes(joiner, now_us);
+    pc_candidates_wake_all(&joiner->candidates);
+    joiner->rtt_count = 0;
+    joiner->stall_us = PC_JOIN_STALL_FIRST_US;
+    settle_phase(joiner);
+}
+
+void pc_join_again(struct pc_joiner *joiner, int64_t now_us)
+{
+    if (joiner->phase != PC_JOIN_EXHAUSTED)
+        pc_base_fsm_move(allowed, &joiner->phase, PC_JOIN_EXHAUSTED);
+    joiner->ends_us = pc_base_time_add(now_us, joiner->options.timeout_us);
+    joiner->verified_count = 0;
+    joiner->ended_count = 0;
+    joiner->succeeded_count = 0;
+    pc_candidates_forget_dialled(&joiner->candidates);
+    settle_phase(joiner);
+}
+
+bool pc_join_is_hole(const struct pc_joiner *joiner, uint8_t family)
+{
+    return pc_black_holes_is_hole(&joiner->holes, family);
+}
+
+bool pc_join_is_udp_hole(const struct pc_joiner *joiner)
+{
+    return pc_black_holes_is_udp(&joiner->holes);
+}
+
+bool pc_join_has_lost_memory(const struct pc_joiner *joiner)
+{
+    return joiner->has_lost_memory;
+}
+
+size_t pc_join_waiting_count(const struct pc_joiner *joiner)
+{
+    return joiner->candidates.waiting_count;
 }
 
 void pc_join_verified_inbound(struct pc_joiner *joiner, const struct pc_peer_id *id)
@@ -589,10 +608,31 @@ int64_t pc_join_deadline(const struct pc_joiner *joiner)
 {
     if (joiner->phase != PC_JOIN_RUNNING)
         return PC_TIME_NEVER;
+    int64_t at = pc_base_time_min(joiner->ends_us, pc_candidates_wake_at(&joiner->candidates));
+    for (uint8_t family = 4; family <= 6; family += 2)
+        if (joiner->candidates.is_blocked[family == 6] && joiner->candidates.waiting_count > 0)
+            at = pc_base_time_min(at, family_ready_at(joiner, family));
     /* A stall matters only when it frees the slot that a candidate waits for. */
-    bool waits_for_stall =
-        next_group(joiner) && joiner->dial_count < joiner->options.dials_max && !has_slot(joiner);
-    return waits_for_stall ? pc_base_time_min(joiner->ends_us, next_stall(joiner)) : joiner->ends_us;
+    bool waits = false;
+    for (unsigned lane = 0; lane < PC_LANE_COUNT; lane++) {
+        int64_t key;
+        waits |= pc_candidates_first(&joiner->candidates, (enum pc_lane)lane, &key) != NULL;
+    }
+    bool waits_for_stall = waits && joiner->dial_count < joiner->options.dials_max &&
+                           (!has_slot(joiner) || next_candidate(joiner) == NULL);
+    return waits_for_stall ? pc_base_time_min(at, next_stall(joiner)) : at;
+}
+
+size_t pc_join_waiting_of(const struct pc_joiner *joiner, peercache_via via)
+{
+    return joiner->candidates.waiting_by_lane[pc_lane_of(via)];
+}
+
+void pc_join_set_route(struct pc_joiner *joiner, uint8_t family, bool has_route, int64_t now_us)
+{
+    joiner->has_no_route[family == 6] = !has_route;
+    heed_holes(joiner, now_us);
+    settle_phase(joiner);
 }
 
 uint32_t pc_join_verified_count(const struct pc_joiner *joiner)

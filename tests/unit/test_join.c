@@ -717,6 +717,210 @@ static void rules_hold_under_random_events(void **state)
     }
 }
 
+/* Given peers fill the slots before anything else comes; a slot that gets free is the newcomer's share. */
+static void each_source_keeps_a_share(void **state)
+{
+    (void)state;
+    static const peercache_via late[] = { PEERCACHE_VIA_CACHE, PEERCACHE_VIA_ENDPOINT, PEERCACHE_VIA_DHT };
+    struct pc_joiner *joiner = joiner_with(5, 60 * PC_US_PER_S);
+    for (uint16_t i = 1; i <= 100; i++)
+        assert_int_equal(offer(joiner, i, i, 1, PEERCACHE_VIA_FLAG), 0);
+    assert_int_equal(take_all(joiner, 0), 10);
+    for (uint16_t i = 0; i < 3; i++)
+        assert_int_equal(offer(joiner, 500U + i, (uint16_t)(500 + i), 1, late[i]), 0);
+    for (uint64_t dial = 1; dial <= 3; dial++)
+        end(joiner, dial, PEERCACHE_REFUSED, 10);
+    for (uint32_t i = 0; i < 3; i++)
+        expect_peer(joiner, 10, 500 + i);
+    expect_none(joiner, 10);
+    pc_join_free(joiner);
+    /* While both wait from the start, the last slot is kept for the one that comes last in the order. */
+    joiner = joiner_with(5, 60 * PC_US_PER_S);
+    for (uint16_t i = 1; i <= 100; i++)
+        assert_int_equal(offer(joiner, i, i, 1, PEERCACHE_VIA_FLAG), 0);
+    for (uint16_t i = 200; i <= 300; i++)
+        assert_int_equal(offer(joiner, i, i, 1, PEERCACHE_VIA_DHT), 0);
+    for (uint32_t i = 1; i <= 9; i++)
+        expect_peer(joiner, 0, i);
+    expect_peer(joiner, 0, 200);
+    pc_join_free(joiner);
+}
+
+static void cache_leaves_half_to_those_expected(void **state)
+{
+    (void)state;
+    struct pc_joiner *joiner = joiner_with(5, 60 * PC_US_PER_S);
+    for (uint16_t i = 1; i <= 100; i++)
+        assert_int_equal(offer(joiner, i, i, 1, PEERCACHE_VIA_CACHE), 0);
+    pc_join_expect(joiner, PEERCACHE_VIA_ENDPOINT, true);
+    assert_int_equal(take_all(joiner, 0), 5);
+    for (uint16_t i = 200; i < 220; i++)
+        assert_int_equal(offer(joiner, i, i, 1, PEERCACHE_VIA_ENDPOINT), 0);
+    for (uint32_t i = 200; i < 205; i++)
+        expect_peer(joiner, 0, i);
+    expect_none(joiner, 0);
+    pc_join_expect(joiner, PEERCACHE_VIA_ENDPOINT, false);
+    pc_join_free(joiner);
+}
+
+/* A second address comes after everybody's first, and only when the first is silent for long enough. */
+static void a_race_holds_nobody_back(void **state)
+{
+    (void)state;
+    struct pc_joiner_options options = { .target = 5,
+                                         .min = 1,
+                                         .timeout_us = 60 * PC_US_PER_S,
+                                         .unstalled_max = 3,
+                                         .dials_max = 128,
+                                         .dial_timeout_us = PC_JOIN_DIAL_TIMEOUT_US,
+                                         .race_us = PC_JOIN_RACE_US,
+                                         .race_private_us = PC_JOIN_RACE_PRIVATE_US };
+    struct pc_joiner *joiner;
+    uint64_t number;
+    assert_int_equal(pc_join_new(&options, 0, &joiner), 0);
+    assert_int_equal(offer(joiner, 1, 0x0801, 1, PEERCACHE_VIA_FLAG), 0);
+    assert_int_equal(offer(joiner, 1, 0x0802, 1, PEERCACHE_VIA_FLAG), 0);
+    uint64_t one = expect_peer(joiner, 0, 1);
+    expect_none(joiner, PC_JOIN_RACE_US - 1);
+    assert_true(pc_join_deadline(joiner) == PC_JOIN_RACE_US);
+    assert_int_equal(offer(joiner, 2, 0x0803, 1, PEERCACHE_VIA_DHT), 0);
+    expect_peer(joiner, PC_JOIN_RACE_US, 2);
+    uint64_t raced = expect_peer(joiner, PC_JOIN_RACE_US, 1);
+    expect_none(joiner, PC_JOIN_RACE_US);
+    assert_false(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number));
+    end(joiner, one, PEERCACHE_OK, PC_JOIN_RACE_US);
+    assert_true(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number));
+    assert_int_equal(number, raced);
+    assert_false(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number));
+    assert_int_equal(pc_join_verified_count(joiner), 1);
+    pc_join_free(joiner);
+    /* On a private network after 30 ms. */
+    assert_int_equal(pc_join_new(&options, 0, &joiner), 0);
+    assert_int_equal(offer(joiner, 1, 0x0a01, 1, PEERCACHE_VIA_FLAG), 0);
+    assert_int_equal(offer(joiner, 1, 0x0a02, 1, PEERCACHE_VIA_FLAG), 0);
+    expect_peer(joiner, 0, 1);
+    expect_none(joiner, PC_JOIN_RACE_PRIVATE_US - 1);
+    expect_peer(joiner, PC_JOIN_RACE_PRIVATE_US, 1);
+    pc_join_free(joiner);
+}
+
+static struct pc_joiner *joiner_that_tries_again(uint32_t target)
+{
+    struct pc_joiner_options options = { .target = target,
+                                         .min = 1,
+                                         .timeout_us = PC_TIME_NEVER,
+                                         .unstalled_max = 10,
+                                         .dials_max = 128,
+                                         .dial_timeout_us = PC_JOIN_DIAL_TIMEOUT_US,
+                                         .tries_again = true };
+    struct pc_joiner *joiner;
+    assert_int_equal(pc_join_new(&options, 0, &joiner), 0);
+    return joiner;
+}
+
+static void failed_addresses_rest_longer_each_time(void **state)
+{
+    (void)state;
+    struct pc_joiner *joiner = joiner_that_tries_again(5);
+    assert_int_equal(offer(joiner, 1, 1, 1, PEERCACHE_VIA_CACHE), 0);
+    assert_int_equal(offer(joiner, 2, 2, 1, PEERCACHE_VIA_CACHE), 0);
+    int64_t now_us = 0, before_us = 0;
+    uint64_t impostor = 0, dial = expect_peer(joiner, 0, 1);
+    impostor = expect_peer(joiner, 0, 2);
+    end(joiner, impostor, PEERCACHE_WRONG_IDENTITY, 0); /* out at once, never again */
+    for (int64_t failures = 1; failures <= 30; failures++) {
+        end(joiner, dial, PEERCACHE_TIMEOUT, now_us);
+        assert_int_equal(pc_join_phase_at(joiner, now_us), PC_JOIN_RUNNING);
+        int64_t at_us = pc_join_deadline(joiner), wait_us = at_us - now_us;
+        int64_t middle_us = (5 + failures * failures) * PC_US_PER_S;
+        middle_us = middle_us < 300 * PC_US_PER_S ? middle_us : 300 * PC_US_PER_S;
+        assert_in_range(wait_us, middle_us * 7 / 8, middle_us * 9 / 8);
+        assert_true(failures > 10 || failures < 3 || wait_us > before_us);
+        expect_none(joiner, at_us - 1);
+        before_us = wait_us;
+        now_us = at_us;
+        dial = expect_peer(joiner, now_us, 1);
+        expect_none(joiner, now_us);
+    }
+    /* Another network: at once, and from the beginning. */
+    end(joiner, dial, PEERCACHE_TIMEOUT, now_us);
+    expect_none(joiner, now_us);
+    pc_join_network_changed(joiner, now_us);
+    dial = expect_peer(joiner, now_us, 1);
+    end(joiner, dial, PEERCACHE_TIMEOUT, now_us);
+    assert_true(pc_join_deadline(joiner) - now_us <= 7 * PC_US_PER_S);
+    /* Verified meanwhile by dialling us: it rests for good. */
+    struct pc_peer_id one = id_of(1);
+    pc_join_verified_inbound(joiner, &one);
+    expect_none(joiner, now_us + 60 * PC_US_PER_S);
+    assert_int_equal(pc_join_phase_at(joiner, now_us + 60 * PC_US_PER_S), PC_JOIN_EXHAUSTED);
+    pc_join_free(joiner);
+}
+
+static void a_black_hole_is_probed_only(void **state)
+{
+    (void)state;
+    struct pc_joiner *joiner = joiner_that_tries_again(50);
+    struct given given;
+    for (uint16_t i = 1; i <= 60; i++)
+        assert_int_equal(offer(joiner, i, i, 1, PEERCACHE_VIA_ENDPOINT), 0);
+    pc_join_endpoint_answered(joiner, 0);
+    size_t dials = 0;
+    for (; next(joiner, 0, &given); dials++)
+        end(joiner, given.dial, PEERCACHE_TIMEOUT, 0);
+    assert_int_equal(dials, 20);
+    assert_true(pc_join_is_hole(joiner, 4) && pc_join_is_udp_hole(joiner));
+    assert_int_equal(pc_join_phase_at(joiner, 0), PC_JOIN_RUNNING);
+    assert_true(pc_join_deadline(joiner) == 5 * PC_US_PER_S);
+    expect_none(joiner, 5 * PC_US_PER_S - 1);
+    assert_true(next(joiner, 5 * PC_US_PER_S, &given));
+    expect_none(joiner, 5 * PC_US_PER_S);
+    end(joiner, given.dial, PEERCACHE_OK, 6 * PC_US_PER_S);
+    assert_false(pc_join_is_hole(joiner, 4));
+    assert_int_equal(take_all(joiner, 6 * PC_US_PER_S), 10);
+    pc_join_free(joiner);
+    /* Who does not try again does not wait for it: the join is over, and its cause known. */
+    joiner = joiner_with(50, 600 * PC_US_PER_S);
+    for (uint16_t i = 1; i <= 60; i++)
+        assert_int_equal(offer(joiner, i, i, 1, PEERCACHE_VIA_ENDPOINT), 0);
+    pc_join_endpoint_answered(joiner, 0);
+    while (next(joiner, 0, &given))
+        end(joiner, given.dial, PEERCACHE_TIMEOUT, 0);
+    assert_int_equal(pc_join_phase_at(joiner, 0), PC_JOIN_EXHAUSTED);
+    assert_true(pc_join_is_udp_hole(joiner));
+    pc_join_free(joiner);
+    /* A family without a route is not dialled at all. */
+    joiner = joiner_with(5, 60 * PC_US_PER_S);
+    assert_int_equal(offer(joiner, 1, 1, 1, PEERCACHE_VIA_FLAG), 0);
+    pc_join_set_route(joiner, 4, false, 0);
+    expect_none(joiner, 0);
+    assert_int_equal(pc_join_phase_at(joiner, 0), PC_JOIN_EXHAUSTED);
+    pc_join_set_route(joiner, 4, true, 5);
+    assert_int_equal(pc_join_phase_at(joiner, 5), PC_JOIN_RUNNING);
+    expect_peer(joiner, 5, 1);
+    pc_join_free(joiner);
+}
+
+static void another_join_begins_with_what_is_known(void **state)
+{
+    (void)state;
+    struct pc_joiner *joiner = joiner_with(1, PC_US_PER_S);
+    assert_int_equal(offer(joiner, 1, 1, 1, PEERCACHE_VIA_CACHE), 0);
+    assert_int_equal(offer(joiner, 2, 2, 1, PEERCACHE_VIA_CACHE), 0);
+    uint64_t one = expect_peer(joiner, 0, 1);
+    end(joiner, one, PEERCACHE_OK, 10);
+    assert_int_equal(pc_join_phase_at(joiner, 10), PC_JOIN_JOINED);
+    pc_join_again(joiner, 2 * PC_US_PER_S);
+    assert_int_equal(pc_join_phase_at(joiner, 2 * PC_US_PER_S), PC_JOIN_RUNNING);
+    assert_int_equal(pc_join_verified_count(joiner), 0);
+    assert_true(pc_join_deadline(joiner) == 3 * PC_US_PER_S);
+    expect_peer(joiner, 2 * PC_US_PER_S, 2);
+    expect_none(joiner, 2 * PC_US_PER_S);
+    assert_int_equal(offer(joiner, 1, 1, 1, PEERCACHE_VIA_CACHE), 0); /* it may be offered again */
+    expect_peer(joiner, 2 * PC_US_PER_S, 1);
+    pc_join_free(joiner);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -743,6 +947,12 @@ int main(void)
         cmocka_unit_test(names_come_in_their_order),
         cmocka_unit_test(candidates_are_bounded),
         cmocka_unit_test(rules_hold_under_random_events),
+        cmocka_unit_test(each_source_keeps_a_share),
+        cmocka_unit_test(cache_leaves_half_to_those_expected),
+        cmocka_unit_test(a_race_holds_nobody_back),
+        cmocka_unit_test(failed_addresses_rest_longer_each_time),
+        cmocka_unit_test(a_black_hole_is_probed_only),
+        cmocka_unit_test(another_join_begins_with_what_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
