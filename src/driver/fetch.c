@@ -6,36 +6,19 @@
  *                 └────────────── redirect ◄─────────────┘
  *
  * Each fetch has a multi handle of its own: no cache of names or connections is shared, and a fetch that is cancelled
- * takes all that was its own along. libcurl calls back in the midst of its work, so its callbacks only note and stop;
- * finish() is called once libcurl has returned.
+ * takes all that was its own along. finish() is called once libcurl has returned, never within its callbacks.
  */
 #include "driver/fetch.h"
 
-#include "base/time.h"
-#include "driver/fetch_url.h"
+#include "driver/fetch_hop.h"
 #include "driver/guest.h"
 
 #include <peercache/types.h>
 
 #include <assert.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-
-#define BODY_FIRST_BYTES (16 * 1024)
-/* "host:port:address,[address],…" for libcurl */
-#define RESOLVED_BYTES                                                                                       \
-    (PC_DRIVER_FETCH_HOST_BYTES + 8 + 2 * PC_DRIVER_RESOLVE_FAMILY_MAX * (PC_IP_PORT_TEXT_BYTES + 1))
-
-enum stop { /* why we stopped a transfer */
-            STOP_NOT,
-            STOP_ANSWERED, /* the status says it all, the body doesn't matter */
-            STOP_BODY_TOO_LARGE,
-            STOP_HEADERS_TOO_LARGE,
-            STOP_NO_MEMORY,
-};
 
 struct pc_driver_fetcher {
     uv_loop_t *loop;
@@ -60,23 +43,10 @@ struct pc_driver_fetch {
     bool finished; /* `answer` stands */
 
     CURLM *multi;
-    CURL *easy; /* of this hop */
     struct curl_slist *headers;
-    struct curl_slist *resolved;
     bool conditional;
     struct pc_driver_fetch_url url;
-
-    enum stop stop;
-    int socket_error;   /* errno of a socket that could not be made */
-    size_t header_size; /* of this hop */
-    uint64_t answered_ns;
-    uint8_t *body;
-    size_t body_size;
-    size_t body_capacity;
-    char etag[PC_DRIVER_FETCH_FIELD_BYTES];
-    char last_modified[PC_DRIVER_FETCH_FIELD_BYTES];
-    char content_type[PC_DRIVER_FETCH_FIELD_BYTES];
-    char curl_error[CURL_ERROR_SIZE];
+    struct pc_driver_fetch_hop hop;
     struct pc_driver_fetched answer;
 };
 
@@ -105,17 +75,6 @@ const char *pc_driver_fetch_kind_name(enum pc_driver_fetch_kind kind)
 
 /* ----- its end ----- */
 
-static void hop_end(struct pc_driver_fetch *fetch)
-{
-    if (fetch->easy) {
-        (void)curl_multi_remove_handle(fetch->multi, fetch->easy); /* not within a callback: it can't fail */
-        curl_easy_cleanup(fetch->easy);
-    }
-    fetch->easy = NULL;
-    curl_slist_free_all(fetch->resolved);
-    fetch->resolved = NULL;
-}
-
 static void finish(struct pc_driver_fetch *fetch, enum pc_driver_fetch_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -132,12 +91,17 @@ static void finish(struct pc_driver_fetch *fetch, enum pc_driver_fetch_kind kind
     (void)vsnprintf(answer->detail.text, sizeof(answer->detail.text), format, arguments);
     va_end(arguments);
     answer->elapsed_us = (int64_t)((now_ns - fetch->start_ns) / 1000);
+    answer->status = fetch->hop.status;
+    answer->date_ms = fetch->hop.date_ms;
     if (answer->date_ms != PC_DRIVER_FETCH_NO_DATE)
-        answer->date_ago_us = (int64_t)((now_ns - fetch->answered_ns) / 1000);
+        answer->date_ago_us = (int64_t)((now_ns - fetch->hop.answered_ns) / 1000);
+    answer->etag = fetch->hop.etag;
+    answer->last_modified = fetch->hop.last_modified;
+    answer->content_type = fetch->hop.content_type;
     if (kind == PC_DRIVER_FETCH_OK)
-        answer->body = pc_bytes_of(fetch->body, fetch->body_size);
+        answer->body = pc_bytes_of(fetch->hop.body, fetch->hop.body_size);
     pc_driver_guest_close(&fetch->guest); /* before libcurl closes its sockets */
-    hop_end(fetch);
+    pc_driver_fetch_hop_end(&fetch->hop);
     if (fetch->multi)
         (void)curl_multi_cleanup(fetch->multi);
     fetch->multi = NULL;
@@ -162,104 +126,16 @@ static void release_if_over(struct pc_driver_fetch *fetch)
     *fetch->at = fetch->next;
     if (fetch->next)
         fetch->next->at = fetch->at;
-    fetch->answer.etag = fetch->etag;
-    fetch->answer.last_modified = fetch->last_modified;
-    fetch->answer.content_type = fetch->content_type;
     fetch->done(fetch->context, &fetch->answer);
     pc_driver_fetch_url_deinit(&fetch->url);
     curl_slist_free_all(fetch->headers);
-    free(fetch->body);
+    pc_driver_fetch_hop_deinit(&fetch->hop);
     free(fetch);
     fetcher->fetch_count--;
     free_fetcher_if_over(fetcher);
 }
 
-/* ----- what libcurl calls in the midst of its work ----- */
-
-static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    struct pc_driver_fetch *fetch = context;
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    (void)purpose;
-    if (fd < 0)
-        fetch->socket_error = errno;
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
-}
-
-/* libcurl is about to resolve: only what needs no thread, for all else it was given the addresses. */
-static int on_resolver_start(void *resolver_state, void *reserved, void *context)
-{
-    const struct pc_driver_fetch *fetch = context;
-    (void)resolver_state;
-    (void)reserved;
-    return fetch->url.literal ? 0 : 1;
-}
-
-static size_t on_header(char *data, size_t one, size_t size, void *context)
-{
-    struct pc_driver_fetch *fetch = context;
-    long status = 0;
-    (void)one;
-    fetch->header_size += size;
-    if (fetch->header_size > PC_DRIVER_FETCH_HEADER_MAX_BYTES) {
-        fetch->stop = STOP_HEADERS_TOO_LARGE;
-        return 0;
-    }
-    bool end = size <= 2 && (data[0] == '\r' || data[0] == '\n');
-    if (!end || fetch->answered_ns != 0 ||
-        curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK || status < 200)
-        return size;
-    fetch->answered_ns = uv_hrtime();
-    if (status == 200)
-        return size;
-    fetch->stop = STOP_ANSWERED;
-    return 0;
-}
-
-static bool body_reserve(struct pc_driver_fetch *fetch, size_t size)
-{
-    size_t capacity = fetch->body_capacity > 0 ? fetch->body_capacity : BODY_FIRST_BYTES;
-    while (capacity < size)
-        capacity *= 2;
-    if (capacity == fetch->body_capacity)
-        return true;
-    uint8_t *body = realloc(fetch->body, capacity);
-    if (!body)
-        return false;
-    fetch->body = body;
-    fetch->body_capacity = capacity;
-    return true;
-}
-
-static size_t on_body(char *data, size_t one, size_t size, void *context)
-{
-    struct pc_driver_fetch *fetch = context;
-    (void)one;
-    if (size > PC_DRIVER_FETCH_BODY_MAX_BYTES - fetch->body_size) {
-        fetch->stop = STOP_BODY_TOO_LARGE;
-        return 0;
-    }
-    if (!body_reserve(fetch, fetch->body_size + size)) {
-        fetch->stop = STOP_NO_MEMORY;
-        return 0;
-    }
-    memcpy(fetch->body + fetch->body_size, data, size);
-    fetch->body_size += size;
-    return size;
-}
-
-/* The body as it comes over the wire, and as it was announced. */
-static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t upload_total,
-                       curl_off_t upload_now)
-{
-    struct pc_driver_fetch *fetch = context;
-    (void)upload_total;
-    (void)upload_now;
-    if (total <= PC_DRIVER_FETCH_BODY_MAX_BYTES && now <= PC_DRIVER_FETCH_BODY_MAX_BYTES)
-        return 0;
-    fetch->stop = STOP_BODY_TOO_LARGE;
-    return 1;
-}
+/* ----- what libcurl asks of the loop ----- */
 
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *of_socket)
 {
@@ -284,39 +160,6 @@ static int on_curl_timer(CURLM *multi, long wait_ms, void *context)
 
 /* ----- the answer ----- */
 
-/* A header of the last answer, if it can be kept, and sent again: printable ASCII. */
-static void copy_field(struct pc_driver_fetch *fetch, const char *name,
-                       char ret_text[PC_DRIVER_FETCH_FIELD_BYTES])
-{
-    struct curl_header *header;
-    ret_text[0] = '\0';
-    if (curl_easy_header(fetch->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return;
-    size_t size = strlen(header->value);
-    if (size >= PC_DRIVER_FETCH_FIELD_BYTES)
-        return;
-    for (size_t i = 0; i < size; i++)
-        if (header->value[i] < ' ' || header->value[i] > '~')
-            return;
-    memcpy(ret_text, header->value, size + 1);
-}
-
-static void copy_fields(struct pc_driver_fetch *fetch)
-{
-    struct pc_driver_fetched *answer = &fetch->answer;
-    char date[PC_DRIVER_FETCH_FIELD_BYTES];
-    long status = 0;
-    if (curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK)
-        answer->status = (int)status;
-    copy_field(fetch, "ETag", fetch->etag);
-    copy_field(fetch, "Last-Modified", fetch->last_modified);
-    copy_field(fetch, "Content-Type", fetch->content_type);
-    copy_field(fetch, "Date", date);
-    time_t seconds = date[0] != '\0' ? curl_getdate(date, NULL) : -1;
-    answer->date_ms =
-        seconds >= 0 && fetch->answered_ns != 0 ? (int64_t)seconds * 1000 : PC_DRIVER_FETCH_NO_DATE;
-}
-
 static bool is_redirect(int status)
 {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
@@ -339,112 +182,29 @@ static void follow(struct pc_driver_fetch *fetch, const char *location)
         return;
     }
     fetch->answer.redirects++;
-    hop_end(fetch);
+    pc_driver_fetch_hop_end(&fetch->hop);
     hop_begin(fetch);
-}
-
-static void answered(struct pc_driver_fetch *fetch)
-{
-    int status = fetch->answer.status;
-    struct curl_header *location;
-    if (status == 200)
-        finish(fetch, PC_DRIVER_FETCH_OK, "%s", "");
-    else if (status == 304 && fetch->conditional)
-        finish(fetch, PC_DRIVER_FETCH_NOT_MODIFIED, "%s", "");
-    else if (is_redirect(status) &&
-             curl_easy_header(fetch->easy, "Location", 0, CURLH_HEADER, -1, &location) == CURLHE_OK)
-        follow(fetch, location->value);
-    else
-        finish(fetch, PC_DRIVER_FETCH_HTTP_ERROR, "HTTP status %d", status);
-}
-
-static enum pc_driver_fetch_kind kind_of_errno(int number)
-{
-    switch (number) {
-    case ECONNREFUSED:
-        return PC_DRIVER_FETCH_REFUSED;
-    case ETIMEDOUT:
-        return PC_DRIVER_FETCH_TIMEOUT;
-    case ECONNRESET:
-    case ECONNABORTED:
-    case EPIPE:
-        return PC_DRIVER_FETCH_BROKEN;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-        return PC_DRIVER_FETCH_FAILED;
-    default: /* ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT, a firewall's EACCES and EPERM, … */
-        return PC_DRIVER_FETCH_UNREACHABLE;
-    }
-}
-
-static void not_connected(struct pc_driver_fetch *fetch)
-{
-    long number = 0;
-    (void)curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &number);
-    if (number == 0)
-        number = fetch->socket_error;
-    if (number == 0)
-        number = EHOSTUNREACH;
-    finish(fetch, kind_of_errno((int)number), "%.100s port %u: %s", fetch->url.host,
-           (unsigned)fetch->url.port, uv_strerror(-(int)number));
-}
-
-static enum pc_driver_fetch_kind kind_of_curl(CURLcode code)
-{
-    static const struct {
-        CURLcode code;
-        enum pc_driver_fetch_kind kind;
-    } kinds[] = {
-        { CURLE_OPERATION_TIMEDOUT, PC_DRIVER_FETCH_TIMEOUT },
-        { CURLE_COULDNT_RESOLVE_HOST, PC_DRIVER_FETCH_DNS_FAILED },
-        { CURLE_SSL_CONNECT_ERROR, PC_DRIVER_FETCH_TLS_FAILED },
-        { CURLE_PEER_FAILED_VERIFICATION, PC_DRIVER_FETCH_TLS_FAILED },
-        { CURLE_SSL_ISSUER_ERROR, PC_DRIVER_FETCH_TLS_FAILED },
-        { CURLE_SSL_INVALIDCERTSTATUS, PC_DRIVER_FETCH_TLS_FAILED },
-        { CURLE_SSL_CERTPROBLEM, PC_DRIVER_FETCH_TLS_FAILED },
-        { CURLE_SSL_CIPHER, PC_DRIVER_FETCH_TLS_FAILED },
-        { CURLE_URL_MALFORMAT, PC_DRIVER_FETCH_BAD_URL },
-        { CURLE_UNSUPPORTED_PROTOCOL, PC_DRIVER_FETCH_BAD_URL },
-        { CURLE_SSL_CACERT_BADFILE, PC_DRIVER_FETCH_FAILED },
-        { CURLE_OUT_OF_MEMORY, PC_DRIVER_FETCH_FAILED },
-        { CURLE_FAILED_INIT, PC_DRIVER_FETCH_FAILED },
-    };
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (kinds[i].code == code)
-            return kinds[i].kind;
-    return PC_DRIVER_FETCH_BROKEN;
 }
 
 static void hop_done(struct pc_driver_fetch *fetch, CURLcode code)
 {
-    copy_fields(fetch);
-    switch (fetch->stop) {
-    case STOP_NOT:
-        break;
-    case STOP_ANSWERED:
-        answered(fetch);
-        return;
-    case STOP_BODY_TOO_LARGE:
-        finish(fetch, PC_DRIVER_FETCH_TOO_LARGE, "the answer is over %d bytes",
-               PC_DRIVER_FETCH_BODY_MAX_BYTES);
-        return;
-    case STOP_HEADERS_TOO_LARGE:
-        finish(fetch, PC_DRIVER_FETCH_TOO_LARGE, "the headers are over %d bytes",
-               PC_DRIVER_FETCH_HEADER_MAX_BYTES);
-        return;
-    case STOP_NO_MEMORY:
-        finish(fetch, PC_DRIVER_FETCH_FAILED, "%s", peercache_strerror(PEERCACHE_ENOMEM));
+    struct pc_reason why = { "" };
+    pc_driver_fetch_hop_read(&fetch->hop);
+    enum pc_driver_fetch_kind kind = pc_driver_fetch_hop_verdict(&fetch->hop, code, &fetch->url, &why);
+    if (kind != PC_DRIVER_FETCH_OK) {
+        finish(fetch, kind, "%s", why.text);
         return;
     }
-    if (code == CURLE_OK)
-        answered(fetch);
-    else if (code == CURLE_COULDNT_CONNECT)
-        not_connected(fetch);
+    int status = fetch->hop.status;
+    const char *location = is_redirect(status) ? pc_driver_fetch_hop_location(&fetch->hop) : NULL;
+    if (status == 200)
+        finish(fetch, PC_DRIVER_FETCH_OK, "%s", "");
+    else if (status == 304 && fetch->conditional)
+        finish(fetch, PC_DRIVER_FETCH_NOT_MODIFIED, "%s", "");
+    else if (location)
+        follow(fetch, location);
     else
-        finish(fetch, kind_of_curl(code), "%s",
-               fetch->curl_error[0] != '\0' ? fetch->curl_error : curl_easy_strerror(code));
+        finish(fetch, PC_DRIVER_FETCH_HTTP_ERROR, "HTTP status %d", status);
 }
 
 /* Let libcurl work, and look whether it has finished. */
@@ -465,81 +225,20 @@ static void drive(struct pc_driver_fetch *fetch, curl_socket_t fd, int events)
 
 /* ----- one hop ----- */
 
-/* "host:port:address,[address]": libcurl's cache of names, filled by us. */
-static bool give_addresses(struct pc_driver_fetch *fetch, const struct pc_driver_resolved *resolved)
-{
-    char text[RESOLVED_BYTES];
-    size_t at = (size_t)snprintf(text, sizeof(text), "%s:%u:", fetch->url.host, (unsigned)fetch->url.port);
-    for (size_t i = 0; i < resolved->address_count; i++) {
-        char address[PC_IP_PORT_TEXT_BYTES];
-        pc_addr_ip_port_format(&resolved->addresses[i], address);
-        *strrchr(address, ':') = '\0'; /* its port 0 */
-        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", i > 0 ? "," : "", address);
-        assert(at < sizeof(text));
-    }
-    fetch->resolved = curl_slist_append(NULL, text);
-    return fetch->resolved != NULL;
-}
-
-static bool set_options(struct pc_driver_fetch *fetch)
-{
-    CURL *easy = fetch->easy;
-    const char *ca_file = fetch->fetcher->ca_file;
-    bool ok = true;
-#define SET(option, value) ok = ok && curl_easy_setopt(easy, option, value) == CURLE_OK
-    SET(CURLOPT_CURLU, fetch->url.curl);
-    SET(CURLOPT_PROTOCOLS_STR, fetch->url.https ? "https" : "http");
-    SET(CURLOPT_REDIR_PROTOCOLS_STR, fetch->url.https ? "https" : "http"); /* it follows none at all */
-    SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(CURLOPT_HTTPHEADER, fetch->headers);
-    SET(CURLOPT_USERAGENT, "peercache/" PC_VERSION);
-    SET(CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
-    SET(CURLOPT_PROXY, ""); /* also none of the environment */
-    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (ca_file) {
-        SET(CURLOPT_CAINFO, ca_file);
-        SET(CURLOPT_CAPATH, NULL);
-    }
-    if (fetch->resolved)
-        SET(CURLOPT_RESOLVE, fetch->resolved);
-    SET(CURLOPT_RESOLVER_START_FUNCTION, on_resolver_start);
-    SET(CURLOPT_RESOLVER_START_DATA, fetch);
-    SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-    SET(CURLOPT_OPENSOCKETDATA, fetch);
-    SET(CURLOPT_HEADERFUNCTION, on_header);
-    SET(CURLOPT_HEADERDATA, fetch);
-    SET(CURLOPT_WRITEFUNCTION, on_body);
-    SET(CURLOPT_WRITEDATA, fetch);
-    SET(CURLOPT_NOPROGRESS, 0L);
-    SET(CURLOPT_XFERINFOFUNCTION, on_progress);
-    SET(CURLOPT_XFERINFODATA, fetch);
-    SET(CURLOPT_ERRORBUFFER, fetch->curl_error);
-    /* The deadline is the guest's. This one makes libcurl share what is left among the addresses, so that a silent one
-     * leaves time for the next. */
-    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)pc_base_time_max(pc_driver_guest_left_ms(&fetch->guest), 1));
-#undef SET
-    return ok;
-}
-
 /* `resolved`: NULL, the host is an address itself. */
 static void transfer(struct pc_driver_fetch *fetch, const struct pc_driver_resolved *resolved)
 {
-    fetch->stop = STOP_NOT;
-    fetch->socket_error = 0;
-    fetch->header_size = 0;
-    fetch->answered_ns = 0;
-    fetch->curl_error[0] = '\0';
-    fetch->answer.status = 0;
-    fetch->easy = curl_easy_init();
-    /* libcurl is driven by the timer that this sets */
-    if (!fetch->easy || (resolved && !give_addresses(fetch, resolved)) || !set_options(fetch) ||
-        curl_multi_add_handle(fetch->multi, fetch->easy) != CURLM_OK)
-        finish(fetch, PC_DRIVER_FETCH_FAILED, "libcurl cannot be set up");
+    const struct pc_driver_fetch_order order = {
+        .multi = fetch->multi,
+        .url = &fetch->url,
+        .headers = fetch->headers,
+        .ca_file = fetch->fetcher->ca_file,
+        .resolved = resolved,
+        .connect_ms = pc_driver_guest_left_ms(&fetch->guest),
+    };
+    int result = pc_driver_fetch_hop_begin(&fetch->hop, &order);
+    if (result != 0)
+        finish(fetch, PC_DRIVER_FETCH_FAILED, "libcurl: %s", peercache_strerror(result));
 }
 
 static void on_resolved(void *context, const struct pc_driver_resolved *resolved)
@@ -584,20 +283,14 @@ static void on_due(void *context)
 static void on_deadline(void *context)
 {
     struct pc_driver_fetch *fetch = context;
-    curl_off_t connected_us = 0;
-    const char *doing = "receiving the answer";
     if (fetch->query) {
         fetch->answer.dns_kind = PC_DRIVER_RESOLVE_TIMEOUT;
         finish(fetch, PC_DRIVER_FETCH_DNS_FAILED, "%.100s: the name servers are silent", fetch->url.host);
         return;
     }
-    copy_fields(fetch);
-    (void)curl_easy_getinfo(fetch->easy, CURLINFO_CONNECT_TIME_T, &connected_us);
-    if (connected_us == 0)
-        doing = "connecting";
-    else if (fetch->answer.status == 0)
-        doing = "waiting for an answer";
-    finish(fetch, PC_DRIVER_FETCH_TIMEOUT, "still %s after %lld ms", doing, (long long)fetch->deadline_ms);
+    pc_driver_fetch_hop_read(&fetch->hop);
+    finish(fetch, PC_DRIVER_FETCH_TIMEOUT, "still %s after %lld ms", pc_driver_fetch_hop_doing(&fetch->hop),
+           (long long)fetch->deadline_ms);
 }
 
 static void on_closed(void *context)
@@ -668,7 +361,7 @@ int pc_driver_fetch_start(struct pc_driver_fetcher *fetcher, const struct pc_dri
     fetch->context = context;
     fetch->deadline_ms = request->deadline_ms;
     fetch->start_ns = uv_hrtime();
-    fetch->answer.date_ms = PC_DRIVER_FETCH_NO_DATE;
+    fetch->hop.date_ms = PC_DRIVER_FETCH_NO_DATE;
     fetch->next = fetcher->fetches;
     fetch->at = &fetcher->fetches;
     if (fetch->next)

@@ -5,6 +5,7 @@
  */
 #include "driver/resolve.h"
 
+#include "addr/ip_text.h"
 #include "addr/leading_ip.h"
 #include "base/time.h"
 #include "driver/guest.h"
@@ -16,6 +17,7 @@
 #include <assert.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <strings.h>
 
 /* One second, then two, then four: within 10 s two tries go lost without harm. */
 #define TRY_MS     1000
@@ -24,7 +26,7 @@
 
 struct pc_driver_resolver {
     uv_loop_t *loop;
-    char *server;
+    char server[PC_IP_PORT_TEXT_BYTES]; /* "": those of the system */
     struct pc_driver_query *queries;
     size_t query_count;
     bool closing;
@@ -48,6 +50,7 @@ struct pc_driver_query {
     void *context;
     uint64_t start_ns;
     bool finished;       /* `answer` stands */
+    bool looks_closer;   /* see look_closer() */
     int watch_error;     /* a socket of c-ares that could not be watched */
     struct question ip4; /* of TXT too */
     struct question ip6;
@@ -89,7 +92,6 @@ static void free_resolver_if_over(struct pc_driver_resolver *resolver)
 {
     if (!resolver->closing || resolver->query_count > 0)
         return;
-    free(resolver->server);
     free(resolver);
 }
 
@@ -110,22 +112,24 @@ static void on_closed(void *context)
 
 /* ----- what c-ares says ----- */
 
-static void keep_address(struct pc_driver_query *query, const struct sockaddr *address)
+/* Of an address in place of a name c-ares makes an answer to either question: only one is to count. */
+static void keep_address(struct pc_driver_query *query, int family, const struct sockaddr *address)
 {
-    struct pc_ip_port ip = { 0 };
-    if (address->sa_family == AF_INET)
+    struct pc_ip_port ip;
+    if (address->sa_family != family)
+        return;
+    if (family == AF_INET)
         pc_addr_ip_port_set(
             4, (const uint8_t *)&((const struct sockaddr_in *)(const void *)address)->sin_addr, 0, &ip);
-    else if (address->sa_family == AF_INET6)
+    else
         pc_addr_ip_port_set(
             6, (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 0, &ip);
-    size_t *count = ip.family == 4 ? &query->ip4_count : &query->ip6_count;
-    if (ip.family == 0 || *count == PC_DRIVER_RESOLVE_FAMILY_MAX)
-        query->answer.left_out++;
-    else if (ip.family == 4)
-        query->ip4_addresses[(*count)++] = ip;
+    if (family == AF_INET && query->ip4_count < PC_DRIVER_RESOLVE_FAMILY_MAX)
+        query->ip4_addresses[query->ip4_count++] = ip;
+    else if (family == AF_INET6 && query->ip6_count < PC_DRIVER_RESOLVE_FAMILY_MAX)
+        query->addresses[query->ip6_count++] = ip;
     else
-        query->addresses[(*count)++] = ip;
+        query->answer.left_out++;
 }
 
 static void on_addresses(void *context, int status, int timeouts, struct ares_addrinfo *info)
@@ -137,7 +141,7 @@ static void on_addresses(void *context, int status, int timeouts, struct ares_ad
     question->status = status;
     if (status == ARES_SUCCESS && !query->finished) {
         for (const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next)
-            keep_address(query, node->ai_addr);
+            keep_address(query, question == &query->ip4 ? AF_INET : AF_INET6, node->ai_addr);
     }
     if (info)
         ares_freeaddrinfo(info);
@@ -263,6 +267,77 @@ static bool has_any(const struct pc_driver_query *query)
     return query->ip4_count + query->ip6_count + query->answer.text_count > 0;
 }
 
+/* ----- asking ----- */
+
+/* c-ares's own result. */
+static int open_channel(struct pc_driver_query *query)
+{
+    struct ares_options options = {
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS,
+        .ednspsz = EDNS_BYTES,
+        .timeout = TRY_MS,
+        .tries = TRIES,
+        .sock_state_cb = on_socket_state,
+        .sock_state_cb_data = query,
+    };
+    if (query->looks_closer)
+        options.flags |= ARES_FLAG_NOCHECKRESP;
+    int status = ares_init_options(&query->channel, &options,
+                                   ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+                                       ARES_OPT_SOCK_STATE_CB);
+    if (status != ARES_SUCCESS) {
+        query->channel = NULL;
+        return status;
+    }
+    const char *server = query->resolver->server;
+    return server[0] != '\0' ? ares_set_servers_ports_csv(query->channel, server) : ARES_SUCCESS;
+}
+
+static void ask_addresses(struct question *question, int family)
+{
+    /* unsorted: sorting opens a socket for each address, to see which way it would take */
+    const struct ares_addrinfo_hints hints = { .ai_family = family, .ai_flags = ARES_AI_NOSORT };
+    ares_getaddrinfo(question->query->channel, question->query->name, NULL, &hints, on_addresses, question);
+}
+
+/* Ask what is pending. */
+static void ask(struct pc_driver_query *query)
+{
+    int status = open_channel(query);
+    if (status != ARES_SUCCESS) {
+        finish(query, PC_DRIVER_RESOLVE_FAILED, ares_strerror(status));
+        return;
+    }
+    if (query->what == PC_DRIVER_RESOLVE_TXT) {
+        ares_query(query->channel, query->name, ns_c_in, ns_t_txt, on_texts, &query->ip4);
+        return;
+    }
+    if (query->ip6.pending)
+        ask_addresses(&query->ip6, AF_INET6);
+    if (query->ip4.pending)
+        ask_addresses(&query->ip4, AF_INET);
+}
+
+/*
+ * When every name server has refused or failed, c-ares (1.18) says that none could be reached. So that the reason is
+ * not lost, what ended thus is asked once more, and this time the first answer taken as it is. Whether it was done.
+ */
+static bool look_closer(struct pc_driver_query *query)
+{
+    query->ip4.pending = query->ip4.status == ARES_ECONNREFUSED;
+    query->ip6.pending = query->ip6.status == ARES_ECONNREFUSED;
+    if (query->looks_closer || has_any(query) || (!query->ip4.pending && !query->ip6.pending)) {
+        query->ip4.pending = false;
+        query->ip6.pending = false;
+        return false;
+    }
+    query->looks_closer = true;
+    ares_destroy(query->channel);
+    query->channel = NULL;
+    ask(query);
+    return true;
+}
+
 /* c-ares has returned: end, or wait for what it waits for. */
 static void settle(struct pc_driver_query *query)
 {
@@ -272,7 +347,7 @@ static void settle(struct pc_driver_query *query)
         finish(query, PC_DRIVER_RESOLVE_FAILED, peercache_strerror(query->watch_error));
         return;
     }
-    if (!query->ip4.pending && !query->ip6.pending) {
+    if (!query->ip4.pending && !query->ip6.pending && !look_closer(query)) {
         int status = status_of_both(query);
         if (has_any(query) && status != ARES_ENOMEM)
             finish(query, PC_DRIVER_RESOLVE_OK, "");
@@ -282,6 +357,8 @@ static void settle(struct pc_driver_query *query)
             finish(query, kind_of(status), text_of(status));
         return;
     }
+    if (query->finished)
+        return; /* could not look closer */
     struct timeval tv;
     bool any = ares_timeout(query->channel, NULL, &tv) != NULL;
     pc_driver_guest_timer(&query->guest, any ? (int64_t)tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000 : -1);
@@ -314,7 +391,7 @@ static void on_deadline(void *context)
         finish(query, PC_DRIVER_RESOLVE_TIMEOUT, text_of(ARES_ETIMEOUT));
 }
 
-/* ----- asking ----- */
+/* ----- its start ----- */
 
 static const struct pc_driver_guest_calls guest_calls = {
     .ready = on_ready,
@@ -322,34 +399,6 @@ static const struct pc_driver_guest_calls guest_calls = {
     .deadline = on_deadline,
     .closed = on_closed,
 };
-
-/* c-ares's own result. */
-static int open_channel(const char *server, ares_sock_state_cb state_callback, void *context,
-                        ares_channel *ret_channel)
-{
-    struct ares_options options = {
-        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS,
-        .ednspsz = EDNS_BYTES,
-        .timeout = TRY_MS,
-        .tries = TRIES,
-        .sock_state_cb = state_callback,
-        .sock_state_cb_data = context,
-    };
-    int mask =
-        ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
-    ares_channel channel;
-    int status = ares_init_options(&channel, &options, mask);
-    if (status != ARES_SUCCESS)
-        return status;
-    if (server)
-        status = ares_set_servers_ports_csv(channel, server);
-    if (status != ARES_SUCCESS) {
-        ares_destroy(channel);
-        return status;
-    }
-    *ret_channel = channel;
-    return ARES_SUCCESS;
-}
 
 /* Printable ASCII without what c-ares takes for an escape. Labels and their lengths are c-ares's to check. */
 static bool is_name(const char *name)
@@ -363,38 +412,31 @@ static bool is_name(const char *name)
     return true;
 }
 
-static void ask_addresses(struct pc_driver_query *query, struct question *question, int family)
+/* localhost and what is below it (RFC 6761, 6.3): ourselves and nobody's to ask for. c-ares 1.18 leaks memory over it. */
+static bool is_localhost(const char *name)
 {
-    /* unsorted: sorting opens a socket for each address, to see which way it would take */
-    const struct ares_addrinfo_hints hints = { .ai_family = family, .ai_flags = ARES_AI_NOSORT };
-    question->pending = true;
-    ares_getaddrinfo(query->channel, query->name, NULL, &hints, on_addresses, question);
+    static const char localhost[] = "localhost";
+    size_t size = strlen(name);
+    size_t tail = sizeof(localhost) - 1;
+    if (size > 0 && name[size - 1] == '.')
+        size--;
+    return size >= tail && strncasecmp(name + size - tail, localhost, tail) == 0 &&
+           (size == tail || name[size - tail - 1] == '.');
 }
 
-static void ask(struct pc_driver_query *query)
+static void answer_localhost(struct pc_driver_query *query)
 {
-    int status = open_channel(query->resolver->server, on_socket_state, query, &query->channel);
-    if (status != ARES_SUCCESS) {
-        finish(query, PC_DRIVER_RESOLVE_FAILED, ares_strerror(status));
+    static const uint8_t loopback4[PC_IP4_BYTES] = { 127, 0, 0, 1 };
+    static const uint8_t loopback6[PC_IP6_BYTES] = { [15] = 1 };
+    if (query->what == PC_DRIVER_RESOLVE_TXT) {
+        finish(query, PC_DRIVER_RESOLVE_NOT_FOUND, text_of(ARES_ENODATA));
         return;
     }
-    switch (query->what) {
-    case PC_DRIVER_RESOLVE_IP:
-        ask_addresses(query, &query->ip6, AF_INET6);
-        ask_addresses(query, &query->ip4, AF_INET);
-        break;
-    case PC_DRIVER_RESOLVE_IP4:
-        ask_addresses(query, &query->ip4, AF_INET);
-        break;
-    case PC_DRIVER_RESOLVE_IP6:
-        ask_addresses(query, &query->ip6, AF_INET6);
-        break;
-    case PC_DRIVER_RESOLVE_TXT:
-        query->ip4.pending = true;
-        ares_query(query->channel, query->name, ns_c_in, ns_t_txt, on_texts, &query->ip4);
-        break;
-    }
-    settle(query);
+    if (query->what != PC_DRIVER_RESOLVE_IP4)
+        pc_addr_ip_port_set(6, loopback6, 0, &query->addresses[query->ip6_count++]);
+    if (query->what != PC_DRIVER_RESOLVE_IP6)
+        pc_addr_ip_port_set(4, loopback4, 0, &query->ip4_addresses[query->ip4_count++]);
+    finish(query, PC_DRIVER_RESOLVE_OK, "");
 }
 
 int pc_driver_resolve(struct pc_driver_resolver *resolver, enum pc_driver_resolve_what what, const char *name,
@@ -422,9 +464,16 @@ int pc_driver_resolve(struct pc_driver_resolver *resolver, enum pc_driver_resolv
     resolver->query_count++;
     pc_driver_guest_open(&query->guest, resolver->loop, &guest_calls, query, deadline_ms);
     *ret_query = query;
-    if (is_name(name)) {
+    bool named = is_name(name);
+    if (named)
         memcpy(query->name, name, strlen(name));
+    if (named && is_localhost(name)) {
+        answer_localhost(query);
+    } else if (named) {
+        query->ip4.pending = what != PC_DRIVER_RESOLVE_IP6;
+        query->ip6.pending = what == PC_DRIVER_RESOLVE_IP || what == PC_DRIVER_RESOLVE_IP6;
         ask(query);
+        settle(query);
     } else {
         memcpy(query->name, "name", sizeof("name"));
         finish(query, PC_DRIVER_RESOLVE_FAILED, "what was asked for is no domain name");
@@ -439,27 +488,36 @@ void pc_driver_resolve_cancel(struct pc_driver_query *query)
 
 /* ----- the resolver ----- */
 
-/* One address: c-ares would take a list, and skip what it can't read. */
-static bool is_one_server(const char *server)
+/* One IP address, with or without a port. c-ares reads more than that, and skips what it can't read. */
+static bool parse_server(const char *text, struct pc_ip_port *ret_server)
 {
-    ares_channel channel;
-    struct ares_addr_port_node *servers = NULL;
-    bool one = false;
-    if (server[0] == '\0' || strpbrk(server, ", \t\r\n") ||
-        open_channel(server, NULL, NULL, &channel) != ARES_SUCCESS)
-        return false;
-    if (ares_get_servers_ports(channel, &servers) == ARES_SUCCESS) {
-        one = servers && !servers->next;
-        ares_free_data(servers);
+    uint8_t ip[PC_IP6_BYTES];
+    uint64_t port = NAMESERVER_PORT;
+    struct pc_bytes host = pc_bytes_of(text, strlen(text));
+    const char *colon = strrchr(text, ':');
+    bool brackets = text[0] == '[';
+    if (colon && (brackets ? colon[-1] == ']' : strchr(text, ':') == colon)) {
+        if (pc_addr_decimal_parse(pc_bytes_of(colon + 1, strlen(colon + 1)), UINT16_MAX, &port) != 0 ||
+            port == 0)
+            return false;
+        host.size = (size_t)(colon - text);
     }
-    ares_destroy(channel);
-    return one;
+    if (brackets) {
+        if (host.size < 2 || text[host.size - 1] != ']')
+            return false;
+        host = pc_bytes_of(text + 1, host.size - 2);
+    }
+    if (pc_addr_ip_parse(host, ip) != 0)
+        return false;
+    pc_addr_ip_port_set(6, ip, (uint16_t)port, ret_server);
+    return !brackets || ret_server->family == 6;
 }
 
 int pc_driver_resolver_new(uv_loop_t *loop, const char *server, struct pc_driver_resolver **ret_resolver,
                            struct pc_reason *ret_reason)
 {
-    if (server && !is_one_server(server)) {
+    struct pc_ip_port address;
+    if (server && !parse_server(server, &address)) {
         pc_base_reason(
             ret_reason,
             "\"%.80s\" is no address of a name server (192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53)", server);
@@ -469,13 +527,8 @@ int pc_driver_resolver_new(uv_loop_t *loop, const char *server, struct pc_driver
     if (!resolver)
         return PEERCACHE_ENOMEM;
     resolver->loop = loop;
-    if (server) {
-        resolver->server = strdup(server);
-        if (!resolver->server) {
-            free(resolver);
-            return PEERCACHE_ENOMEM;
-        }
-    }
+    if (server)
+        pc_addr_ip_port_format(&address, resolver->server);
     *ret_resolver = resolver;
     return 0;
 }

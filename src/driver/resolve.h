@@ -1,6 +1,6 @@
 /*
  * Names to addresses and texts, with c-ares on the loop: no thread, and nothing that waits for a name server.
- * Names are complete as they stand: no search domain is put behind them, and no alias before. /etc/hosts comes
+ * Names are complete as they stand: no search domain is put behind them, no alias before; localhost is ourselves. /etc/hosts comes
  * before the name servers, those of /etc/resolv.conf or the one given; both files are read anew, on the loop's
  * thread, for every question, so that a change of network needs no telling. Of the environment c-ares heeds
  * RES_OPTIONS. Other sources of the C library (mDNS, nss modules) are not asked.

@@ -130,7 +130,7 @@ http {
         root %(place)s/files;
         location /zipped/ { alias %(place)s/files/; gzip on; gzip_min_length 1; gzip_types *; }
         location /as-gzip/ { alias %(place)s/files/; default_type application/json; add_header Content-Encoding gzip; }
-        location /slow/ { alias %(place)s/files/; limit_rate 100; }
+        location /slow/ { alias %(place)s/files/; limit_rate 1000; }
         location /500 { return 500 "no\\n"; }
         location /503 { return 503; }
         location /204 { return 204; }
@@ -382,9 +382,9 @@ class OddDns(threading.Thread):
         if first == 'nul-text':
             texts = [b'\x05ab\x00cd', b'\x03abc']
             return head(0x8180, 2) + b''.join(b'\xc0\x0c' + struct.pack('>HHIH', 16, 1, 60, len(t)) + t for t in texts)
-        if first == 'long-text':  # 1,024 bytes, and one more
-            texts = [(b'\xff' + b'a' * 255) * 4 + b'\x04aaaa' + more for more in (b'', b'\x01a')]
-            return head(0x8180, 2) + b''.join(b'\xc0\x0c' + struct.pack('>HHIH', 16, 1, 60, len(t)) + t for t in texts)
+        if first in ('long-text', 'longer-text'):  # 1,024 bytes, and one more
+            text = (b'\xff' + b'a' * 255) * 4 + (b'\x04aaaa' if first == 'long-text' else b'\x05aaaaa')
+            return head(0x8180, 1) + b'\xc0\x0c' + struct.pack('>HHIH', 16, 1, 60, len(text)) + text
         if first == 'cut-text':
             return head(0x8180, 1) + b'\xc0\x0c' + struct.pack('>HHIH', 16, 1, 60, 4) + b'\x09abc'
         return None  # silence
