@@ -23,9 +23,10 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
     struct pc_driver_fetch_hop *hop = context;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     (void)purpose;
-    if (fd < 0)
-        hop->socket_error = errno;
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
+    if (fd >= 0)
+        return fd; /* libcurl's, which closes it */
+    hop->socket_error = errno;
+    return CURL_SOCKET_BAD;
 }
 
 /* libcurl is about to resolve: only what needs no thread, for all else it was given the addresses. */

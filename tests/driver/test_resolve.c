@@ -194,16 +194,7 @@ static void no_name_at_all(void **state)
 {
     (void)state;
     char longest[PC_DRIVER_RESOLVE_NAME_MAX + 2];
-    const char *const bad[] = { "",
-                                " ",
-                                "a b",
-                                "a\n",
-                                "\x7f",
-                                "b\xc3\xbc"
-                                "cher.test",
-                                "a\\046b",
-                                "a..b",
-                                ".a" };
+    const char *const bad[] = { "", " ", "a b", "a\n", "\x7f", "\xc3\xbc", "a\\046b", "a..b", ".a" };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         expect(PC_DRIVER_RESOLVE_TXT, bad[i], PC_DRIVER_RESOLVE_FAILED, "");
         expect(PC_DRIVER_RESOLVE_IP, bad[i], PC_DRIVER_RESOLVE_FAILED, "");

@@ -85,13 +85,12 @@ def make_certificates(place):
     openssl(place, 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
             '-subj', '/CN=test authority', '-keyout', 'ca.key', '-out', 'ca.pem')
     names = 'DNS:endpoint.test,DNS:localhost,IP:127.0.0.1,IP:::1'
-    for name, alternatives, dates in (('good', names, ['-days', '2']), ('other', 'DNS:other.test', ['-days', '2']),
-                                      ('expired', names, ['-days', '-1'])):
+    for name, alternatives, days in (('good', names, '2'), ('other', 'DNS:other.test', '2'), ('expired', names, '-1')):
         openssl(place, 'req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
                 '-subj', '/CN=endpoint', '-keyout', name + '.key', '-out', name + '.csr')
         write(place, name + '.ext', 'subjectAltName=%s\n' % alternatives)
         openssl(place, 'x509', '-req', '-in', name + '.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial',
-                '-extfile', name + '.ext', '-out', name + '.pem', *dates)
+                '-extfile', name + '.ext', '-out', name + '.pem', '-days', days)
     openssl(place, 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
             '-subj', '/CN=endpoint', '-addext', 'subjectAltName=' + names, '-keyout', 'self.key', '-out', 'self.pem')
 
@@ -171,15 +170,17 @@ def listen(port, more=''):
     return lines + (' listen [::1]:%d%s;' % (port, more) if IP6 else '')
 
 
-def start(command, place):
+def start(stack, command, place):
+    """A server in the background, which ends with the stack."""
     with open(os.path.join(place, 'servers.log'), 'ab') as log:
-        return subprocess.Popen(command, cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
-                                preexec_fn=die_with_parent)
+        process = subprocess.Popen(command, cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                                   preexec_fn=die_with_parent)
 
-
-def stop(process):
-    process.kill()
-    process.wait(timeout=START_S)
+    def stop():
+        process.kill()
+        process.wait(timeout=START_S)
+    stack.callback(stop)
+    return process
 
 
 def await_port(process, port, place):
@@ -199,7 +200,8 @@ def await_port(process, port, place):
             time.sleep(0.02)
 
 
-def start_nginx(place, ports):
+def start_nginx(stack, place, ports):
+    ports['http'] = free_port()
     servers = ''
     for name, port, protocols in (('good', 'tls', 'TLSv1.2 TLSv1.3'), ('self', 'tls_self', 'TLSv1.3'),
                                   ('expired', 'tls_expired', 'TLSv1.3'), ('other', 'tls_other', 'TLSv1.3'),
@@ -209,9 +211,8 @@ def start_nginx(place, ports):
                                  'http': ports['http'], 'protocols': protocols}
     write(place, 'nginx.conf', NGINX % {'place': place, 'plain': listen(ports['http']), 'http': ports['http'],
                                         'tls': ports['tls'], 'raw': ports['raw'], 'servers': servers})
-    process = start([tool('nginx'), '-p', place, '-c', os.path.join(place, 'nginx.conf')], place)
+    process = start(stack, [tool('nginx'), '-p', place, '-c', os.path.join(place, 'nginx.conf')], place)
     await_port(process, ports['http'], place)
-    return process
 
 
 # ----- HTTP that no sound server speaks -----
@@ -292,7 +293,8 @@ class RawServer(socketserver.ThreadingTCPServer):
 
 # ----- DNS -----
 
-def start_dnsmasq(place, ports):
+def start_dnsmasq(stack, place, ports):
+    ports['dns'] = free_port()
     big = ''.join('txt-record=big.test,"dnsaddr=/ip4/192.0.2.%d/udp/4001/quic-v1/p2p/%s"\n' % (i, 'Q' * 150)
                   for i in range(40))
     many = ''.join('txt-record=many.test,"dnsaddr=/ip4/192.0.2.1/udp/%d"\n' % i for i in range(1, 101))
@@ -326,9 +328,8 @@ txt-record=empty.test,""
 server=/odd/127.0.0.1#%(dns_odd)d
 ''' % dict(ports, place=place, big=big, many=many, crowd=crowd, ip6='listen-address=::1' if IP6 else '',
            also6=',::1' if IP6 else '', user=os.environ.get('USER', 'root') if os.getuid() else 'root'))
-    process = start([tool('dnsmasq'), '-C', os.path.join(place, 'dnsmasq.conf')], place)
+    process = start(stack, [tool('dnsmasq'), '-C', os.path.join(place, 'dnsmasq.conf')], place)
     await_port(process, ports['dns'], place)
-    return process
 
 
 class OddDns(threading.Thread):
@@ -415,12 +416,21 @@ def run_program(program, vectors, place, stack):
     stack.callback(raw.server_close)
     threading.Thread(target=raw.serve_forever, daemon=True).start()
     ports = {
-        'raw': raw.server_address[1], 'http': free_port(), 'dns': free_port(), 'dns_odd': OddDns().port,
+        'raw': raw.server_address[1], 'dns_odd': OddDns().port,
         'dns_silent': silent_socket(stack, socket.SOCK_DGRAM), 'silent': silent_socket(stack, socket.SOCK_STREAM),
     }
-    stack.callback(stop, start_nginx(place, ports))
-    stack.callback(stop, start_dnsmasq(place, ports))
-    ports['closed'] = free_port()  # last, so that none of ours takes it
+    for start_server in (start_nginx, start_dnsmasq):
+        for attempt in (1, 2, 3):  # somebody else may take a port that was free
+            try:
+                start_server(stack, place, ports)
+                break
+            except RuntimeError:
+                if attempt == 3:
+                    raise
+    # bound and not listened on, so that nobody else listens there; on UDP there is nothing
+    closed = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+    closed.bind(('127.0.0.1', free_port()))
+    ports['closed'] = closed.getsockname()[1]
     environment = dict(os.environ, PLACE=place, HAS_IP6='1' if IP6 else '',
                        # what must not be heeded
                        http_proxy='http://127.0.0.1:%d' % ports['closed'], all_proxy='http://127.0.0.1:%d' % ports['closed'],
