@@ -19,6 +19,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct pc_driver_fetcher {
     uv_loop_t *loop;
@@ -396,6 +397,23 @@ static void set_up_curl(void)
     curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+/*
+ * The system's trusted certificates as one file, NULL: wherever libcurl looks. Debian's libcurl looks in the folder beside
+ * it, where the same certificates lie twice, and GnuTLS reads all of it for each handshake: 90 ms, against 26 for the file.
+ */
+static const char *find_system_ca_file(void)
+{
+    static const char *const files[] = {
+        "/etc/ssl/certs/ca-certificates.crt", /* Debian and its kin, Arch, Alpine */
+        "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora and its kin */
+        "/etc/ssl/ca-bundle.pem",             /* openSUSE */
+    };
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (access(files[i], R_OK) == 0)
+            return files[i];
+    return NULL;
+}
+
 int pc_driver_fetcher_new(uv_loop_t *loop, struct pc_driver_resolver *resolver, const char *ca_file,
                           struct pc_driver_fetcher **ret_fetcher)
 {
@@ -407,6 +425,8 @@ int pc_driver_fetcher_new(uv_loop_t *loop, struct pc_driver_resolver *resolver, 
         return PEERCACHE_ENOMEM;
     fetcher->loop = loop;
     fetcher->resolver = resolver;
+    if (!ca_file)
+        ca_file = find_system_ca_file();
     if (ca_file) {
         fetcher->ca_file = strdup(ca_file);
         if (!fetcher->ca_file) {
