@@ -551,7 +551,7 @@ static void cancelled_at_any_moment(void **state)
     size_t cancelled = 0;
     for (size_t n = 0; moments(n); n++) {
         for (int rounds = 0; rounds < 30; rounds++) {
-            const struct pc_driver_fetch_request request = { .url = moments(n), .deadline_ms = SHORT_MS };
+            const struct pc_driver_fetch_request request = { .url = moments(n), .deadline_ms = PATIENCE_MS };
             struct pc_driver_fetch *fetch = begin(&request);
             for (int i = 0; i < rounds && !reply.done; i++)
                 (void)uv_run(&loop, n < 3 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
