@@ -12,7 +12,7 @@ sys.argv[1:] = sys.argv[7:]
 
 from harness import WAIT_S, Skip, case, main  # noqa: E402 pylint: disable=wrong-import-position
 
-HEADERS = ['peercache/node.h', 'peercache/peercache.h', 'peercache/types.h']
+HEADERS = ['peercache/joiner.h', 'peercache/node.h', 'peercache/peercache.h', 'peercache/types.h']
 
 
 def do(place, *arguments, env=None):
