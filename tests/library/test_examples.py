@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
-EMBED, SHARE = (os.path.abspath(path) for path in sys.argv[1:3])
-sys.argv[1:] = sys.argv[3:]
+EMBED, SHARE, JOINER = (os.path.abspath(path) for path in sys.argv[1:4])
+sys.argv[1:] = sys.argv[4:]
 
 from harness import WAIT_S, case, main, run  # noqa: E402 pylint: disable=wrong-import-position
 
@@ -56,6 +56,15 @@ def share_loses_nothing_and_counts_nothing_twice(place):
         assert code == 0 and out == '4 processes, 25 successes each: 100 counted\n', (cache, out, err)
         code, out, err = example(place, SHARE, cache)
         assert out.endswith(' 200 counted\n'), (cache, out, err)
+
+
+@case
+def joiner_joins_by_the_plan(place):
+    code, out, err = example(place, JOINER)
+    assert code == 0 and err == '', (out, err)
+    lines = out.splitlines()
+    assert sum(line.startswith('   0 ms  dial ') for line in lines) == 10, out  # the unstalled dials of a start
+    assert ' joined with ' in lines[-1], out
 
 
 main()
