@@ -493,6 +493,16 @@ def export_and_trusted_import_give_the_same_cache(place):
 
 
 @case
+def an_exported_list_is_a_cache_itself(place):
+    do(place, 'add', *many(5))
+    copy = os.path.join(place, 'copy.json')
+    run(place, 'export', '-o', copy)
+    assert listed(place) == listed(place, '--cache', copy)
+    do(place, 'report', many(1)[0], 'success', '--cache', copy)
+    assert len(listed(place, '--cache', copy)) == 5
+
+
+@case
 def every_format_comes_back(place):
     do(place, 'add', *many(8), '/ip4/20.200.1.1/udp/1/quic-v1')
     do(place, 'report', many(1)[0], 'success')
@@ -558,6 +568,9 @@ def stats_count(place):
     assert stats['size_bytes'] > 4096 and stats['last_updated'].endswith('Z'), stats
     text = run(place, 'stats').out
     assert '10 (1 tried, 9 new' in text and path in text, text
+    cache = os.path.join(place, 'a.json')
+    do(place, 'add', FULL, '--cache', cache)
+    assert do(place, 'stats', '--cache', cache)['store'] == 'json'
 
 
 @case
