@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define OWN_NAME         "\"peercache\":"
+#define ENTRY_HEAD       "{\"addr\":" /* as our writer begins an entry */
+
 #define BLOCK_BYTES      65536
 #define JUDGED_MAX_BYTES (16 * 1024 * 1024) /* a larger file that nothing shows to be ours is not touched */
 
@@ -281,58 +284,63 @@ static int salvage_refused(void *context, enum pc_format_refusal refusal, const 
     return 0; /* this is what the damage took */
 }
 
-static bool begins_with(struct pc_bytes text, const char *word)
+/* The first place of a word, or the end. */
+static size_t find(struct pc_bytes text, size_t from, const char *word)
 {
-    return text.size >= strlen(word) && memcmp(text.data, word, strlen(word)) == 0;
+    const uint8_t *at =
+        from < text.size ? memmem(text.data + from, text.size - from, word, strlen(word)) : NULL;
+    return at ? (size_t)(at - text.data) : text.size;
 }
 
-/* A line as our writer puts it: our object behind its name, or an entry; a comma may follow. */
-static int salvage_line(struct reading *reading, struct pc_bytes line)
+/* From `from` to the last brace before `end`. */
+static struct pc_bytes up_to_brace(struct pc_bytes text, size_t from, size_t end)
 {
-    static const char own_name[] = "\"peercache\":";
-    const struct pc_format_sink sink = { salvage_found, salvage_refused, reading };
-    if (line.size && line.data[line.size - 1] == ',')
-        line.size--;
-    if (begins_with(line, own_name) && !reading->has_own) {
-        struct pc_bytes own =
-            pc_bytes_of(line.data + sizeof(own_name) - 1, line.size - (sizeof(own_name) - 1));
-        int result = take_own(reading, own);
-        if (result != PEERCACHE_ECORRUPT)
-            return result;
-        return reading->document->network[0] ? 0
-                                             : pc_json_own_salvage(own, reading->wanted, reading->document);
-    }
-    if (begins_with(line, "{\"addr\":") && line.size <= PC_FORMAT_ELEMENT_MAX_BYTES)
-        return pc_format_entry_read(PC_FORMAT_LIST, line, &sink);
-    return 0;
+    while (end > from && text.data[end - 1] != '}')
+        end--;
+    return pc_bytes_of(text.data + from, end - from);
+}
+
+static int salvage_own(struct reading *reading, struct pc_bytes text)
+{
+    size_t at = find(text, 0, OWN_NAME);
+    if (at == text.size)
+        return 0;
+    at += strlen(OWN_NAME);
+    struct pc_bytes own = up_to_brace(text, at, find(text, at, "\n"));
+    int result = take_own(reading, own);
+    if (result != PEERCACHE_ECORRUPT)
+        return result;
+    return reading->document->network[0] ? 0 : pc_json_own_salvage(own, reading->wanted, reading->document);
 }
 
 int pc_json_salvage(int fd, size_t size_max, const struct pc_json_wanted *wanted,
                     struct pc_json_document *document, size_t *ret_peers)
 {
-    struct reading reading = { .wanted = wanted, .document = document };
+    struct pc_reason ignored = { "" };
+    struct reading reading = { .wanted = wanted, .document = document, .reason = &ignored };
+    const struct pc_format_sink sink = { salvage_found, salvage_refused, &reading };
     uint8_t *data = NULL;
     size_t size = 0;
     int result = read_whole(fd, size_max, &data, &size);
     if (result)
         return result;
-    bool says_own = memmem(data, size, "\"peercache\"", strlen("\"peercache\"")) != NULL;
-    for (size_t at = 0; at < size && result == 0;) {
-        const uint8_t *end = memchr(data + at, '\n', size - at);
-        size_t length = end ? (size_t)(end - (data + at)) : size - at;
-        result = salvage_line(&reading, pc_bytes_of(data + at, length));
-        at += length + 1;
+    struct pc_bytes text = pc_bytes_of(data, size);
+    result = salvage_own(&reading, text);
+    for (size_t at = find(text, 0, ENTRY_HEAD); at < size && result == 0;) {
+        size_t next = find(text, at + 1, ENTRY_HEAD), line = find(text, at, "\n");
+        struct pc_bytes entry = up_to_brace(text, at, next < line ? next : line);
+        if (entry.size <= PC_FORMAT_ELEMENT_MAX_BYTES)
+            result = pc_format_entry_read(PC_FORMAT_LIST, entry, &sink);
+        at = next;
     }
-    if (result == 0 && !says_own && document->peers.by_key.count == 0) { /* otherwise laid out */
+    if (result == 0 && !reading.has_own && document->peers.by_key.count == 0) { /* laid out otherwise */
         struct pc_format_reader *reader = NULL;
         result = new_reader(&reading, &reader);
-        if (result == 0 && pc_format_reader_feed(reader, pc_bytes_of(data, size)) == PEERCACHE_ENOMEM)
+        if (result == 0 && pc_format_reader_feed(reader, text) == PEERCACHE_ENOMEM)
             result = PEERCACHE_ENOMEM;
         pc_format_reader_free(reader);
     }
     free(data);
-    if (result == 0 && says_own && !reading.has_own)
-        return PEERCACHE_ECORRUPT;
     *ret_peers = document->peers.by_key.count;
     return result;
 }

@@ -34,9 +34,11 @@ struct pc_json_wanted {
 int pc_json_read(int fd, size_t size_max, const struct pc_json_wanted *wanted,
                  struct pc_json_document *document, enum pc_json_kind *ret_kind,
                  struct pc_reason *ret_reason);
-/* Read what can be read of a damaged file into an empty document: line by line, as our writer puts them; of a
- * list laid out otherwise what stands before the damage. ECORRUPT: it was ours and no longer says of which
- * network, so that nothing of it is to be used; ENETWORK, EIO, ENOMEM. */
+/*
+ * Read what can be read of a damaged file into an empty document: entry by entry, as our writer begins them;
+ * of a list laid out otherwise what stands before the damage. ECORRUPT: it was ours and no longer says of
+ * which network, so that nothing of it is to be used; ENETWORK, EIO, ENOMEM, ELIMIT.
+ */
 int pc_json_salvage(int fd, size_t size_max, const struct pc_json_wanted *wanted,
                     struct pc_json_document *document, size_t *ret_peers);
 /* Write the document; `write` as of the format room. ENOMEM, or what `write` returned. */
