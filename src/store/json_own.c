@@ -157,10 +157,14 @@ int pc_json_own_read(struct pc_bytes text, const struct pc_json_wanted *wanted,
     int result = pc_format_json_load(text, &own, &reason);
     if (result)
         return result == PEERCACHE_EPARSE ? fail(ret_reason, reason.text) : result;
-    document->version = json_integer_value(json_object_get(own, "version"));
-    document->change = json_integer_value(json_object_get(own, "change"));
-    if (document->version < 1 || document->change < 0)
-        result = fail(ret_reason, document->version < 1 ? "version" : "change");
+    int64_t version = json_integer_value(json_object_get(own, "version"));
+    int64_t change = json_integer_value(json_object_get(own, "change"));
+    if (version < 1 || change < 0) {
+        result = fail(ret_reason, version < 1 ? "version" : "change");
+    } else {
+        document->version = version;
+        document->change = change;
+    }
     if (result == 0)
         result = read_identity(own, wanted, document, ret_reason);
     if (result == 0)

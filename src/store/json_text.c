@@ -336,7 +336,8 @@ int pc_json_salvage(int fd, size_t size_max, const struct pc_json_wanted *wanted
     if (result == 0 && !reading.has_own && document->peers.by_key.count == 0) { /* laid out otherwise */
         struct pc_format_reader *reader = NULL;
         result = new_reader(&reading, &reader);
-        if (result == 0 && pc_format_reader_feed(reader, text) == PEERCACHE_ENOMEM)
+        if (result == 0 && (pc_format_reader_feed(reader, text) == PEERCACHE_ENOMEM ||
+                            pc_format_reader_finish(reader) == PEERCACHE_ENOMEM))
             result = PEERCACHE_ENOMEM;
         pc_format_reader_free(reader);
     }
