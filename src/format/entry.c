@@ -47,6 +47,7 @@ static size_t shorten_numbers(uint8_t *text, size_t size)
 
 static json_t *load(const void *text, size_t size, json_error_t *ret_error)
 {
+    memset(ret_error, 0, sizeof(*ret_error));
     return json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, ret_error);
 }
 
@@ -63,8 +64,8 @@ int pc_format_json_load(struct pc_bytes text, json_t **ret_json, struct pc_reaso
         free(copy);
     }
     if (!json) {
-        /* Of memory that is out jansson mostly says nothing. */
-        if (json_error_code(&error) == json_error_out_of_memory ||
+        /* Of memory that is out jansson mostly says nothing, and then leaves the code unset too. */
+        if (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory ||
             json_error_code(&error) == json_error_unknown)
             return PEERCACHE_ENOMEM;
         /* Its text quotes the input. */

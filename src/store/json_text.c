@@ -157,7 +157,7 @@ static int is_json(int fd, bool *ret_is_json)
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    json_error_t error;
+    json_error_t error = { .text = "" };
     int result = read_whole(fd, JUDGED_MAX_BYTES, &data, &size);
     *ret_is_json = true;
     if (result)
@@ -166,7 +166,7 @@ static int is_json(int fd, bool *ret_is_json)
     /* Too deep, or with numbers too large for it, it is JSON all the same. */
     *ret_is_json = json || json_error_code(&error) == json_error_stack_overflow ||
                    json_error_code(&error) == json_error_numeric_overflow;
-    if (!json && (json_error_code(&error) == json_error_out_of_memory ||
+    if (!json && (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory ||
                   json_error_code(&error) == json_error_unknown))
         result = PEERCACHE_ENOMEM;
     json_decref(json);

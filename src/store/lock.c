@@ -18,11 +18,12 @@
 #define FIRST_PAUSE_US 50
 #define HEAD_PAUSE_US  200 /* the longest of the one at the head: there is one at a time */
 
-/* The longest pause of the others, by how long they have waited: who has waited longer looks oftener. */
+/* The longest of the others, by how long they have waited: who has waited longer looks oftener, but dozens of
+ * them may not take the processor from the holder. */
 static const struct {
     int64_t waited_us;
     int64_t pause_us;
-} queue_pauses[] = { { 50000, 8000 }, { 150000, 2000 }, { 300000, 1000 }, { INT64_MAX, 250 } };
+} queue_pauses[] = { { 100000, 8000 }, { 400000, 4000 }, { 1000000, 2000 }, { INT64_MAX, 1000 } };
 
 void pc_store_lock_init(struct pc_store_lock *lock)
 {
