@@ -5,10 +5,11 @@ BUILD ?= build
 BUILD_TEST ?= build-test
 BUILD_FUZZ ?= build-fuzz
 BUILD_COVERAGE ?= build-coverage
+BUILD_TSAN ?= build-tsan
 # warnings are errors in CI
 MESON_FLAGS ?=
 
-.PHONY: all build demo test bench lint install fuzz coverage setup clean
+.PHONY: all build demo test tsan bench lint install fuzz coverage setup clean
 
 all: build
 
@@ -32,6 +33,14 @@ test: setup $(BUILD_TEST)/build.ninja
 	@$(MESON) compile -C $(BUILD_TEST)
 	@$(MESON) test -C $(BUILD_TEST) --no-rebuild --print-errorlogs; status=$$?; \
 	 tools/count-tests $(BUILD_TEST)/meson-logs/testlog.json && exit $$status
+
+# The other compiler, and ThreadSanitizer over what has threads.
+$(BUILD_TSAN)/build.ninja: | setup
+	CC=clang $(MESON) setup -Db_sanitize=thread -Db_lundef=false $(MESON_FLAGS) $(BUILD_TSAN)
+
+tsan: setup $(BUILD_TSAN)/build.ninja
+	@$(MESON) compile -C $(BUILD_TSAN)
+	@$(MESON) test -C $(BUILD_TSAN) --no-rebuild --print-errorlogs driver_node driver_store_worker driver_timer driver_udp
 
 bench: build
 	@$(MESON) test -C $(BUILD) --benchmark --verbose
@@ -69,4 +78,4 @@ fuzz: $(BUILD_FUZZ)/build.ninja
 	done
 
 clean:
-	rm -rf $(BUILD) $(BUILD_TEST) $(BUILD_COVERAGE) $(BUILD_FUZZ)
+	rm -rf $(BUILD) $(BUILD_TEST) $(BUILD_TSAN) $(BUILD_COVERAGE) $(BUILD_FUZZ)

@@ -30,7 +30,7 @@
 #define KAD             "/bench/kad/1.0.0"
 #define DIAL_TIMEOUT_US (5 * PC_US_PER_S)
 
-static void die(const char *what)
+_Noreturn static void die(const char *what)
 {
     (void)fprintf(stderr, "handshake: %s: %s\n", what, strerror(errno));
     exit(1);
@@ -265,7 +265,7 @@ static int64_t crypto_floor_ns(void)
 static int64_t server_cpu_us(pid_t pid)
 {
     char path[64], text[1024];
-    unsigned long long user, kernel;
+    unsigned long long user = 0, kernel = 0;
     (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
     FILE *file = fopen(path, "r");
     if (file) {

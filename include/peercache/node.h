@@ -143,7 +143,8 @@ PEERCACHE_API const char *peercache_node_id(const peercache_node *node);
 /* Join, and live until stopped (or done, with `once`). Flushes the cache before it returns. Errors: EIO,
  * ESTATE. */
 PEERCACHE_API int peercache_node_run(peercache_node *node);
-/* Begin a graceful stop; run returns soon after. From any thread or signal handler. */
+/* Begin a graceful stop; run returns soon after. From any thread or signal handler. A node that lives for one
+ * join (`once`) tells JOIN_DONE first, with what it has: dials under way have failed as CANCELLED. */
 PEERCACHE_API void peercache_node_stop(peercache_node *node);
 /* Instead of joining, dial one address and ping it `count` times, a second apart; each answer is a PONG event
  * and the node stops after the last. Before run. Errors: EPARSE, EINVAL count 0 or over 1,000,000; ESTATE. */

@@ -102,7 +102,7 @@ int pc_addr_leading_ip(struct pc_bytes addr, struct pc_leading_ip *ret_leading)
         return PEERCACHE_ENOTFOUND;
     pc_addr_ip_port_set(part.code == PC_MA_IP4 ? 4 : 6, part.value.data, 0, &leading.address);
     leading.rest = addr;
-    if (pc_addr_multiaddr_next(&addr, &part) > 0 && (part.code == PC_MA_UDP || part.code == PC_MA_TCP)) {
+    if (pc_addr_multiaddr_next(&addr, &part) > 0 && pc_addr_has_port(part.code)) {
         struct pc_reader r;
         pc_base_reader_init(&r, part.value.data, part.value.size);
         leading.transport = part.code;
@@ -116,7 +116,11 @@ int pc_addr_leading_ip(struct pc_bytes addr, struct pc_leading_ip *ret_leading)
 /* A number as from_ip_port writes it, so that each scope has one address. */
 static bool scope_of_zone(struct pc_bytes zone, uint32_t *ret_scope_id)
 {
-    return zone.data[0] != '0' && pc_addr_decimal_parse(zone, UINT32_MAX, ret_scope_id) == 0;
+    uint64_t scope_id;
+    if (zone.data[0] == '0' || pc_addr_decimal_parse(zone, UINT32_MAX, &scope_id) != 0)
+        return false;
+    *ret_scope_id = (uint32_t)scope_id;
+    return true;
 }
 
 enum pc_addr_kind pc_addr_classify(struct pc_bytes addr, struct pc_ip_port *ret_ip_port)

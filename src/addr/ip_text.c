@@ -169,7 +169,7 @@ void pc_addr_ip6_write(struct pc_writer *w, const uint8_t ip[PC_IP6_BYTES])
     }
 }
 
-int pc_addr_decimal_parse(struct pc_bytes text, uint32_t maximum, uint32_t *ret_number)
+int pc_addr_decimal_parse(struct pc_bytes text, uint64_t maximum, uint64_t *ret_number)
 {
     struct pc_reader r;
     uint64_t number = 0;
@@ -180,17 +180,18 @@ int pc_addr_decimal_parse(struct pc_bytes text, uint32_t maximum, uint32_t *ret_
         uint8_t character = pc_base_read_u8(&r);
         if (character < '0' || character > '9')
             return PEERCACHE_EPARSE;
-        number = number * 10 + (uint64_t)(character - '0');
-        if (number > maximum)
+        uint64_t digit = (uint64_t)(character - '0');
+        if (digit > maximum || number > (maximum - digit) / 10)
             return PEERCACHE_EPARSE;
+        number = number * 10 + digit;
     }
-    *ret_number = (uint32_t)number;
+    *ret_number = number;
     return 0;
 }
 
-void pc_addr_decimal_write(struct pc_writer *w, uint32_t number)
+void pc_addr_decimal_write(struct pc_writer *w, uint64_t number)
 {
-    char text[16];
-    int length = snprintf(text, sizeof(text), "%u", (unsigned)number);
+    char text[24];
+    int length = snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
     pc_base_write_bytes(w, text, (size_t)length);
 }

@@ -19,7 +19,7 @@ void pc_addr_ip6_write(struct pc_writer *w, const uint8_t ip[PC_IP6_BYTES]);
 
 /* A number without sign: digits only, leading zeroes allowed. EPARSE: no digit, another character, over
  * `maximum`. */
-int pc_addr_decimal_parse(struct pc_bytes text, uint32_t maximum, uint32_t *ret_number);
-void pc_addr_decimal_write(struct pc_writer *w, uint32_t number);
+int pc_addr_decimal_parse(struct pc_bytes text, uint64_t maximum, uint64_t *ret_number);
+void pc_addr_decimal_write(struct pc_writer *w, uint64_t number);
 
 #endif

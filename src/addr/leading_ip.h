@@ -8,7 +8,7 @@ struct pc_leading_ip {
     struct pc_bytes zone;      /* of a leading ip6zone; size 0: none */
     struct pc_ip_port address; /* IPv4-mapped IPv6 as IPv4; port 0 when there is no transport; no scope id */
     struct pc_bytes rest;      /* behind the IP */
-    uint32_t transport;        /* PC_MA_UDP or PC_MA_TCP right behind the IP; 0: neither */
+    uint32_t transport;        /* the code of UDP, TCP, DCCP or SCTP right behind the IP; 0: none of them */
     struct pc_bytes above;     /* behind the transport */
 };
 
@@ -19,6 +19,12 @@ int pc_addr_leading_ip(struct pc_bytes addr, struct pc_leading_ip *ret_leading);
 void pc_addr_ip_port_set(uint8_t family, const uint8_t *ip, uint16_t port, struct pc_ip_port *ret_ip_port);
 /* fe80::/10, the only addresses that have a scope. */
 bool pc_addr_ip_is_link_local(const struct pc_ip_port *address);
+
+/* The protocols whose value is a port. */
+static inline bool pc_addr_has_port(uint32_t code)
+{
+    return code == PC_MA_UDP || code == PC_MA_TCP || code == PC_MA_DCCP || code == PC_MA_SCTP;
+}
 
 static inline bool pc_addr_is_dns(uint32_t code)
 {

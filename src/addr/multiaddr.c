@@ -1,11 +1,12 @@
 /*
  * The general codec: walks the parts in text or bytes and leaves every value to its row of the table
- * (protocol.c). What is valid and canonical follows go-multiaddr 0.16, but for two limits of ours: the sizes
- * of multiaddr.h and peer_id.h, and no NUL in names.
+ * (protocol.c). What is valid and canonical follows go-multiaddr 0.16, but for
+ * - two limits of ours: the sizes of multiaddr.h and peer_id.h, and no NUL in names and paths;
+ * - texts it takes by oversight: keys of onion services that are cut short by padding or line ends or hold
+ *   letters beyond ASCII (value_key.c), and padding of base32 with something behind it (base/basex.h).
  */
 #include "addr/multiaddr.h"
 
-#include "addr/ip_text.h"
 #include "addr/protocol.h"
 #include "addr/quote.h"
 
@@ -22,6 +23,18 @@ static struct pc_bytes next_token(struct pc_reader *r)
     return token;
 }
 
+/* What is left, with the '/' before it, which was taken with the last token. */
+static struct pc_bytes rest_as_path(struct pc_reader *r)
+{
+    struct pc_bytes rest = pc_base_read_bytes(r, pc_base_reader_left(r));
+    return pc_bytes_of(rest.data - 1, rest.size + 1);
+}
+
+static bool is_valid(const struct pc_value_type *type, struct pc_bytes value)
+{
+    return !type->is_valid || type->is_valid(value);
+}
+
 /* One value from text: its bytes, behind their length where the protocol has one. */
 static int parse_value(const struct pc_protocol *protocol, struct pc_bytes text, struct pc_writer *w,
                        struct pc_reason *ret_reason)
@@ -29,21 +42,21 @@ static int parse_value(const struct pc_protocol *protocol, struct pc_bytes text,
     uint8_t buffer[PC_MULTIADDR_MAX_BYTES];
     struct pc_writer value;
     pc_base_writer_init(&value, buffer, sizeof(buffer));
-    int result = protocol->read(text, &value);
+    int result = protocol->value->read(text, &value);
     struct pc_bytes bytes = pc_bytes_of(buffer, pc_base_writer_size(&value));
     if (result == 0)
         result = value.error;
-    if (result == 0 && !protocol->is_valid(bytes))
+    if (result == 0 && !is_valid(protocol->value, bytes))
         result = PEERCACHE_EPARSE;
     if (result != 0) {
         if (result == PEERCACHE_ELIMIT)
             pc_base_reason(ret_reason, "%s: %s is too long", protocol->name, pc_addr_quote(text).text);
         else
             pc_base_reason(ret_reason, "%s: %s is not %s", protocol->name, pc_addr_quote(text).text,
-                           protocol->what);
+                           protocol->value->what);
         return result;
     }
-    if (protocol->size == PC_PROTOCOL_PREFIXED)
+    if (protocol->value->size_bytes == 0)
         pc_base_write_varint(w, bytes.size);
     pc_base_write_bytes(w, bytes.data, bytes.size);
     return 0;
@@ -76,12 +89,13 @@ int pc_addr_multiaddr_parse(const char *text, size_t length, uint8_t *ret_bytes,
             return PEERCACHE_EPARSE;
         }
         pc_base_write_varint(&w, protocol->code);
-        if (protocol->size != PC_PROTOCOL_NO_VALUE) {
+        if (protocol->value) {
             if (pc_base_reader_left(&r) == 0) {
                 pc_base_reason(ret_reason, "%s: the value is missing", protocol->name);
                 return PEERCACHE_EPARSE;
             }
-            int result = parse_value(protocol, next_token(&r), &w, ret_reason);
+            struct pc_bytes value = protocol->value->is_path ? rest_as_path(&r) : next_token(&r);
+            int result = parse_value(protocol, value, &w, ret_reason);
             if (result != 0)
                 return result;
         }
@@ -109,15 +123,21 @@ static int next_part(struct pc_bytes *rest, struct pc_multiaddr_part *ret_part,
         pc_base_reason(ret_reason, "%llu is not the code of a known protocol", (unsigned long long)code);
         return PEERCACHE_EPARSE;
     }
-    if (protocol->size != PC_PROTOCOL_NO_VALUE) {
-        uint64_t size = protocol->size == PC_PROTOCOL_FIXED ? protocol->value_bytes : pc_base_read_varint(&r);
+    if (protocol->value) {
+        uint64_t size = protocol->value->size_bytes;
+        if (size == 0)
+            size = pc_base_read_varint(&r);
         if (r.error || size == 0 || size > pc_base_reader_left(&r)) {
             pc_base_reason(ret_reason, "%s: the value is cut short", protocol->name);
             return PEERCACHE_EPARSE;
         }
         value = pc_base_read_bytes(&r, (size_t)size);
-        if (!protocol->is_valid(value)) {
-            pc_base_reason(ret_reason, "%s: the value is not %s", protocol->name, protocol->what);
+        if (!is_valid(protocol->value, value)) {
+            pc_base_reason(ret_reason, "%s: the value is not %s", protocol->name, protocol->value->what);
+            return PEERCACHE_EPARSE;
+        }
+        if (protocol->value->is_path && pc_base_reader_left(&r) > 0) {
+            pc_base_reason(ret_reason, "%s: something stands behind the path", protocol->name);
             return PEERCACHE_EPARSE;
         }
     }
@@ -134,20 +154,24 @@ int pc_addr_multiaddr_next(struct pc_bytes *rest, struct pc_multiaddr_part *ret_
     return next_part(rest, ret_part, &protocol, NULL);
 }
 
-/* Every part of an address to text. EPARSE with reason; too little room shows in the writer. */
-static int write_parts(struct pc_bytes addr, struct pc_writer *w, struct pc_reason *ret_reason)
+/* Every part of an address to text, and the row of the last (NULL: there is none). EPARSE with reason; too
+ * little room shows in the writer. */
+static int write_parts(struct pc_bytes addr, struct pc_writer *w, const struct pc_protocol **ret_last,
+                       struct pc_reason *ret_reason)
 {
     struct pc_multiaddr_part part;
-    const struct pc_protocol *protocol;
+    const struct pc_protocol *protocol = NULL;
     int result;
     while ((result = next_part(&addr, &part, &protocol, ret_reason)) > 0) {
         pc_base_write_u8(w, '/');
         pc_base_write_bytes(w, protocol->name, strlen(protocol->name));
-        if (protocol->size != PC_PROTOCOL_NO_VALUE) {
-            pc_base_write_u8(w, '/');
-            protocol->write(part.value, w);
+        if (protocol->value) {
+            if (!protocol->value->is_path)
+                pc_base_write_u8(w, '/');
+            protocol->value->write(part.value, w);
         }
     }
+    *ret_last = protocol;
     return result;
 }
 
@@ -155,6 +179,7 @@ int pc_addr_multiaddr_format(struct pc_bytes addr, char *ret_text, size_t capaci
                              struct pc_reason *ret_reason)
 {
     struct pc_writer w;
+    const struct pc_protocol *last;
     if (addr.size == 0) {
         pc_base_reason(ret_reason, "the address is empty");
         return PEERCACHE_EPARSE;
@@ -164,7 +189,7 @@ int pc_addr_multiaddr_format(struct pc_bytes addr, char *ret_text, size_t capaci
         return PEERCACHE_ELIMIT;
     }
     pc_base_writer_init(&w, ret_text, capacity);
-    int result = write_parts(addr, &w, ret_reason);
+    int result = write_parts(addr, &w, &last, ret_reason);
     if (result != 0)
         return result;
     pc_base_write_u8(&w, '\0');
@@ -236,11 +261,14 @@ int pc_addr_multiaddr_split(struct pc_bytes addr, struct pc_maddr *ret_addr, str
 int pc_addr_format_with_id(struct pc_bytes addr, const struct pc_peer_id *id, char *ret_text, size_t capacity)
 {
     struct pc_writer w;
+    const struct pc_protocol *last;
     pc_base_writer_init(&w, ret_text, capacity);
-    int result = write_parts(addr, &w, NULL);
+    int result = write_parts(addr, &w, &last, NULL);
     if (result != 0)
         return result;
     if (id->size > 0) {
+        if (last && last->value && last->value->is_path)
+            return PEERCACHE_EPARSE;
         char text[PC_PEER_ID_TEXT_BYTES];
         pc_addr_peer_id_format(id, text);
         pc_base_write_bytes(&w, "/p2p/", 5);

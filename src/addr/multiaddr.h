@@ -1,7 +1,8 @@
 /*
  * Multiaddr: text to bytes and back, from one table with one row a protocol (multiformats/multiaddr,
  * multicodec table.csv; go-multiaddr decides what is valid and what is canonical). A multiaddr in bytes is a
- * sequence of (varint code, value); in text of /name/value.
+ * sequence of (varint code, value); in text of /name/value. The value of a path protocol (unix) takes the
+ * rest of the text, '/' and all: it ends the address.
  */
 #ifndef PC_ADDR_MULTIADDR_H
 #define PC_ADDR_MULTIADDR_H
@@ -13,29 +14,48 @@
 enum pc_multiaddr_code {
     PC_MA_IP4 = 4,
     PC_MA_TCP = 6,
+    PC_MA_DCCP = 33,
+    PC_MA_IP6 = 41,
+    PC_MA_IP6ZONE = 42,
+    PC_MA_IPCIDR = 43,
     PC_MA_DNS = 53,
     PC_MA_DNS4 = 54,
     PC_MA_DNS6 = 55,
     PC_MA_DNSADDR = 56,
-    PC_MA_IP6 = 41,
-    PC_MA_IP6ZONE = 42,
+    PC_MA_SCTP = 132,
     PC_MA_UDP = 273,
+    PC_MA_P2P_WEBRTC_DIRECT = 276,
     PC_MA_WEBRTC_DIRECT = 280,
+    PC_MA_WEBRTC = 281,
     PC_MA_P2P_CIRCUIT = 290,
+    PC_MA_UDT = 301,
+    PC_MA_UTP = 302,
+    PC_MA_UNIX = 400,
     PC_MA_P2P = 421,
+    PC_MA_HTTPS = 443,
+    PC_MA_ONION = 444,
+    PC_MA_ONION3 = 445,
+    PC_MA_GARLIC64 = 446,
+    PC_MA_GARLIC32 = 447,
     PC_MA_TLS = 448,
+    PC_MA_SNI = 449,
+    PC_MA_NOISE = 454,
     PC_MA_QUIC = 460,
     PC_MA_QUIC_V1 = 461,
     PC_MA_WEBTRANSPORT = 465,
     PC_MA_CERTHASH = 466,
     PC_MA_WS = 477,
     PC_MA_WSS = 478,
+    PC_MA_HTTP = 480,
+    PC_MA_HTTP_PATH = 481,
+    PC_MA_MEMORY = 777,
+    PC_MA_PLAINTEXTV2 = 7367777,
 };
 
 /* Limits of the general codec. */
 #define PC_MULTIADDR_MAX_BYTES 2048
 #define PC_MULTIADDR_TEXT_BYTES                                                                              \
-    20480 /* room for 2048 bytes of any protocols: 2 bytes make 18 characters at most */
+    20480 /* room for 2048 bytes of any protocols: 2 bytes make 18 characters at most (p2p-webrtc-direct) */
 /* An address as we store and dial it, by value; longer ones are not kept. */
 #define PC_MADDR_MAX_BYTES 246
 
@@ -80,8 +100,8 @@ static inline struct pc_bytes pc_addr_maddr_bytes(const struct pc_maddr *addr)
  * PC_MADDR_MAX_BYTES.
  */
 int pc_addr_multiaddr_split(struct pc_bytes addr, struct pc_maddr *ret_addr, struct pc_peer_id *ret_id);
-/* Text of an address (it may be empty) with /p2p/ID behind it when the id is known. EPARSE: malformed.
- * ELIMIT. */
+/* Text of an address (it may be empty) with /p2p/ID behind it when the id is known. EPARSE: malformed, or it
+ * ends in a path, which would swallow the id. ELIMIT. */
 int pc_addr_format_with_id(struct pc_bytes addr, const struct pc_peer_id *id, char *ret_text,
                            size_t capacity);
 
@@ -105,7 +125,7 @@ enum pc_addr_kind {
     PC_ADDR_QUIC_V1, /* ip4 or ip6, udp, quic-v1 and nothing more: dialable */
     PC_ADDR_DNS,     /* dns, dns4, dns6, dnsaddr first: a name to resolve */
     PC_ADDR_RELAY,   /* holds p2p-circuit */
-    PC_ADDR_OTHER,   /* valid, another transport */
+    PC_ADDR_OTHER,   /* valid, another transport or network */
 };
 /* For QUIC_V1 the ip:port is given (IPv4-mapped IPv6 as IPv4); numeric ip6zone sets scope_id, a named zone is
  * OTHER. For the other kinds *ret_ip_port is none (family 0). */

@@ -7,6 +7,7 @@
 
 #include "addr/ip_text.h"
 #include "addr/leading_ip.h"
+#include "addr/protocol.h"
 #include "addr/quote.h"
 
 #include <peercache/types.h>
@@ -108,14 +109,36 @@ struct pc_netgroup pc_addr_netgroup_of_ip_port(const struct pc_ip_port *address,
     return group;
 }
 
+/* The network of hidden services that an address begins with, as the first byte of its groups, which is
+ * neither of the families 4 and 6; 0: none. The first byte of the key or hash goes to *ret_key. */
+static uint8_t hidden_network(struct pc_bytes addr, uint8_t *ret_key)
+{
+    struct pc_multiaddr_part part;
+    if (pc_addr_multiaddr_next(&addr, &part) <= 0 || part.value.size == 0)
+        return 0;
+    *ret_key = part.value.data[0];
+    if (part.code == PC_MA_ONION || part.code == PC_MA_ONION3)
+        return 't';
+    if (part.code == PC_MA_GARLIC32 || part.code == PC_MA_GARLIC64)
+        return 'i';
+    return 0;
+}
+
 struct pc_netgroup pc_addr_netgroup(struct pc_bytes addr, enum pc_netgroup_mode mode)
 {
+    struct pc_netgroup group = { 0 };
     struct pc_leading_ip leading;
     struct pc_ip_port unused;
+    uint8_t key;
     /* A relayed address lies in the relay's network, not in the peer's, which is not known. */
-    if (pc_addr_classify(addr, &unused) == PC_ADDR_RELAY || pc_addr_leading_ip(addr, &leading) != 0)
-        return (struct pc_netgroup){ 0 };
-    return pc_addr_netgroup_of_ip_port(&leading.address, mode);
+    if (pc_addr_classify(addr, &unused) == PC_ADDR_RELAY)
+        return group;
+    if (pc_addr_leading_ip(addr, &leading) == 0)
+        return pc_addr_netgroup_of_ip_port(&leading.address, mode);
+    uint8_t network = hidden_network(addr, &key);
+    if (network != 0)
+        group = (struct pc_netgroup){ 2, { network, key >> 4 } };
+    return group;
 }
 
 static enum pc_addr_scope scope_of_ip(const struct pc_ip_port *address)
@@ -152,6 +175,28 @@ static bool is_printable(struct pc_bytes text)
     return true;
 }
 
+/* What is not stored wherever it stands in an address, and why. */
+static const struct {
+    uint32_t code;
+    const char *reason;
+} never_stored[] = {
+    { PC_MA_P2P_CIRCUIT, "a relay address" },
+    { PC_MA_UNIX, "a socket of one machine (unix)" },
+    { PC_MA_MEMORY, "a place within one process (memory)" },
+    { PC_MA_IPCIDR, "a range of addresses (ipcidr)" },
+    { PC_MA_PLAINTEXTV2, "a transport that proves nobody's id (plaintextv2)" },
+};
+
+/* NULL: it may be stored. */
+static const char *refusal_of(uint32_t code)
+{
+    for (size_t i = 0; i < sizeof(never_stored) / sizeof(never_stored[0]); i++) {
+        if (never_stored[i].code == code)
+            return never_stored[i].reason;
+    }
+    return NULL;
+}
+
 /* What the parts alone say: 0 and whether a name stands first, or the refusal. */
 static int judge_parts(struct pc_bytes addr, bool *ret_is_name, struct pc_reason *ret_reason)
 {
@@ -160,16 +205,17 @@ static int judge_parts(struct pc_bytes addr, bool *ret_is_name, struct pc_reason
     bool is_name = false;
     int result;
     while ((result = pc_addr_multiaddr_next(&rest, &part)) > 0) {
-        bool is_dns = pc_addr_is_dns(part.code);
-        if (part.code == PC_MA_P2P_CIRCUIT) {
-            pc_base_reason(ret_reason, "a relay address");
+        const struct pc_value_type *type = pc_addr_protocol_by_code(part.code)->value;
+        const char *refusal = refusal_of(part.code);
+        if (refusal) {
+            pc_base_reason(ret_reason, "%s", refusal);
             return PEERCACHE_EUNSUPPORTED;
         }
-        if ((is_dns || part.code == PC_MA_IP6ZONE) && !is_printable(part.value)) {
+        if (type && type->is_name && !is_printable(part.value)) {
             pc_base_reason(ret_reason, "the name %s is not printable ASCII", pc_addr_quote(part.value).text);
             return PEERCACHE_EUNSUPPORTED;
         }
-        is_name = is_name || (is_dns && part.whole.data == addr.data);
+        is_name = is_name || (pc_addr_is_dns(part.code) && part.whole.data == addr.data);
     }
     if (result != 0) {
         pc_base_reason(ret_reason, "malformed");
@@ -250,6 +296,7 @@ int pc_addr_storable(struct pc_bytes addr, enum pc_netgroup_mode mode, bool name
 {
     struct pc_leading_ip leading;
     bool is_name = false;
+    uint8_t key;
     addr = without_id(addr);
     int result = judge_parts(addr, &is_name, ret_reason);
     if (result != 0)
@@ -260,8 +307,10 @@ int pc_addr_storable(struct pc_bytes addr, enum pc_netgroup_mode mode, bool name
             return PEERCACHE_EUNSUPPORTED;
         }
         result = pc_addr_maddr_from_bytes(addr, ret_addr);
+    } else if (hidden_network(addr, &key) != 0) {
+        result = pc_addr_maddr_from_bytes(addr, ret_addr);
     } else if (pc_addr_leading_ip(addr, &leading) != 0) {
-        pc_base_reason(ret_reason, "begins with neither an IP address nor a DNS name");
+        pc_base_reason(ret_reason, "begins with no IP address, DNS name or hidden service");
         return PEERCACHE_EUNSUPPORTED;
     } else {
         result = judge_ip(&leading, mode, ret_reason);

@@ -35,6 +35,9 @@ static const struct base base64 = { "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq
                                     false };
 static const struct base base64url = { "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", 64,
                                        6, false };
+static const struct base base32i2p = { "abcdefghijklmnopqrstuvwxyz234567", 32, 5, false };
+static const struct base base64i2p = { "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-~", 64,
+                                       6, false };
 
 /* The value of a digit, -1 for any other character. */
 static int digit_value(const struct base *base, uint8_t character)
@@ -257,11 +260,12 @@ static const struct multibase {
     { 'U', 'U', &base64url, 4 },
 };
 
-/* The length without closing '=' and line ends; the sum of both must fill quanta. -1: it does not. */
-static int strip_padding(const char *text, size_t *length, uint8_t quantum)
+/* The length without closing '=' and line ends. What is left, these '=' and `pads` more must fill quanta. -1:
+ * they do not. */
+static int strip_padding(const char *text, size_t *length, uint8_t quantum, size_t pads)
 {
+    const size_t implied = pads;
     size_t characters = 0;
-    size_t pads = 0;
     struct pc_reader r;
     size_t end = 0;
     pc_base_reader_init(&r, text, *length);
@@ -273,7 +277,7 @@ static int strip_padding(const char *text, size_t *length, uint8_t quantum)
             pads++;
             continue;
         }
-        if (pads > 0)
+        if (pads > implied)
             return -1;
         characters++;
         end = at + 1;
@@ -298,10 +302,43 @@ int pc_base_multibase_decode(const char *text, size_t length, uint8_t *ret_data,
     length--;
     if (row->base->bits == 0)
         return radix_decode(row->base, text, length, ret_data, capacity, ret_size);
-    if (row->padded_to > 0 && strip_padding(text, &length, row->padded_to) != 0)
+    if (row->padded_to > 0 && strip_padding(text, &length, row->padded_to, 0) != 0)
         return PEERCACHE_EPARSE;
     struct leniency lenient = { .line_ends = row->base->bits >= 5,
                                 .padding_bits = row->base->bits >= 5,
                                 .left_over = row->base->bits == 5 && row->padded_to == 0 };
     return bits_decode(row->base, text, length, lenient, ret_data, capacity, ret_size);
+}
+
+/* What Go forgives within padded text. */
+#define PADDED ((struct leniency){ .line_ends = true, .padding_bits = true })
+
+int pc_base_base64i2p_encode(const uint8_t *data, size_t size, char *ret_text, size_t capacity)
+{
+    if (size > SIZE_MAX / 4 || (size + 2) / 3 * 4 >= capacity)
+        return PEERCACHE_ELIMIT;
+    int result = bits_encode(&base64i2p, data, size, ret_text, capacity);
+    if (result != 0)
+        return result;
+    size_t length = strlen(ret_text);
+    size_t pads = (4 - length % 4) % 4;
+    memset(ret_text + length, '=', pads);
+    ret_text[length + pads] = '\0';
+    return 0;
+}
+
+int pc_base_base64i2p_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
+                             size_t *ret_size)
+{
+    if (strip_padding(text, &length, 4, 0) != 0)
+        return PEERCACHE_EPARSE;
+    return bits_decode(&base64i2p, text, length, PADDED, ret_data, capacity, ret_size);
+}
+
+int pc_base_base32i2p_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
+                             size_t *ret_size)
+{
+    if (strip_padding(text, &length, 8, (8 - length % 8) % 8) != 0)
+        return PEERCACHE_EPARSE;
+    return bits_decode(&base32i2p, text, length, PADDED, ret_data, capacity, ret_size);
 }

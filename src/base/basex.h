@@ -34,11 +34,22 @@ int pc_base_base64url_decode(const char *text, size_t length, uint8_t *ret_data,
                              size_t *ret_size);
 
 /*
+ * I2P's texts. Base64 with '-' and '~' for the last two digits, padded. Base32 of lower case only; the
+ * padding may be left out, and what stands there is completed to a multiple of 8 characters, line ends
+ * counted. Both decoders are as lenient as Go's, see multibase below. Errors: as above.
+ */
+int pc_base_base64i2p_encode(const uint8_t *data, size_t size, char *ret_text, size_t capacity);
+int pc_base_base64i2p_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
+                             size_t *ret_size);
+int pc_base_base32i2p_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,
+                             size_t *ret_size);
+
+/*
  * Multibase: 0 base2, f F base16, b B c C base32, v V t T base32hex, k K base36, z base58btc, Z base58flickr,
  * m M u U base64. Not the identity base (raw bytes are no text) and not base256emoji.
  * As lenient as go-multibase, so that what others accept is accepted here: carriage returns and newlines
  * within base32 and base64 are skipped, padding bits and left-over characters of base32 are ignored. But the
- * padding of c C t T must be right: go-multibase overlooks some characters behind it.
+ * padding of base32 (c C t T) must be right: Go overlooks some characters behind it.
  * Errors: EPARSE; ELIMIT it does not fit `capacity`.
  */
 int pc_base_multibase_decode(const char *text, size_t length, uint8_t *ret_data, size_t capacity,

@@ -109,7 +109,10 @@ static void hint(const struct pc_cli_options *o, peercache_outcome outcome)
         next = "give addresses of the form /ip4|ip6/ADDRESS/udp/PORT/quic-v1[/p2p/ID]";
         break;
     case PEERCACHE_DENIED:
-        cause = "those addresses are loopback or private";
+        cause =
+            o->local
+                ? "nobody can be dialled there: unspecified, multicast, without a port, or this node itself"
+                : "those addresses are loopback, private or reserved";
         next = o->local ? "give other addresses" : "add --local if that is meant";
         break;
     case PEERCACHE_CANCELLED:

@@ -67,11 +67,13 @@ static int visit(void *context, const peercache_peer *peer)
     list->addrs += peer->addr_count;
     if (list->json) {
         json_t *one = peer_json(peer);
-        int written = one ? 0 : -1;
+        if (!one)
+            return PEERCACHE_ENOMEM;
         fputs(first ? "\n" : ",\n", stdout);
-        if (one)
-            written = json_dumpf(one, stdout, JSON_COMPACT);
+        int written = json_dumpf(one, stdout, JSON_COMPACT);
         json_decref(one);
+        if (ferror(stdout))
+            return PEERCACHE_EIO;
         return written == 0 ? 0 : PEERCACHE_ENOMEM;
     }
     printf("%s  %s\n", *peer->id ? peer->id : "(id not known)", peercache_state_name(peer->state));

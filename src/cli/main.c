@@ -4,9 +4,12 @@
 
 #include <peercache/peercache.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct pc_cli_command table[] = {
     { "join", "", "Join the network, remember it, and report", &pc_cli_flags_join, 0, 0, NULL, pc_cli_join },
@@ -63,10 +66,31 @@ static enum pc_cli_exit unknown_command(const char *given, bool json)
                        given);
 }
 
+/*
+ * A standard descriptor that was closed before us would be given to the next file or socket that is opened:
+ * a message would be written into it, and libuv refuses to close one of these numbers. So its place is taken,
+ * opened the wrong way round: using it still fails as if it were closed.
+ */
+static bool keep_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) !=
+            fd) /* it takes the lowest free one */
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     bool json = wants_json(argc, argv);
 
+    if (!keep_standard_descriptors())
+        return (int)pc_cli_fail(json, PC_CLI_COULD_NOT, "io",
+                                "a standard descriptor is closed, and /dev/null can't take its place: %s",
+                                strerror(errno));
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of writing, not a death in mid-save */
     if (argc < 2)
         return (int)pc_cli_fail(json, PC_CLI_USAGE, "usage",

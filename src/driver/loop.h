@@ -41,7 +41,9 @@ struct peercache_node {
     size_t listening_count;
     struct pc_ip_port listening[PC_LIBP2P_LISTEN_ADDRS_MAX]; /* what we can be reached at */
 
-    struct pc_store *store; /* NULL: none */
+    struct pc_store *store;      /* NULL: none */
+    struct pc_reason cache_busy; /* why it could not be opened for writing yet; "" it could */
+    struct pc_reason cache_lost; /* why what the cache held is not used; "" it is */
     struct pc_driver_store_worker *worker;
     bool refused_commit; /* a COMMIT that the worker could not take: to be answered after the step */
     int refused_result;

@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define AGENT          "peercache/" PC_VERSION
-#define CACHE_LOAD_MAX 1000    /* records read before a join */
-#define PINGS_MAX      1000000 /* of peercache_node_set_ping */
+#define AGENT                 "peercache/" PC_VERSION
+#define CACHE_LOAD_MAX        1000    /* records read before a join */
+#define STORE_OPEN_TIMEOUT_MS 500     /* a join waits no longer for the lock of a cache */
+#define PINGS_MAX             1000000 /* of peercache_node_set_ping */
 
 /* ----- making ----- */
 
@@ -121,24 +122,70 @@ static int open_sockets(struct peercache_node *node)
     return pc_driver_udp_bind_to_dial(node->udp, &node->error);
 }
 
-static int open_store(struct peercache_node *node)
+/* A corrupt cache never stops a join: it goes on without, and the application is told. */
+static int lose_cache(struct peercache_node *node)
+{
+    node->cache_lost = node->error;
+    return 0;
+}
+
+static struct pc_store_options store_options(const struct peercache_node *node, bool read_only,
+                                             int64_t now_ms)
 {
     struct pc_store_options options = {
         .network = node->options.network,
         .mode = node->options.local ? PC_NETGROUP_LOCAL : PC_NETGROUP_PUBLIC,
-        .read_only = !node->options.save,
-        .timeout_ms = PC_STORE_LOCK_TIMEOUT_MS,
-        .now_ms = pc_driver_clock_now(&node->clock).wall_ms,
+        .read_only = read_only,
+        .timeout_ms = STORE_OPEN_TIMEOUT_MS,
+        .now_ms = now_ms,
     };
+    randombytes_buf(options.random, sizeof(options.random));
+    return options;
+}
+
+/* On a thread of the pool; the loop leaves node->store alone while a commit is under way. */
+static int reopen_store(void *context, struct pc_store **store, int64_t now_ms, struct pc_reason *ret_reason)
+{
+    const struct peercache_node *node = context;
+    struct pc_store_options options = store_options(node, false, now_ms);
+    struct pc_store *opened = NULL;
+    int result = pc_store_open(node->options.cache, &options, &opened, ret_reason);
+    if (result == 0 && opened->read_only) {
+        *ret_reason = opened->warning;
+        result = PEERCACHE_EREADONLY;
+        pc_store_close(opened);
+    }
+    if (result != 0)
+        return result;
+    pc_store_close(*store);
+    *store = opened;
+    return 0;
+}
+
+static int open_store(struct peercache_node *node)
+{
+    int64_t now_ms = pc_driver_clock_now(&node->clock).wall_ms;
+    struct pc_store_options options = store_options(node, !node->options.save, now_ms);
+    pc_driver_reopen reopen = NULL;
     if (!node->options.has_cache)
         return 0;
     /* Nothing to read, and nothing is to be made: no cache, and no error. */
     if (!node->options.save && access(node->options.cache, F_OK) != 0 && errno == ENOENT)
         return 0;
-    randombytes_buf(options.random, sizeof(options.random));
     int result = pc_store_open(node->options.cache, &options, &node->store, &node->error);
-    if (result == 0 && node->options.save && !node->store->read_only) {
-        result = pc_driver_store_worker_new(&node->loop, node->store, pc_driver_loop_committed, node,
+    if (result == PEERCACHE_ECORRUPT && !node->options.save)
+        return lose_cache(node); /* what is not to be saved is not moved aside either */
+    if ((result == PEERCACHE_EBUSY || result == PEERCACHE_EFULL) && node->options.save) {
+        /* No cache whatever may hold up a join: it is read, and saved to when that is possible. */
+        struct pc_reason unused;
+        node->cache_busy = node->error;
+        options = store_options(node, true, now_ms);
+        (void)pc_store_open(node->options.cache, &options, &node->store, &unused);
+        reopen = reopen_store;
+        result = 0;
+    }
+    if (result == 0 && node->options.save && (reopen || !node->store->read_only)) {
+        result = pc_driver_store_worker_new(&node->loop, &node->store, reopen, pc_driver_loop_committed, node,
                                             &node->worker);
         if (result != 0)
             (void)fail(node, result, "out of memory");
@@ -228,7 +275,7 @@ static int load_cache(struct peercache_node *node)
     int result = pc_store_query(node->store, &best, on_record, node);
     if (result != 0)
         node->error = node->store->error;
-    return result;
+    return result == PEERCACHE_ECORRUPT ? lose_cache(node) : result; /* a store that may write begins anew */
 }
 
 static int make_all(struct peercache_node *node, const peercache_node_options *options)
@@ -322,8 +369,18 @@ void peercache_node_stop(peercache_node *node)
 
 static void warn_at_start(struct peercache_node *node)
 {
-    if (node->store && node->store->warning.text[0] != '\0')
+    if (node->cache_busy.text[0] != '\0') {
+        struct pc_reason told;
+        pc_base_reason(&told, "only read for now: %s", node->cache_busy.text);
+        pc_driver_loop_warn(node, told.text);
+    } else if (node->store && node->store->warning.text[0] != '\0') {
         pc_driver_loop_warn(node, node->store->warning.text);
+    }
+    if (node->cache_lost.text[0] != '\0') {
+        struct pc_reason told;
+        pc_base_reason(&told, "the cache is corrupt, what it held is not used: %s", node->cache_lost.text);
+        pc_driver_loop_warn(node, told.text);
+    }
     if (node->wildcard_missing)
         pc_driver_loop_warn(node, "this machine lacks IPv6 or IPv4: the other is listened on alone");
     if (node->options.mode == PEERCACHE_MODE_SERVER && node->listening_count == 0)

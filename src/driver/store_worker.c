@@ -14,7 +14,8 @@ struct commit {
 
 struct pc_driver_store_worker {
     uv_loop_t *loop;
-    struct pc_store *store;
+    struct pc_store **store;
+    pc_driver_reopen reopen; /* NULL once the store is open for writing */
     pc_driver_committed done;
     void *context;
     uv_work_t work;
@@ -23,14 +24,16 @@ struct pc_driver_store_worker {
     struct commit *commit; /* under way, NULL when idle */
 };
 
-int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store *store, pc_driver_committed done,
-                               void *context, struct pc_driver_store_worker **ret_worker)
+int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store **store, pc_driver_reopen reopen,
+                               pc_driver_committed done, void *context,
+                               struct pc_driver_store_worker **ret_worker)
 {
     struct pc_driver_store_worker *worker = calloc(1, sizeof(*worker));
     if (!worker)
         return PEERCACHE_ENOMEM;
     worker->loop = loop;
     worker->store = store;
+    worker->reopen = reopen;
     worker->done = done;
     worker->context = context;
     worker->work.data = worker;
@@ -43,10 +46,16 @@ static void work(uv_work_t *uv)
 {
     struct pc_driver_store_worker *worker = uv->data;
     struct commit *commit = worker->commit;
-    commit->result = pc_store_commit(worker->store, commit->sequence, commit->deltas, commit->count,
+    if (worker->reopen) {
+        commit->result = worker->reopen(worker->context, worker->store, commit->now_ms, &commit->reason);
+        if (commit->result != 0)
+            return;
+        worker->reopen = NULL;
+    }
+    commit->result = pc_store_commit(*worker->store, commit->sequence, commit->deltas, commit->count,
                                      commit->now_ms, PC_STORE_LOCK_TIMEOUT_MS);
     if (commit->result != 0)
-        commit->reason = worker->store->error;
+        commit->reason = (*worker->store)->error;
 }
 
 static void worked(uv_work_t *uv, int status)

@@ -18,9 +18,17 @@ struct pc_driver_store_worker;
  * during the call. */
 typedef void (*pc_driver_committed)(void *context, int result, const char *text);
 
-/* Loop and store are borrowed. ENOMEM. */
-int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store *store, pc_driver_committed done,
-                               void *context, struct pc_driver_store_worker **ret_worker);
+/*
+ * On a thread of the pool, before a commit: a store that could only be read (or not at all) when it was opened, for
+ * its lock was held or the disk was full, is opened for writing. 0 and *store is it; or why not, and *store as it was.
+ */
+typedef int (*pc_driver_reopen)(void *context, struct pc_store **store, int64_t now_ms,
+                                struct pc_reason *ret_reason);
+
+/* Loop and *store, which the worker may replace by `reopen` (NULL: it is open for writing), are borrowed. ENOMEM. */
+int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store **store, pc_driver_reopen reopen,
+                               pc_driver_committed done, void *context,
+                               struct pc_driver_store_worker **ret_worker);
 /* Commit these deltas, which are copied. ENOMEM; ESTATE one is under way; EIO the pool took none. After a
  * failure `done` is not called for it. */
 int pc_driver_store_worker_commit(struct pc_driver_store_worker *worker, const struct pc_delta *deltas,

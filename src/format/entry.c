@@ -10,96 +10,10 @@
 
 #include "addr/quote.h"
 #include "base/basex.h"
-#include "base/time.h"
-
-#include <stdlib.h>
 
 #define NS_PER_S  1000000000
 #define NS_PER_MS 1000000
 #define MS_PER_S  1000
-
-/* --- jansson --- */
-
-/* Longer runs of digits than this are over the range of 64 bits, or may be. */
-#define DIGITS_MAX 18
-
-/* Cut every long run of digits outside of strings to nines: over any range that we know, and within
- * jansson's. In place, for it only gets shorter. */
-static size_t shorten_numbers(uint8_t *text, size_t size)
-{
-    size_t to = 0, digits = 0;
-    bool in_string = false;
-    for (size_t from = 0; from < size; from++) {
-        uint8_t c = text[from];
-        digits = !in_string && c >= '0' && c <= '9' ? digits + 1 : 0;
-        if (digits > DIGITS_MAX) {
-            memset(text + to - DIGITS_MAX, '9', DIGITS_MAX);
-            continue;
-        }
-        text[to++] = c;
-        if (in_string && c == '\\' && from + 1 < size)
-            text[to++] = text[++from];
-        else if (c == '"')
-            in_string = !in_string;
-    }
-    return to;
-}
-
-static json_t *load(const void *text, size_t size, json_error_t *ret_error)
-{
-    memset(ret_error, 0, sizeof(*ret_error));
-    return json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, ret_error);
-}
-
-int pc_format_json_load(struct pc_bytes text, json_t **ret_json, struct pc_reason *ret_reason)
-{
-    json_error_t error;
-    json_t *json = load(text.data, text.size, &error);
-    if (!json && json_error_code(&error) == json_error_numeric_overflow) {
-        uint8_t *copy = malloc(text.size);
-        if (!copy)
-            return PEERCACHE_ENOMEM;
-        memcpy(copy, text.data, text.size);
-        json = load(copy, shorten_numbers(copy, text.size), &error);
-        free(copy);
-    }
-    if (!json) {
-        /* Of memory that is out jansson mostly says nothing, and then leaves the code unset too. */
-        if (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory ||
-            json_error_code(&error) == json_error_unknown)
-            return PEERCACHE_ENOMEM;
-        /* Its text quotes the input. */
-        pc_base_reason(ret_reason, "%s", pc_addr_quote(pc_bytes_of(error.text, strlen(error.text))).text);
-        return PEERCACHE_EPARSE;
-    }
-    *ret_json = json;
-    return 0;
-}
-
-struct pc_bytes pc_format_string_of(const json_t *json)
-{
-    return pc_bytes_of(json_string_value(json), json_string_length(json));
-}
-
-int pc_format_time_read(const json_t *json, int64_t *ret_wall_ms)
-{
-    int64_t wall_ms;
-    if (json_is_string(json)) {
-        if (pc_base_rfc3339_parse(json_string_value(json), json_string_length(json), &wall_ms) < 0)
-            return PEERCACHE_EPARSE;
-        *ret_wall_ms = pc_base_time_max(wall_ms, 0);
-        return 0;
-    }
-    const json_t *s = json_object_get(json, "secs_since_epoch");
-    const json_t *ns = json_object_get(json, "nanos_since_epoch");
-    if (!json_is_integer(s) || (ns && !json_is_integer(ns)) || json_integer_value(s) < 0 ||
-        json_integer_value(ns) < 0 || json_integer_value(ns) >= NS_PER_S)
-        return PEERCACHE_EPARSE;
-    if (__builtin_mul_overflow((int64_t)json_integer_value(s), MS_PER_S, &wall_ms))
-        wall_ms = INT64_MAX;
-    *ret_wall_ms = pc_base_time_add(wall_ms, json_integer_value(ns) / NS_PER_MS);
-    return 0;
-}
 
 /* --- what a refusal is, until it reaches the sink --- */
 
@@ -194,41 +108,43 @@ int pc_format_line_read(struct pc_bytes line, const struct pc_format_sink *sink)
 
 /* --- the members of an object --- */
 
-static const json_t *member_of(const json_t *object, const char *name)
-{
-    const json_t *json = json_object_get(object, name);
-    return json_is_null(json) ? NULL : json;
-}
+enum entry_member {
+    ADDR,
+    SUCCESS_COUNT,
+    FAILURE_COUNT,
+    LAST_SEEN,
+    FAILURES,
+    LAST_SUCCESS,
+    LAST_ATTEMPT,
+    RTT_US,
+    RTT_AT,
+    FIRST_SEEN,
+    SOURCE,
+    SOURCE_GROUP,
+    STATE,
+    BUCKET,
+    ENTRY_MEMBER_COUNT,
+};
 
-static void read_number(const json_t *json, const char *name, uint32_t greatest, uint32_t *number,
-                        struct verdict *verdict)
+static const char *member_name(unsigned number)
 {
-    if (!json)
-        return;
-    if (!json_is_integer(json) || json_integer_value(json) < 0) {
-        refuse(verdict, PC_FORMAT_WRONG_TYPE, name);
-        return;
-    }
-    json_int_t value = json_integer_value(json);
-    *number = value > greatest ? greatest : (uint32_t)value;
-}
-
-static void read_time(const json_t *object, const char *name, int64_t *wall_ms, struct verdict *verdict)
-{
-    const json_t *json = member_of(object, name);
-    if (json && pc_format_time_read(json, wall_ms) < 0)
-        refuse(verdict, PC_FORMAT_BAD_TIME, name);
-}
-
-/* The place of a word in a list of names; `count` when it is not in it. */
-static unsigned word_of(struct pc_bytes word, const char *(*name_of)(unsigned number), unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        const char *name = name_of(i);
-        if (pc_bytes_equal(word, pc_bytes_of(name, strlen(name))))
-            return i;
-    }
-    return count;
+    static const char *const names[ENTRY_MEMBER_COUNT] = {
+        [ADDR] = "addr",
+        [SUCCESS_COUNT] = "success_count",
+        [FAILURE_COUNT] = "failure_count",
+        [LAST_SEEN] = "last_seen",
+        [FAILURES] = "failures",
+        [LAST_SUCCESS] = "last_success",
+        [LAST_ATTEMPT] = "last_attempt",
+        [RTT_US] = "rtt_us",
+        [RTT_AT] = "rtt_at",
+        [FIRST_SEEN] = "first_seen",
+        [SOURCE] = "source",
+        [SOURCE_GROUP] = "source_group",
+        [STATE] = "state",
+        [BUCKET] = "bucket",
+    };
+    return names[number];
 }
 
 static const char *outcome_name(unsigned number)
@@ -246,136 +162,266 @@ static const char *state_name(unsigned number)
     return peercache_state_name((peercache_state)number);
 }
 
-/* The number of a word; `count` when there is none or we don't know it. */
-static unsigned read_word(const json_t *object, const char *name, const char *(*name_of)(unsigned number),
+/* The place of a word in a list of names; `count` when it is not in it. */
+static unsigned word_of(struct pc_bytes word, const char *(*name_of)(unsigned number), unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const char *name = name_of(i);
+        if (strlen(name) == word.size && memcmp(name, word.data, word.size) == 0)
+            return i;
+    }
+    return count;
+}
+
+static void refuse_type(struct pc_value *value, const char *name, struct verdict *verdict)
+{
+    pc_format_value_skip(value);
+    refuse(verdict, PC_FORMAT_WRONG_TYPE, name);
+}
+
+static void read_number(struct pc_value *value, const char *name, uint32_t greatest, uint32_t *number,
+                        struct verdict *verdict)
+{
+    int64_t read;
+    if (pc_format_value_kind(value) != '0')
+        refuse_type(value, name, verdict);
+    else if (!pc_format_value_integer(value, &read) || read < 0)
+        refuse(verdict, PC_FORMAT_WRONG_TYPE, name);
+    else
+        *number = read > greatest ? greatest : (uint32_t)read;
+}
+
+static void read_time(struct pc_value *value, const char *name, int64_t *wall_ms, struct verdict *verdict)
+{
+    if (pc_format_value_time(value, wall_ms) < 0)
+        refuse(verdict, PC_FORMAT_BAD_TIME, name);
+}
+
+/* The number of a word; `count` when we don't know it. */
+static unsigned read_word(struct pc_value *value, const char *name, const char *(*name_of)(unsigned number),
                           unsigned count, struct verdict *verdict)
 {
-    const json_t *json = member_of(object, name);
-    if (json && !json_is_string(json))
-        refuse(verdict, PC_FORMAT_WRONG_TYPE, name);
-    return json_is_string(json) ? word_of(pc_format_string_of(json), name_of, count) : count;
+    if (pc_format_value_kind(value) == '"')
+        return word_of(pc_format_value_string(value), name_of, count);
+    refuse_type(value, name, verdict);
+    return count;
 }
 
-static void read_failures(const json_t *object, struct pc_history *history, struct verdict *verdict)
+static void read_failures(struct pc_value *value, struct pc_history *history, struct verdict *verdict)
 {
-    const json_t *json = member_of(object, "failures");
-    if (!json)
-        return;
-    if (!json_is_object(json)) {
-        refuse(verdict, PC_FORMAT_WRONG_TYPE, "failures");
+    if (pc_format_value_kind(value) != '{') {
+        refuse_type(value, "failures", verdict);
         return;
     }
-    for (unsigned i = 0; i < PEERCACHE_OUTCOME_COUNT; i++)
-        read_number(member_of(json, outcome_name(i)), "failures", UINT32_MAX, &history->failures[i], verdict);
+    pc_format_value_enter(value);
+    while (pc_format_value_next(value)) {
+        unsigned outcome = word_of(pc_format_value_name(value), outcome_name, PEERCACHE_OUTCOME_COUNT);
+        if (outcome < PEERCACHE_OUTCOME_COUNT)
+            read_number(value, "failures", UINT32_MAX, &history->failures[outcome], verdict);
+        else
+            pc_format_value_skip(value);
+    }
 }
 
-static void read_source(const json_t *object, struct pc_record_addr *addr, struct verdict *verdict)
+static void read_group(struct pc_value *value, struct pc_netgroup *group, struct verdict *verdict)
 {
-    unsigned source = read_word(object, "source", source_name, PEERCACHE_SOURCE_COUNT, verdict);
-    if (source < PEERCACHE_SOURCE_COUNT)
-        addr->source = (peercache_source)source;
-    const json_t *json = member_of(object, "source_group");
-    if (!json)
+    size_t size;
+    if (pc_format_value_kind(value) != '"') {
+        refuse_type(value, "source_group", verdict);
         return;
-    size_t size = 0;
-    if (!json_is_string(json) ||
-        pc_base_hex_decode(json_string_value(json), json_string_length(json), addr->source_group.bytes,
-                           sizeof(addr->source_group.bytes), &size) < 0)
+    }
+    struct pc_bytes hex = pc_format_value_string(value);
+    if (pc_base_hex_decode((const char *)hex.data, hex.size, group->bytes, sizeof(group->bytes), &size) < 0)
         refuse(verdict, PC_FORMAT_WRONG_TYPE, "source_group");
     else
-        addr->source_group.size = (uint8_t)size;
+        group->size = (uint8_t)size;
 }
 
-static void read_history(const json_t *object, struct pc_format_found *found, struct verdict *verdict)
+static void read_member(struct pc_value *value, enum entry_member member, const struct pc_peer_id *owner,
+                        struct pc_format_found *found, struct verdict *verdict)
 {
-    struct pc_history *history = &found->addr.history;
-    read_number(member_of(object, "success_count"), "success_count", UINT32_MAX, &history->success_count,
-                verdict);
-    read_number(member_of(object, "failure_count"), "failure_count", UINT32_MAX, &history->failure_count,
-                verdict);
-    read_time(object, "last_seen", &history->last_seen_ms, verdict);
-    read_failures(object, history, verdict);
-    read_time(object, "last_success", &history->last_success_ms, verdict);
-    read_time(object, "last_attempt", &history->last_attempt_ms, verdict);
-    read_number(member_of(object, "rtt_us"), "rtt_us", PC_RTT_UNKNOWN - 1, &history->rtt_us, verdict);
-    read_time(object, "rtt_at", &history->rtt_at_ms, verdict);
-    read_time(object, "first_seen", &found->addr.first_seen_ms, verdict);
-    read_source(object, &found->addr, verdict);
-    unsigned state = read_word(object, "state", state_name, PEERCACHE_STATE_COUNT, verdict);
-    found->has_state = state < PEERCACHE_STATE_COUNT;
-    if (found->has_state)
-        found->state = (peercache_state)state;
-    read_number(member_of(object, "bucket"), "bucket", UINT32_MAX, &found->bucket, verdict);
+    struct pc_record_addr *addr = &found->addr;
+    struct pc_history *history = &addr->history;
+    const char *name = member_name(member);
+    unsigned word;
+    switch (member) {
+    case ADDR:
+        if (pc_format_value_kind(value) == '"')
+            read_addr(pc_format_value_string(value), owner, found, verdict);
+        else
+            refuse_type(value, name, verdict);
+        return;
+    case SUCCESS_COUNT:
+        read_number(value, name, UINT32_MAX, &history->success_count, verdict);
+        return;
+    case FAILURE_COUNT:
+        read_number(value, name, UINT32_MAX, &history->failure_count, verdict);
+        return;
+    case LAST_SEEN:
+        read_time(value, name, &history->last_seen_ms, verdict);
+        return;
+    case FAILURES:
+        read_failures(value, history, verdict);
+        return;
+    case LAST_SUCCESS:
+        read_time(value, name, &history->last_success_ms, verdict);
+        return;
+    case LAST_ATTEMPT:
+        read_time(value, name, &history->last_attempt_ms, verdict);
+        return;
+    case RTT_US:
+        read_number(value, name, PC_RTT_UNKNOWN - 1, &history->rtt_us, verdict);
+        return;
+    case RTT_AT:
+        read_time(value, name, &history->rtt_at_ms, verdict);
+        return;
+    case FIRST_SEEN:
+        read_time(value, name, &addr->first_seen_ms, verdict);
+        return;
+    case SOURCE:
+        word = read_word(value, name, source_name, PEERCACHE_SOURCE_COUNT, verdict);
+        if (word < PEERCACHE_SOURCE_COUNT)
+            addr->source = (peercache_source)word;
+        return;
+    case SOURCE_GROUP:
+        read_group(value, &addr->source_group, verdict);
+        return;
+    case STATE:
+        word = read_word(value, name, state_name, PEERCACHE_STATE_COUNT, verdict);
+        found->has_state = word < PEERCACHE_STATE_COUNT;
+        if (found->has_state)
+            found->state = (peercache_state)word;
+        return;
+    case BUCKET:
+        read_number(value, name, UINT32_MAX, &found->bucket, verdict);
+        return;
+    case ENTRY_MEMBER_COUNT:
+        break;
+    }
+    pc_format_value_skip(value);
 }
 
-/* `key`: of map, the address where the object has none; else NULL. */
-static int read_object(const json_t *object, const json_t *key, const struct pc_peer_id *owner,
+/* `key`: of map, the address where the object has none; else empty. */
+static int read_object(struct pc_value *value, struct pc_bytes key, const struct pc_peer_id *owner,
                        const struct pc_format_sink *sink)
 {
     struct pc_format_found found;
     struct verdict verdict = { .is_refused = false };
-    if (!json_is_object(object))
+    unsigned seen = 0;
+    if (pc_format_value_kind(value) != '{') {
+        pc_format_value_skip(value);
         return refuse_at_once(sink, PC_FORMAT_WRONG_TYPE, "an entry is no object");
-    const json_t *addr = member_of(object, "addr");
-    if (!addr)
-        addr = key;
-    if (!addr)
-        return refuse_at_once(sink, PC_FORMAT_NO_ADDRESS, "an entry without addr");
-    if (!json_is_string(addr))
-        return refuse_at_once(sink, PC_FORMAT_WRONG_TYPE, "addr");
+    }
     found_init(&found);
-    read_addr(pc_format_string_of(addr), owner, &found, &verdict);
-    if (!verdict.is_refused)
-        read_history(object, &found, &verdict);
+    pc_format_value_enter(value);
+    while (pc_format_value_next(value)) {
+        unsigned member = word_of(pc_format_value_name(value), member_name, ENTRY_MEMBER_COUNT);
+        if (member == ENTRY_MEMBER_COUNT || pc_format_value_kind(value) == 'n') {
+            pc_format_value_skip(value);
+            continue;
+        }
+        if (seen & 1U << member)
+            refuse(&verdict, PC_FORMAT_BAD_JSON, "a member stands twice");
+        seen |= 1U << member;
+        read_member(value, (enum entry_member)member, owner, &found, &verdict);
+    }
+    if (!(seen & 1U << ADDR) && key.data)
+        read_addr(key, owner, &found, &verdict);
+    else if (!(seen & 1U << ADDR))
+        refuse(&verdict, PC_FORMAT_NO_ADDRESS, "an entry without addr");
     return deliver(&verdict, &found, sink);
 }
 
 /* --- the entries --- */
 
-/* [ID, [address, …]], each a text or an object. */
-static int read_peer(const json_t *pair, bool has_objects, const struct pc_format_sink *sink)
+static int read_address(struct pc_value *value, const struct pc_peer_id *owner,
+                        const struct pc_format_sink *sink)
 {
-    const json_t *name = json_array_get(pair, 0);
-    const json_t *addrs = json_array_get(pair, 1);
-    struct pc_peer_id owner;
-    struct pc_reason reason;
-    int r = 0;
-    if (json_array_size(pair) != 2 || !json_is_string(name) || !json_is_array(addrs))
-        return refuse_at_once(sink, PC_FORMAT_WRONG_TYPE, "an entry is no peer id with its addresses");
-    if (pc_addr_peer_id_parse(json_string_value(name), json_string_length(name), &owner, &reason) < 0)
-        return refuse_at_once(sink, PC_FORMAT_BAD_PEER_ID, reason.text);
-    if (json_array_size(addrs) == 0)
-        return refuse_at_once(sink, PC_FORMAT_NO_ADDRESS, "a peer without addresses");
-    for (size_t i = 0; i < json_array_size(addrs) && r == 0; i++) {
-        const json_t *addr = json_array_get(addrs, i);
-        if (i >= PC_FORMAT_ADDRS_MAX)
-            r = refuse_at_once(sink, PC_FORMAT_TOO_MANY, "beyond what is read of one peer");
-        else if (has_objects)
-            r = read_object(addr, NULL, &owner, sink);
-        else if (json_is_string(addr))
-            r = read_text_addr(pc_format_string_of(addr), &owner, sink);
-        else
-            r = refuse_at_once(sink, PC_FORMAT_WRONG_TYPE, "an address is no text");
-    }
-    return r;
+    if (pc_format_value_kind(value) == '"')
+        return read_text_addr(pc_format_value_string(value), owner, sink);
+    pc_format_value_skip(value);
+    return refuse_at_once(sink, PC_FORMAT_WRONG_TYPE, "an address is no text");
 }
 
-static int read_json(enum pc_format format, const json_t *json, const struct pc_format_sink *sink)
+static int read_addresses(struct pc_value *value, bool are_objects, const struct pc_peer_id *owner,
+                          const struct pc_format_sink *sink)
 {
+    size_t count = 0;
+    int r = 0;
+    pc_format_value_enter(value);
+    while (r == 0 && pc_format_value_next(value)) {
+        if (++count > PC_FORMAT_ADDRS_MAX) {
+            pc_format_value_skip(value);
+            r = refuse_at_once(sink, PC_FORMAT_TOO_MANY, "beyond what is read of one peer");
+        } else if (are_objects) {
+            r = read_object(value, pc_bytes_of(NULL, 0), owner, sink);
+        } else {
+            r = read_address(value, owner, sink);
+        }
+    }
+    return r == 0 && count == 0 ? refuse_at_once(sink, PC_FORMAT_NO_ADDRESS, "a peer without addresses") : r;
+}
+
+/* How many elements an array has. */
+static size_t count_of(struct pc_value value)
+{
+    size_t count = 0;
+    pc_format_value_enter(&value);
+    for (; pc_format_value_next(&value); count++)
+        pc_format_value_skip(&value);
+    return count;
+}
+
+/* [ID, [address, …]], each a text or an object. */
+static int read_peer(struct pc_value *value, bool has_objects, const struct pc_format_sink *sink)
+{
+    static const char wrong[] = "an entry is no peer id with its addresses";
+    struct pc_peer_id owner;
+    struct pc_reason reason;
+    if (pc_format_value_kind(value) != '[' || count_of(*value) != 2)
+        return refuse_at_once(sink, PC_FORMAT_WRONG_TYPE, wrong);
+    pc_format_value_enter(value);
+    (void)pc_format_value_next(value);
+    if (pc_format_value_kind(value) != '"')
+        return refuse_at_once(sink, PC_FORMAT_WRONG_TYPE, wrong);
+    struct pc_bytes name = pc_format_value_string(value);
+    (void)pc_format_value_next(value);
+    if (pc_format_value_kind(value) != '[')
+        return refuse_at_once(sink, PC_FORMAT_WRONG_TYPE, wrong);
+    if (pc_addr_peer_id_parse((const char *)name.data, name.size, &owner, &reason) < 0)
+        return refuse_at_once(sink, PC_FORMAT_BAD_PEER_ID, reason.text);
+    return read_addresses(value, has_objects, &owner, sink);
+}
+
+/* [ADDR, {…}] */
+static int read_keyed(struct pc_value *value, const struct pc_format_sink *sink)
+{
+    pc_format_value_enter(value);
+    (void)pc_format_value_next(value);
+    struct pc_bytes key = pc_format_value_string(value);
+    (void)pc_format_value_next(value);
+    return read_object(value, key, NULL, sink);
+}
+
+int pc_format_entry_read(enum pc_format format, uint8_t *element, size_t size,
+                         const struct pc_format_sink *sink)
+{
+    struct pc_reason reason;
+    struct pc_value value = pc_format_value_of(element, size);
+    if (pc_format_value_check(element, size, &reason) < 0)
+        return refuse_at_once(sink, PC_FORMAT_BAD_JSON, reason.text);
     switch (format) {
     case PC_FORMAT_LIST:
-        return read_object(json, NULL, NULL, sink);
+        return read_object(&value, pc_bytes_of(NULL, 0), NULL, sink);
     case PC_FORMAT_MAP:
-        return read_object(json_array_get(json, 1), json_array_get(json, 0), NULL, sink);
+        return read_keyed(&value, sink);
     case PC_FORMAT_ANT_V0:
-        return read_peer(json, true, sink);
+        return read_peer(&value, true, sink);
     case PC_FORMAT_ANT_V1:
-        return read_peer(json, false, sink);
+        return read_peer(&value, false, sink);
     case PC_FORMAT_ENDPOINT:
     case PC_FORMAT_KUBO:
-        if (!json_is_string(json))
-            return refuse_at_once(sink, PC_FORMAT_WRONG_TYPE, "an address is no text");
-        return read_text_addr(pc_format_string_of(json), NULL, sink);
+        return read_address(&value, NULL, sink);
     case PC_FORMAT_UNKNOWN:
     case PC_FORMAT_TEXT:
     case PC_FORMAT_COUNT:
@@ -383,18 +429,4 @@ static int read_json(enum pc_format format, const json_t *json, const struct pc_
     }
     /* No element before has shown the format, and this one doesn't either. */
     return refuse_at_once(sink, PC_FORMAT_WRONG_TYPE, "an entry of no known format");
-}
-
-int pc_format_entry_read(enum pc_format format, struct pc_bytes element, const struct pc_format_sink *sink)
-{
-    json_t *json;
-    struct pc_reason reason;
-    int r = pc_format_json_load(element, &json, &reason);
-    if (r == PEERCACHE_EPARSE)
-        return refuse_at_once(sink, PC_FORMAT_BAD_JSON, reason.text);
-    if (r < 0)
-        return r;
-    r = read_json(format, json, sink);
-    json_decref(json);
-    return r;
 }

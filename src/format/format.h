@@ -3,9 +3,10 @@
  * a stream in bounded memory, so that a file of millions of peers is never in memory whole.
  *
  *   list      the seed's: {"last_updated", "peers":[{addr, last_seen, success_count, failure_count}, …]}.
- * Ours adds optional members to the entries and an object `peercache` beside `peers`; older readers skip
- * both. map       {"peers":{ADDR:{addr, success_count, failure_count, last_seen}, …}, "last_updated",
- * "version"} ant-v0    {"peers":{ID:[{addr, success_count, failure_count, last_seen}, …], …}, "last_updated",
+ *             Ours adds optional members to the entries and an object `peercache` beside `peers`; older
+ *             readers skip both.
+ *   map       {"peers":{ADDR:{addr, success_count, failure_count, last_seen}, …}, "last_updated", "version"}
+ *   ant-v0    {"peers":{ID:[{addr, success_count, failure_count, last_seen}, …], …}, "last_updated",
  *             "network_version"}
  *   ant-v1    {"peers":[[ID,[ADDR, …]], …], "last_updated", "network_version", "cache_version"}, newest first
  *   endpoint  {"peers":[ADDR, …], "metadata":{"last_updated", "description"}}
@@ -13,7 +14,8 @@
  *   kubo      the configuration of kubo: {"Bootstrap":[ADDR, …], …}
  *
  * What each can't carry, and a record loses when written in it (pc_format_loses gives it in a sentence):
- *   list      nothing, but times after the year 9999 are clamped to its end
+ *   list      nothing; but times after the year 9999 are clamped to its end, and an address that is no UTF-8
+ *             (pc_addr_storable admits none) is left out, here as in every JSON
  *   map       failures by kind, last success and attempt, round-trip time, source, first seen, state, bucket
  *   ant-v0    as map, and addresses without a peer id
  *   ant-v1    everything but the addresses of a peer; and addresses without a peer id
@@ -142,7 +144,7 @@ struct pc_format_visitor {
      * come again: merging is the caller's. */
     int (*record)(void *context, const struct pc_format_item *item);
     /* The object `peercache` of `list`, as it stands in the document: checked to be a JSON object. Ours
-     * stands before the peers. */
+     * stands before the peers. Given with head_only too. */
     int (*own)(void *context, struct pc_bytes json);
     /* Each refusal, so that it can be named in a warning. */
     int (*rejected)(void *context, const struct pc_format_rejection *rejection);
@@ -169,7 +171,8 @@ void pc_format_reader_free(struct pc_format_reader *reader);
 /*
  * The next piece of the document, of any size. The first error ends the reading and is returned by every
  * later call; what came whole before it was given to the visitor (so a file cut short gives what is before
- * the cut, and EPARSE). EPARSE  not JSON, cut short (finish), `peers` twice, network_version is no short text
+ * the cut, and EPARSE).
+ * EPARSE  not JSON, cut short (finish), `peers` twice, network_version is no short text
  * EFORMAT another kind of content; neither JSON nor lines of multiaddrs; JSON without peers and Bootstrap
  * ELIMIT  over PC_FORMAT_DEPTH_MAX, _ENTRIES_MAX, _MEMBER_MAX_BYTES (a name) or _OWN_MAX_BYTES
  * ENOMEM; or what the visitor returned.
@@ -197,7 +200,8 @@ struct pc_format_writer_options {
     int (*write)(void *context, struct pc_bytes bytes);
     void *context;
     int64_t last_updated_ms;
-    const char *network_version; /* of ant-v0 and ant-v1; NULL: not written. Borrowed during _new */
+    const char *network_version; /* of ant-v0 and ant-v1, whose own readers refuse a file without it; NULL:
+                                    not written. Borrowed during _new */
     const char *description;     /* of endpoint; NULL: not written. Borrowed during _new */
     struct pc_bytes own; /* of list: the JSON text of the object `peercache`; size 0: not written. Borrowed
                             during _new, and not checked */

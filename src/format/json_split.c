@@ -2,8 +2,8 @@
  * Cuts one JSON document into pieces: the values of the members of its top object, or the elements of such a
  * value one by one. A file of a million peers is one value; a parser that builds trees would hold it whole.
  * So this walk finds only where a piece begins and ends, whatever the sizes in which the document comes, and
- * jansson judges each piece that somebody wants. Bounded: the piece at hand (under its limit), and one bit a
- * level of nesting.
+ * json_value.c judges each piece that somebody wants. Bounded: the piece at hand (under its limit), and one
+ * bit a level of nesting.
  *
  * Of JSON (RFC 8259) it knows strings, so that a bracket within one is none; brackets, which must match; and
  * the commas and colons of the two levels it walks itself. What is inside a piece is judged by whoever parses
@@ -136,11 +136,6 @@ static int keep_end(struct pc_json_split *split)
     return r;
 }
 
-static struct pc_bytes kept(const struct pc_json_split *split)
-{
-    return pc_bytes_of(split->buffer, split->is_too_long ? 0 : split->kept);
-}
-
 /* --- the walk --- */
 
 static bool is_white(uint8_t c)
@@ -211,7 +206,8 @@ static int piece_end(struct pc_json_split *split)
         .is_member = is_member,
         .first = split->first,
         .is_too_long = is_kept && split->is_too_long,
-        .text = is_kept ? kept(split) : pc_bytes_of(NULL, 0),
+        .text = split->buffer,
+        .size = is_kept && !split->is_too_long ? split->kept : 0,
         .place = split->place,
     };
     return split->visitor.piece(split->visitor.context, &piece);
@@ -264,7 +260,8 @@ static int key_end(struct pc_json_split *split)
     if (split->is_too_long)
         return pc_format_json_fail(split, PEERCACHE_ELIMIT, "a name is too long");
     split->limit_bytes = 0;
-    return split->visitor.member(split->visitor.context, kept(split), &split->wish, &split->limit_bytes);
+    return split->visitor.member(split->visitor.context, split->buffer, split->kept, &split->wish,
+                                 &split->limit_bytes);
 }
 
 static int value_begin(struct pc_json_split *split)

@@ -14,18 +14,20 @@ enum pc_json_wish {
 };
 
 struct pc_json_piece {
-    bool is_element;      /* of an opened value; else the value of a member */
-    bool is_member;       /* an element of an object: the text is [KEY,VALUE] */
-    uint8_t first;        /* the first byte of the value: '{', '[', '"', or of a number or a word */
-    bool is_too_long;     /* over the limit, the text is empty */
-    struct pc_bytes text; /* empty where the limit was 0 */
+    bool is_element;  /* of an opened value; else the value of a member */
+    bool is_member;   /* an element of an object: the text is [KEY,VALUE] */
+    uint8_t first;    /* the first byte of the value: '{', '[', '"', or of a number or a word */
+    bool is_too_long; /* over the limit; the size is 0 */
+    uint8_t *text;    /* the visitor may write to it */
+    size_t size;      /* 0 where the limit was 0 */
     struct pc_format_place place;
 };
 
 struct pc_json_visitor {
-    /* The name, in its quotation marks. The wish comes back with the limit of what is kept of the value, or
-     * of each element; 0: nothing is kept. */
-    int (*member)(void *context, struct pc_bytes name, enum pc_json_wish *ret_wish, size_t *ret_limit_bytes);
+    /* The name, in its quotation marks; it may be written to. The wish comes back with the limit of what is
+     * kept of the value, or of each element; 0: nothing is kept. */
+    int (*member)(void *context, uint8_t *name, size_t size, enum pc_json_wish *ret_wish,
+                  size_t *ret_limit_bytes);
     int (*piece)(void *context, const struct pc_json_piece *piece);
     void *context;
 };

@@ -14,6 +14,7 @@
 
 #include "addr/quote.h"
 #include "format/entry.h"
+#include "format/json_split.h"
 #include "format/line_split.h"
 
 #include <assert.h>
@@ -181,20 +182,12 @@ static int end_entry(struct pc_format_reader *reader)
 
 /* --- JSON: the head --- */
 
-static int find_member(struct pc_bytes name, enum member *ret_member, struct pc_reason *ret_reason)
+static enum member member_of(struct pc_bytes name)
 {
-    json_t *json;
-    int r = pc_format_json_load(name, &json, ret_reason);
-    if (r < 0)
-        return r;
-    *ret_member = MEMBER_COUNT;
-    for (unsigned i = 0; i < MEMBER_COUNT; i++) {
-        struct pc_bytes known = pc_bytes_of(member_names[i], strlen(member_names[i]));
-        if (pc_bytes_equal(pc_format_string_of(json), known))
-            *ret_member = (enum member)i;
-    }
-    json_decref(json);
-    return 0;
+    unsigned i = 0;
+    while (i < MEMBER_COUNT && !pc_bytes_equal(name, pc_bytes_of(member_names[i], strlen(member_names[i]))))
+        i++;
+    return (enum member)i;
 }
 
 static bool has_seen(const struct pc_format_reader *reader, enum member member)
@@ -202,15 +195,15 @@ static bool has_seen(const struct pc_format_reader *reader, enum member member)
     return (reader->seen & 1U << member) != 0;
 }
 
-static int take_member(void *context, struct pc_bytes name, enum pc_json_wish *ret_wish,
+static int take_member(void *context, uint8_t *name, size_t size, enum pc_json_wish *ret_wish,
                        size_t *ret_limit_bytes)
 {
     struct pc_format_reader *reader = context;
     struct pc_reason reason;
-    enum member member;
-    int r = find_member(name, &member, &reason);
-    if (r < 0)
-        return r == PEERCACHE_EPARSE ? pc_format_json_fail(&reader->json, r, reason.text) : r;
+    struct pc_value value = pc_format_value_of(name, size);
+    if (pc_format_value_check(name, size, &reason) < 0)
+        return pc_format_json_fail(&reader->json, PEERCACHE_EPARSE, reason.text);
+    enum member member = member_of(pc_format_value_string(&value));
     bool skips_bootstrap = reader->wanted != PC_FORMAT_UNKNOWN && reader->wanted != PC_FORMAT_KUBO;
     *ret_wish = PC_JSON_SKIP;
     reader->member = member;
@@ -218,8 +211,8 @@ static int take_member(void *context, struct pc_bytes name, enum pc_json_wish *r
         (member == BOOTSTRAP && skips_bootstrap))
         return 0;
     if (has_seen(reader, member)) {
-        char what[64] = "twice: ";
-        return pc_format_json_fail(&reader->json, PEERCACHE_EPARSE, strcat(what, member_names[member]));
+        pc_base_reason(&reason, "twice: %s", member_names[member]);
+        return pc_format_json_fail(&reader->json, PEERCACHE_EPARSE, reason.text);
     }
     reader->seen |= 1U << member;
     if (has_seen(reader, PEERS) && has_seen(reader, BOOTSTRAP))
@@ -237,10 +230,12 @@ static int take_member(void *context, struct pc_bytes name, enum pc_json_wish *r
 }
 
 /* A short text without control characters. */
-static bool read_word(const json_t *json, char ret_word[PC_FORMAT_WORD_BYTES])
+static bool read_word(struct pc_value *value, char ret_word[PC_FORMAT_WORD_BYTES])
 {
-    struct pc_bytes text = pc_format_string_of(json);
-    if (!json_is_string(json) || text.size >= PC_FORMAT_WORD_BYTES)
+    if (pc_format_value_kind(value) != '"')
+        return false;
+    struct pc_bytes text = pc_format_value_string(value);
+    if (text.size >= PC_FORMAT_WORD_BYTES)
         return false;
     for (size_t i = 0; i < text.size; i++)
         if (text.data[i] < ' ')
@@ -250,52 +245,71 @@ static bool read_word(const json_t *json, char ret_word[PC_FORMAT_WORD_BYTES])
     return true;
 }
 
-static void read_last_updated(struct pc_format_reader *reader, const json_t *json)
+/* What is no time counts as none. */
+static void read_last_updated(struct pc_format_reader *reader, struct pc_value *value)
 {
     struct pc_format_summary *summary = &reader->summary;
-    if (json && pc_format_time_read(json, &summary->last_updated_ms) == 0)
+    if (pc_format_value_time(value, &summary->last_updated_ms) == 0)
         summary->has_last_updated = true;
 }
 
-static int take_own(struct pc_format_reader *reader, const struct pc_json_piece *piece, const json_t *json)
+static void read_metadata(struct pc_format_reader *reader, struct pc_value *value)
 {
-    if (!json_is_object(json))
+    if (pc_format_value_kind(value) != '{')
+        return;
+    pc_format_value_enter(value);
+    while (pc_format_value_next(value)) {
+        if (member_of(pc_format_value_name(value)) == LAST_UPDATED)
+            read_last_updated(reader, value);
+        else
+            pc_format_value_skip(value);
+    }
+}
+
+static int take_own(struct pc_format_reader *reader, const struct pc_json_piece *piece)
+{
+    struct pc_bytes json = pc_bytes_of(piece->text, piece->size);
+    if (piece->first != '{')
         return fail_at(reader, PEERCACHE_EPARSE, &piece->place, "peercache is no object");
     reader->summary.has_own = true;
-    return reader->visitor.own ? reader->visitor.own(reader->visitor.context, piece->text) : 0;
+    return reader->visitor.own ? reader->visitor.own(reader->visitor.context, json) : 0;
+}
+
+/* kubo writes null for an empty Bootstrap. */
+static int take_no_entries(struct pc_format_reader *reader, const struct pc_json_piece *piece)
+{
+    if (reader->member == PEERS)
+        return fail_at(reader, PEERCACHE_EFORMAT, &piece->place, "peers is neither an array nor an object");
+    return piece->first == 'n' ? 0
+                               : fail_at(reader, PEERCACHE_EFORMAT, &piece->place, "Bootstrap is no array");
 }
 
 /* The value of a member of the head. Which network a file is of is never guessed: one that can't be read
  * ends the reading. */
-static int take_head_json(struct pc_format_reader *reader, const struct pc_json_piece *piece,
-                          const json_t *json)
+static int take_head_value(struct pc_format_reader *reader, const struct pc_json_piece *piece)
 {
     struct pc_format_summary *summary = &reader->summary;
+    struct pc_value value = pc_format_value_of(piece->text, piece->size);
     switch (reader->member) {
     case NETWORK_VERSION:
-        if (!read_word(json, summary->network_version))
+        if (!read_word(&value, summary->network_version))
             return fail_at(reader, PEERCACHE_EPARSE, &piece->place, "network_version is no short text");
         summary->has_network_version = true;
         return 0;
     case CACHE_VERSION:
-        if (!read_word(json, summary->cache_version))
+        if (!read_word(&value, summary->cache_version))
             return fail_at(reader, PEERCACHE_EPARSE, &piece->place, "cache_version is no short text");
         return 0;
     case LAST_UPDATED:
-        read_last_updated(reader, json);
+        read_last_updated(reader, &value);
         return 0;
     case METADATA:
-        read_last_updated(reader, json_object_get(json, "last_updated"));
+        read_metadata(reader, &value);
         return 0;
     case OWN:
-        return take_own(reader, piece, json);
+        return take_own(reader, piece);
     case BOOTSTRAP:
-        /* kubo's own word for none */
-        if (json_is_null(json))
-            return 0;
-        return fail_at(reader, PEERCACHE_EFORMAT, &piece->place, "Bootstrap is no array");
     case PEERS:
-        return fail_at(reader, PEERCACHE_EFORMAT, &piece->place, "peers is neither an array nor an object");
     case MEMBER_COUNT:
         break;
     }
@@ -304,24 +318,16 @@ static int take_head_json(struct pc_format_reader *reader, const struct pc_json_
 
 static int take_head(struct pc_format_reader *reader, const struct pc_json_piece *piece)
 {
-    json_t *json;
     struct pc_reason reason;
+    if (reader->member == PEERS || reader->member == BOOTSTRAP)
+        return take_no_entries(reader, piece);
     if (piece->is_too_long && (reader->member == METADATA || reader->member == LAST_UPDATED))
         return 0; /* somebody's long description */
     if (piece->is_too_long)
         return fail_at(reader, PEERCACHE_ELIMIT, &piece->place, "a member of the head is too long");
-    if (piece->text.size == 0) /* peers or Bootstrap with head_only, and no element to open */
-        return reader->member == BOOTSTRAP && piece->first == 'n'
-                   ? 0
-                   : fail_at(reader, PEERCACHE_EFORMAT, &piece->place, "no entries can be in this value");
-    int r = pc_format_json_load(piece->text, &json, &reason);
-    if (r == PEERCACHE_EPARSE)
-        return fail_at(reader, r, &piece->place, reason.text);
-    if (r < 0)
-        return r;
-    r = take_head_json(reader, piece, json);
-    json_decref(json);
-    return r;
+    if (pc_format_value_check(piece->text, piece->size, &reason) < 0)
+        return fail_at(reader, PEERCACHE_EPARSE, &piece->place, reason.text);
+    return take_head_value(reader, piece);
 }
 
 /* --- JSON: the entries --- */
@@ -363,7 +369,7 @@ static int take_piece(void *context, const struct pc_json_piece *piece)
         r = take_refused(reader, PC_FORMAT_TOO_LONG, "an entry");
     } else {
         struct pc_format_sink sink = sink_of(reader);
-        r = pc_format_entry_read(summary->format, piece->text, &sink);
+        r = pc_format_entry_read(summary->format, piece->text, piece->size, &sink);
     }
     return r != 0 ? r : end_entry(reader);
 }

@@ -12,10 +12,10 @@
 
 #include "base/basex.h"
 #include "base/time.h"
+#include "format/json_value.h"
 
 #include <assert.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -107,14 +107,7 @@ static void put_system_time(struct pc_format_writer *w, int64_t wall_ms)
 
 static bool is_utf8(const char *text)
 {
-    const unsigned char *c = (const unsigned char *)text;
-    while (*c && *c < 0x80)
-        c++;
-    if (!*c)
-        return true;
-    json_t *json = json_string(text); /* NULL when it is not, and rarely when memory is out */
-    json_decref(json);
-    return json != NULL;
+    return pc_format_is_utf8(pc_bytes_of(text, strlen(text)));
 }
 
 /* --- entries --- */
@@ -281,7 +274,7 @@ static void put_addr(struct pc_format_writer *w, const struct pc_record *record,
     case PC_FORMAT_COUNT:
         break;
     }
-    assert(!"a format without entries by address");
+    assert(false); /* those are written by peer */
 }
 
 static bool needs_id(enum pc_format format)

@@ -104,11 +104,16 @@ void pc_node_find_own_neighbours(struct pc_node *node, struct connection *connec
             pc_node_walk_failed(node, &connection->id);
         return;
     }
-    if (kind == REQUEST_JOIN)
+    /* No answer is waited for longer than the join or the walk that wants it may last. */
+    int64_t ends_us = node->walk_deadline_us;
+    if (kind == REQUEST_JOIN) {
         node->join_requests++;
+        ends_us = pc_base_time_add(node->join_started_us, node->options.timeout_us);
+    }
     struct pc_node_action *action = pc_node_act(node, PC_NODE_FIND_NODE);
     action->connection = connection->number;
     action->request = request->number;
     action->key = pc_addr_peer_id_bytes(&node->options.own_id);
-    action->deadline_us = pc_base_time_add(node->now.mono_us, PC_NODE_REQUEST_TIMEOUT_US);
+    action->deadline_us =
+        pc_base_time_min(ends_us, pc_base_time_add(node->now.mono_us, PC_NODE_REQUEST_TIMEOUT_US));
 }

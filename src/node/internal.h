@@ -100,6 +100,7 @@ struct pc_node {
     size_t join_requests; /* FIND_NODE under way that may bring candidates */
     bool join_settled;    /* the report of this join is final */
     bool report_told;
+    bool stop_wanted; /* STOP came within a join whose report is owed: told first */
     uint32_t dialed;
     uint32_t failed;
     struct dial_list verified_dials;
@@ -107,6 +108,8 @@ struct pc_node {
     peercache_join_report report;
     int64_t rejoin_at_us;
     int64_t rejoin_pause_us;
+
+    int64_t answered_at_us; /* when a peer that we dialled last gave a sign of life, whichever */
 
     /* walking */
     struct pc_kad_lookup *lookup;
@@ -176,6 +179,10 @@ void pc_node_join_dial_ended(struct pc_node *node, struct connection *connection
 void pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, struct pc_bytes addr,
                         peercache_via via);
 void pc_node_join_end(struct pc_node *node);
+/* Why a candidate is not dialled at all: the outcome and a detail, or OK. */
+peercache_outcome pc_node_why_not_dialled(const struct pc_node *node,
+                                          const struct pc_joiner_candidate *candidate,
+                                          const char **ret_detail);
 
 /* report.c */
 int pc_node_dial_list_add(struct dial_list *list, const peercache_dial *dial);
@@ -209,6 +216,11 @@ void pc_node_ping_pump(struct pc_node *node);
 void pc_node_ping_opened(struct pc_node *node, struct connection *connection);
 void pc_node_ping_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
                         const char *detail, int64_t rtt_us);
+
+/* events.c */
+void pc_node_on_wire(struct pc_node *node, const struct pc_libp2p_event *wire);
+/* The connection is gone, and with it what was asked over it. */
+void pc_node_connection_gone(struct pc_node *node, struct connection *connection);
 
 /* node.c */
 void pc_node_after_walk(struct pc_node *node);

@@ -1,7 +1,8 @@
 /*
  * Joining: sources and cached peers are offered to the joiner, its dials are made, each verified peer is
  * asked for our neighbours, which are offered in turn. The report is settled when the target is reached, when
- * every way is exhausted (no dial, no candidate, no question under way), or when the time is up.
+ * every way is exhausted (no dial, no candidate, no question under way), when the time is up, or when a node
+ * that lives for one join is stopped: it still owes its report.
  */
 #include "node/internal.h"
 
@@ -78,9 +79,9 @@ void pc_node_join_begin(struct pc_node *node)
     offer_cached(node);
 }
 
-/* Why a candidate is not dialled at all: the outcome, or OK. */
-static peercache_outcome why_not(const struct pc_node *node, const struct pc_joiner_candidate *candidate,
-                                 const char **ret_detail)
+peercache_outcome pc_node_why_not_dialled(const struct pc_node *node,
+                                          const struct pc_joiner_candidate *candidate,
+                                          const char **ret_detail)
 {
     if (candidate->id.size && pc_addr_peer_id_equal(&candidate->id, &node->options.own_id)) {
         *ret_detail = "our own peer id";
@@ -106,7 +107,7 @@ static peercache_outcome why_not(const struct pc_node *node, const struct pc_joi
     case PC_SCOPE_PUBLIC:
         return PEERCACHE_OK;
     case PC_SCOPE_PRIVATE:
-        *ret_detail = "a private or loopback address, which only local mode dials";
+        *ret_detail = "a private, loopback or reserved address, which only local mode dials";
         return node->options.mode == PC_NETGROUP_LOCAL ? PEERCACHE_OK : PEERCACHE_DENIED;
     case PC_SCOPE_UNUSABLE:
         *ret_detail = "an unspecified, multicast or portless address";
@@ -130,7 +131,7 @@ static void dial(struct pc_node *node, uint64_t dial_number, const struct pc_joi
                  int64_t deadline_us)
 {
     const char *detail = "";
-    peercache_outcome refusal = why_not(node, candidate, &detail);
+    peercache_outcome refusal = pc_node_why_not_dialled(node, candidate, &detail);
     struct connection unborn = { .id = candidate->id, .addr = candidate->addr, .via = candidate->via };
     if (refusal != PEERCACHE_OK) {
         note_failure(node, &unborn, refusal, detail, -1);
@@ -201,52 +202,57 @@ static void settle(struct pc_node *node)
         node->report.cause = NULL;
 }
 
-/* End the dials that nobody waits for any more. On a timeout they are failures of this join. False: no room
- * now. */
-static bool give_up_dials(struct pc_node *node, bool timed_out)
+/* End the dials that nobody waits for any more. With `outcome` other than OK they are failures of this join.
+ * False: no room now. */
+static bool give_up_dials(struct pc_node *node, peercache_outcome outcome, const char *detail)
 {
     for (struct pc_map_node *n = pc_base_map_next(&node->connections, NULL), *next; n; n = next) {
         struct connection *connection = PC_CONTAINER_OF(n, struct connection, by_number);
         next = pc_base_map_next(&node->connections, n);
         if (connection->purpose != FOR_JOIN || connection->open || connection->cancelled)
             continue;
-        if (timed_out) {
+        if (outcome != PEERCACHE_OK) {
             if (!pc_node_has_room(node, 0))
                 return false;
-            note_failure(node, connection, PEERCACHE_TIMEOUT, "no answer when the time of the join was up",
-                         -1);
-            if (node->now.mono_us - connection->started_us >= CUT_OFF_COUNTS_AFTER_US)
-                pc_node_learn_outcome(node, connection, PEERCACHE_TIMEOUT, NULL, -1);
+            note_failure(node, connection, outcome, detail, -1);
         }
+        if (outcome == PEERCACHE_TIMEOUT &&
+            node->now.mono_us - connection->started_us >= CUT_OFF_COUNTS_AFTER_US)
+            pc_node_learn_outcome(node, connection, PEERCACHE_TIMEOUT, NULL, -1);
         pc_node_connection_cancel(node, connection);
     }
     return true;
 }
 
-void pc_node_join_pump(struct pc_node *node)
+/* Dial what may be dialled, and see whether the join is over. False: it goes on. */
+static bool is_over(struct pc_node *node)
 {
     struct pc_joiner_candidate candidate;
     uint64_t number;
     int64_t deadline_us;
+    if (node->stop_wanted)
+        return give_up_dials(node, PEERCACHE_CANCELLED, "the join was stopped before it ended");
+    while (node->joiner && pc_node_has_room(node, 0) &&
+           pc_join_next(node->joiner, node->now.mono_us, &number, &candidate, &deadline_us))
+        dial(node, number, &candidate, deadline_us);
+    switch (node->joiner ? pc_join_phase_at(node->joiner, node->now.mono_us) : PC_JOIN_EXHAUSTED) {
+    case PC_JOIN_RUNNING:
+        return false;
+    case PC_JOIN_EXHAUSTED:
+        return node->join_requests == 0 && !node->unfinished;
+    case PC_JOIN_JOINED:
+        return give_up_dials(node, PEERCACHE_OK, "");
+    case PC_JOIN_TIMED_OUT:
+        return give_up_dials(node, PEERCACHE_TIMEOUT, "no answer when the time of the join was up");
+    }
+    return false;
+}
+
+void pc_node_join_pump(struct pc_node *node)
+{
     if (!node->join_settled) {
-        while (node->joiner && pc_node_has_room(node, 0) &&
-               pc_join_next(node->joiner, node->now.mono_us, &number, &candidate, &deadline_us))
-            dial(node, number, &candidate, deadline_us);
-        switch (node->joiner ? pc_join_phase_at(node->joiner, node->now.mono_us) : PC_JOIN_EXHAUSTED) {
-        case PC_JOIN_RUNNING:
+        if (!is_over(node))
             return;
-        case PC_JOIN_EXHAUSTED:
-            if (node->join_requests > 0 || node->unfinished)
-                return;
-            break;
-        case PC_JOIN_JOINED:
-            (void)give_up_dials(node, false);
-            break;
-        case PC_JOIN_TIMED_OUT:
-            if (!give_up_dials(node, true))
-                return;
-            break;
-        }
         settle(node);
     }
     if (!node->report_told) {
@@ -255,6 +261,9 @@ void pc_node_join_pump(struct pc_node *node)
         node->report_told = true;
         pc_node_tell(node,
                      &(peercache_node_event){ .kind = PEERCACHE_NODE_JOIN_DONE, .report = &node->report });
-        pc_node_join_end(node);
+        if (node->stop_wanted)
+            pc_node_begin_stop(node);
+        else
+            pc_node_join_end(node);
     }
 }

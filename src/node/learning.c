@@ -38,6 +38,29 @@ static peercache_source source_of_dial(const struct connection *connection)
     return PEERCACHE_SOURCE_DHT;
 }
 
+/* Does the end of a dial show that our side of the network works? */
+static bool is_answer(peercache_outcome outcome)
+{
+    switch (outcome) {
+    case PEERCACHE_OK:
+    case PEERCACHE_REFUSED:
+    case PEERCACHE_TLS_FAILED:
+    case PEERCACHE_WRONG_IDENTITY:
+    case PEERCACHE_PROTOCOL_MISMATCH:
+    case PEERCACHE_MISBEHAVED:
+        return true;
+    case PEERCACHE_TIMEOUT:
+    case PEERCACHE_UNREACHABLE:
+    case PEERCACHE_DNS_FAILED:
+    case PEERCACHE_UNSUPPORTED:
+    case PEERCACHE_DENIED:
+    case PEERCACHE_CANCELLED:
+    case PEERCACHE_OUTCOME_COUNT:
+        break;
+    }
+    return false;
+}
+
 void pc_node_learn_outcome(struct pc_node *node, const struct connection *connection,
                            peercache_outcome outcome, const struct pc_peer_id *proven, int64_t rtt_us)
 {
@@ -45,7 +68,11 @@ void pc_node_learn_outcome(struct pc_node *node, const struct connection *connec
     int result = pc_cache_set_report(node->set, &connection->id, pc_addr_maddr_bytes(&connection->addr),
                                      outcome, proven, rtt, source_of_dial(connection), node->now.wall_ms);
     note(node, result, &(struct pc_reason){ "an address that is never stored" });
-    if (outcome == PEERCACHE_OK)
+    if (is_answer(outcome))
+        node->answered_at_us = node->now.mono_us;
+    /* The cache holds silence back until something answers. Where something did while this dial was under way
+     * it counts at once: a program that ends after one join would never see another answer. */
+    if (outcome == PEERCACHE_OK || node->answered_at_us >= connection->started_us)
         note(node, pc_cache_set_answered(node->set, node->now.wall_ms), NULL);
 }
 

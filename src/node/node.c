@@ -53,6 +53,7 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     pc_base_map_init(&node->open_by_id, connection_id_key, secret);
     pc_base_map_init(&node->requests, request_number_key, secret);
     node->phase = PHASE_IDLE;
+    node->answered_at_us = INT64_MIN;
     node->rejoin_at_us = PC_TIME_NEVER;
     node->rejoin_pause_us = PC_NODE_REJOIN_FIRST_US;
     node->walk_deadline_us = PC_TIME_NEVER;
@@ -152,6 +153,10 @@ void pc_node_begin_stop(struct pc_node *node)
 {
     if (node->phase == PHASE_STOPPING || node->phase == PHASE_STOPPED)
         return;
+    if (node->phase == PHASE_JOINING && node->options.once && !node->report_told) {
+        node->stop_wanted = true; /* the pump tells what came of the join, and stops then */
+        return;
+    }
     pc_node_move(node, PHASE_STOPPING);
     node->join_settled = true;
     node->commit_wanted = true;
@@ -184,188 +189,6 @@ void pc_node_after_walk(struct pc_node *node)
         pc_node_begin_stop(node);
     else
         live(node);
-}
-
-static void dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
-                       const char *detail, const struct pc_libp2p_event *wire)
-{
-    const struct pc_peer_id *proven = wire->id.size ? &wire->id : NULL;
-    switch (connection->purpose) {
-    case FOR_JOIN:
-        pc_node_learn_outcome(node, connection, outcome, proven, wire->rtt_us);
-        pc_node_join_dial_ended(node, connection, outcome, detail, proven, wire->rtt_us, wire->proven_us);
-        break;
-    case FOR_WALK:
-        pc_node_learn_outcome(node, connection, outcome, proven, wire->rtt_us);
-        pc_node_walk_dial_ended(node, connection, outcome);
-        break;
-    case FOR_PING: /* asks whether somebody lives, not whether it is of our network: nothing is learnt */
-        if (outcome == PEERCACHE_OK)
-            pc_node_ping_opened(node, connection);
-        else
-            pc_node_ping_ended(node, connection, outcome, detail, -1);
-        break;
-    case FOR_PEER:
-        break;
-    }
-}
-
-static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
-{
-    struct connection *connection = pc_node_connection_find(node, wire->connection);
-    bool ours = pc_node_speaks_our_protocol(node, wire->identify);
-    bool self = pc_addr_peer_id_equal(&wire->id, &node->options.own_id);
-    if (!connection) { /* the peer dialled us */
-        connection = pc_node_connection_new(node, wire->connection, FOR_PEER);
-        if (!connection) {
-            pc_node_act(node, PC_NODE_CLOSE)->connection = wire->connection;
-            return;
-        }
-        pc_addr_from_ip_port(&wire->remote, &connection->addr);
-    }
-    if (connection->purpose != FOR_PING && self) {
-        dial_ended(node, connection, PEERCACHE_DENIED, "it is this node itself", wire);
-        pc_node_connection_cancel(node, connection);
-        return;
-    }
-    if (!ours && (connection->purpose == FOR_JOIN || connection->purpose == FOR_WALK)) {
-        char detail[PEERCACHE_DETAIL_BYTES];
-        struct pc_reason reason;
-        pc_base_reason(&reason, "identify does not offer %s", node->kad_protocol);
-        memcpy(detail, reason.text, sizeof(detail));
-        dial_ended(node, connection, PEERCACHE_PROTOCOL_MISMATCH, detail, wire);
-        pc_node_connection_cancel(node, connection);
-        return;
-    }
-    bool cancelled = connection->cancelled;
-    /* Learnt under the id that was dialled, which may be unknown; only then the proven one takes its place.
-     */
-    if (connection->purpose == FOR_JOIN || connection->purpose == FOR_WALK)
-        pc_node_learn_outcome(node, connection, PEERCACHE_OK, &wire->id, wire->rtt_us);
-    pc_node_connection_opened(node, connection, &wire->id);
-    if (cancelled)
-        return;
-    if (ours && connection->purpose != FOR_PING)
-        pc_node_learn_server(node, connection, wire->identify);
-    switch (connection->purpose) {
-    case FOR_JOIN:
-        pc_node_join_dial_ended(node, connection, PEERCACHE_OK, "", &wire->id, wire->rtt_us, wire->proven_us);
-        break;
-    case FOR_WALK:
-        pc_node_walk_dial_ended(node, connection, PEERCACHE_OK);
-        break;
-    case FOR_PING:
-        pc_node_ping_opened(node, connection);
-        break;
-    case FOR_PEER:
-        if (ours && node->joiner && !node->join_settled)
-            pc_join_verified_inbound(node->joiner, &wire->id);
-        break;
-    }
-    if (ours && node->phase == PHASE_JOINING && !node->join_settled)
-        pc_node_find_own_neighbours(node, connection, REQUEST_JOIN);
-}
-
-static void request_failed(struct pc_node *node, struct request *request, peercache_outcome outcome,
-                           const char *detail)
-{
-    struct connection *connection = pc_node_connection_find(node, request->connection);
-    pc_base_log(node->options.log, PC_LOG_DEBUG, "node", "a request failed: %s: %s",
-                peercache_outcome_name(outcome), detail);
-    switch (request->kind) {
-    case REQUEST_JOIN:
-        node->join_requests--;
-        break;
-    case REQUEST_WALK:
-        pc_node_walk_failed(node, &request->id);
-        break;
-    case REQUEST_PING:
-        if (connection && !connection->cancelled)
-            pc_node_ping_ended(node, connection, outcome, detail, -1);
-        break;
-    }
-    /* A peer that breaks the protocol in an answer is not one to remember as good. */
-    if (connection && outcome == PEERCACHE_MISBEHAVED && connection->purpose != FOR_PING) {
-        if (connection->purpose != FOR_PEER)
-            pc_node_learn_outcome(node, connection, PEERCACHE_MISBEHAVED, &connection->id, -1);
-        pc_kad_table_remove(node->table, &connection->id);
-        pc_node_connection_cancel(node, connection);
-    }
-    pc_node_request_drop(node, request);
-}
-
-/* The connection is gone, and with it what was asked over it. */
-static void drop_connection(struct pc_node *node, struct connection *connection)
-{
-    if (connection->request_count > 0) {
-        for (struct pc_map_node *n = pc_base_map_next(&node->requests, NULL), *next; n; n = next) {
-            struct request *request = PC_CONTAINER_OF(n, struct request, by_number);
-            next = pc_base_map_next(&node->requests, n);
-            if (request->connection == connection->number)
-                request_failed(node, request, PEERCACHE_CANCELLED, "the connection is gone");
-        }
-    }
-    pc_node_connection_drop(node, connection);
-}
-
-static void answered(struct pc_node *node, const struct pc_libp2p_event *wire)
-{
-    struct request *request = pc_node_request_find(node, wire->request);
-    struct connection *connection = pc_node_connection_find(node, wire->connection);
-    if (!request)
-        return;
-    if (connection) {
-        switch (request->kind) {
-        case REQUEST_JOIN:
-            pc_node_learn_answer(node, connection, wire->kad);
-            break;
-        case REQUEST_WALK:
-            pc_node_learn_answer(node, connection, wire->kad);
-            pc_node_walk_answered(node, &request->id, wire->kad);
-            break;
-        case REQUEST_PING:
-            pc_node_ping_ended(node, connection, PEERCACHE_OK, "", wire->rtt_us);
-            break;
-        }
-    }
-    if (request->kind == REQUEST_JOIN)
-        node->join_requests--;
-    pc_node_request_drop(node, request);
-}
-
-static void on_wire(struct pc_node *node, const struct pc_libp2p_event *wire)
-{
-    struct connection *connection;
-    struct request *request;
-    switch (wire->kind) {
-    case PC_LIBP2P_OPENED:
-        opened(node, wire);
-        break;
-    case PC_LIBP2P_FAILED:
-        connection = pc_node_connection_find(node, wire->connection);
-        if (connection) {
-            if (!connection->cancelled)
-                dial_ended(node, connection, wire->outcome, wire->detail, wire);
-            drop_connection(node, connection);
-        }
-        break;
-    case PC_LIBP2P_CLOSED:
-        connection = pc_node_connection_find(node, wire->connection);
-        if (connection)
-            drop_connection(node, connection);
-        break;
-    case PC_LIBP2P_ANSWERED:
-        answered(node, wire);
-        break;
-    case PC_LIBP2P_REQUEST_FAILED:
-        request = pc_node_request_find(node, wire->request);
-        if (request)
-            request_failed(node, request, wire->outcome, wire->detail);
-        break;
-    case PC_LIBP2P_ASKED:
-        pc_node_answer(node, wire);
-        break;
-    }
 }
 
 static void on_listening(struct pc_node *node, struct pc_bytes addr)
@@ -430,7 +253,7 @@ static void pump_cancelled(struct pc_node *node)
         if (!pc_node_has_room(node, 0))
             return;
         pc_node_act(node, PC_NODE_CLOSE)->connection = connection->number;
-        drop_connection(node, connection);
+        pc_node_connection_gone(node, connection);
     }
 }
 
@@ -534,7 +357,7 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
             pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a cached peer is not used");
         break;
     case PC_NODE_WIRE:
-        on_wire(node, event->wire);
+        pc_node_on_wire(node, event->wire);
         break;
     case PC_NODE_TIME:
         break;

@@ -4,11 +4,15 @@
 void pc_node_ping_begin(struct pc_node *node)
 {
     const struct pc_node_source *target = &node->sources[0];
-    struct pc_ip_port remote;
+    struct pc_joiner_candidate candidate = { .id = target->id, .addr = target->addr, .via = target->via };
     struct connection unborn = { .id = target->id, .addr = target->addr, .via = target->via };
+    const char *detail = "";
     node->join_started_us = node->now.mono_us;
-    if (pc_addr_classify(pc_addr_maddr_bytes(&target->addr), &remote) != PC_ADDR_QUIC_V1) {
-        pc_node_ping_ended(node, &unborn, PEERCACHE_UNSUPPORTED, "not an address of QUIC v1 over UDP", -1);
+    if (pc_addr_classify(pc_addr_maddr_bytes(&target->addr), &candidate.ip_port) != PC_ADDR_QUIC_V1)
+        candidate.ip_port.family = 0;
+    peercache_outcome refusal = pc_node_why_not_dialled(node, &candidate, &detail);
+    if (refusal != PEERCACHE_OK) {
+        pc_node_ping_ended(node, &unborn, refusal, detail, -1);
         return;
     }
     struct connection *connection = pc_node_connection_new(node, ++node->next_connection, FOR_PING);
@@ -21,7 +25,7 @@ void pc_node_ping_begin(struct pc_node *node)
     connection->via = target->via;
     struct pc_node_action *action = pc_node_act(node, PC_NODE_DIAL);
     action->connection = connection->number;
-    action->remote = remote;
+    action->remote = candidate.ip_port;
     action->id = target->id;
     action->deadline_us = pc_base_time_add(
         node->now.mono_us, pc_base_time_min(PC_JOIN_DIAL_TIMEOUT_US, node->options.timeout_us));

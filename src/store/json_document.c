@@ -2,6 +2,7 @@
 
 #include "base/time.h"
 #include "cache/bucket.h"
+#include "format/json_value.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -104,7 +105,10 @@ void pc_json_document_free(struct pc_json_document *document)
         free(writer);
     }
     pc_base_map_deinit(&document->ledger);
-    json_decref(document->meta);
+    for (struct pc_json_meta *meta = document->meta, *next; meta; meta = next) {
+        next = meta->next;
+        free(meta);
+    }
     free(document);
 }
 
@@ -407,6 +411,63 @@ int pc_json_document_apply(struct pc_json_document *document, const struct pc_de
         return known ? remove_peer(document, known, write->change) : 0;
     record.bucket = pc_cache_bucket_of_record(document->secret, document->mode, &record);
     return put(&document->peers, &record, &key, write->change);
+}
+
+/* --- metadata --- */
+
+/* Where the pointer to the value of a key is, or the end. */
+static struct pc_json_meta **place_of_meta(struct pc_json_document *document, struct pc_bytes key,
+                                           size_t *ret_count)
+{
+    struct pc_json_meta **place = &document->meta;
+    *ret_count = 0;
+    while (*place && !pc_bytes_equal(pc_bytes_of((*place)->key, strlen((*place)->key)), key)) {
+        place = &(*place)->next;
+        ++*ret_count;
+    }
+    return place;
+}
+
+int pc_json_document_meta_get(const struct pc_json_document *document, struct pc_bytes key,
+                              uint8_t *ret_value, size_t capacity, size_t *ret_size)
+{
+    const struct pc_json_meta *meta = document->meta;
+    while (meta && !pc_bytes_equal(pc_bytes_of(meta->key, strlen(meta->key)), key))
+        meta = meta->next;
+    if (!meta)
+        return PEERCACHE_ENOTFOUND;
+    if (meta->value_size > capacity)
+        return PEERCACHE_ELIMIT;
+    if (meta->value_size)
+        memcpy(ret_value, meta->value, meta->value_size);
+    *ret_size = meta->value_size;
+    return 0;
+}
+
+int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes key, struct pc_bytes value)
+{
+    size_t count;
+    if (key.size > PC_JSON_META_KEY_MAX_BYTES || value.size > PC_JSON_META_VALUE_MAX_BYTES)
+        return PEERCACHE_ELIMIT;
+    if (!pc_format_is_utf8(key) || (key.size && memchr(key.data, 0, key.size)))
+        return PEERCACHE_EINVAL;
+    struct pc_json_meta **place = place_of_meta(document, key, &count);
+    if (!*place && count >= PC_JSON_META_MAX)
+        return PEERCACHE_ELIMIT;
+    struct pc_json_meta *meta = malloc(sizeof(*meta) + value.size + key.size + 1);
+    if (!meta)
+        return PEERCACHE_ENOMEM;
+    meta->value_size = value.size;
+    if (value.size)
+        memcpy(meta->value, value.data, value.size);
+    meta->key = (char *)meta->value + value.size;
+    if (key.size)
+        memcpy(meta->key, key.data, key.size);
+    meta->key[key.size] = '\0';
+    meta->next = *place ? (*place)->next : NULL;
+    free(*place);
+    *place = meta;
+    return 0;
 }
 
 /* --- the ledger --- */

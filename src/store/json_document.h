@@ -10,13 +10,12 @@
 #include "cache/pack.h"
 #include "cache/record.h"
 
-#include <jansson.h>
-
 #define PC_JSON_VERSION              1
 #define PC_JSON_LEDGER_MAX           1024  /* writers remembered: they are rewritten by each commit */
 #define PC_JSON_TOMBSTONES_MAX       10000 /* the newest are kept */
 #define PC_JSON_META_KEY_MAX_BYTES   256
 #define PC_JSON_META_VALUE_MAX_BYTES 65536
+#define PC_JSON_META_MAX             64  /* keys */
 #define PC_JSON_NETWORK_BYTES        128 /* with the NUL */
 
 /* A peer, packed. One whose removal is yet to be told has no addresses. */
@@ -54,6 +53,13 @@ struct pc_json_writer {
     uint64_t sequence;
 };
 
+struct pc_json_meta {
+    struct pc_json_meta *next;
+    size_t value_size;
+    char *key; /* behind the value */
+    uint8_t value[];
+};
+
 struct pc_json_document {
     struct pc_json_peers peers;
     struct pc_json_peers gone; /* removed, as records without addresses, until they were told */
@@ -61,7 +67,7 @@ struct pc_json_document {
     struct pc_json_tombstone *first_tombstone, *last_tombstone;
     struct pc_map ledger;
     struct pc_json_writer *first_writer, *last_writer;
-    json_t *meta; /* an object of hex texts; NULL: nothing */
+    struct pc_json_meta *meta; /* a list, a handful */
     int64_t version;
     int64_t change; /* as the file counts */
     enum pc_netgroup_mode mode;
@@ -107,6 +113,12 @@ static inline struct pc_bytes pc_json_tombstone_addr(const struct pc_json_tombst
 {
     return pc_bytes_of(tombstone->bytes + tombstone->key_size, tombstone->addr_size);
 }
+
+/* ENOTFOUND; ELIMIT it does not fit. */
+int pc_json_document_meta_get(const struct pc_json_document *document, struct pc_bytes key,
+                              uint8_t *ret_value, size_t capacity, size_t *ret_size);
+/* ELIMIT: over PC_JSON_META_…; EINVAL: the key is not UTF-8, or holds NUL; ENOMEM. */
+int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes key, struct pc_bytes value);
 
 /* The last sequence of a writer; 0 when it is not in the ledger. */
 uint64_t pc_json_document_sequence(const struct pc_json_document *document, uint64_t writer);

@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "cache/bucket.h"
+#include "format/json_value.h"
 #include "store/paths.h"
 
 #include <errno.h>
@@ -484,7 +485,9 @@ static int json_meta_get(struct pc_store *head, const char *key, uint8_t *ret_va
 {
     struct pc_json_store *store = of(head);
     int result = be_current_unlocked(store);
-    return result ? result : pc_json_meta_get(store->document, key, ret_value, capacity, ret_size);
+    return result ? result
+                  : pc_json_document_meta_get(store->document, pc_bytes_of(key, strlen(key)), ret_value,
+                                              capacity, ret_size);
 }
 
 static int json_meta_put(struct pc_store *head, const char *key, struct pc_bytes value, uint32_t timeout_ms)
@@ -495,7 +498,8 @@ static int json_meta_put(struct pc_store *head, const char *key, struct pc_bytes
         return result;
     result = be_current_locked(store);
     if (result == 0 && !head->read_only)
-        result = save(store, pc_json_meta_put(store->document, key, value));
+        result =
+            save(store, pc_json_document_meta_put(store->document, pc_bytes_of(key, strlen(key)), value));
     pc_store_lock_release(&store->lock);
     return result;
 }
@@ -590,7 +594,7 @@ int pc_store_json_open(const char *path, const struct pc_store_options *options,
         pc_base_reason(ret_reason, "the name of the network is too long");
         return PEERCACHE_ELIMIT;
     }
-    if (!pc_json_is_utf8(options->network)) {
+    if (!pc_format_is_utf8(pc_bytes_of(options->network, strlen(options->network)))) {
         pc_base_reason(ret_reason, "the name of the network is not UTF-8");
         return PEERCACHE_EINVAL;
     }

@@ -1,38 +1,23 @@
 /*
  * Our object `peercache`, to and from a document. Strict where the merging rests on it (network, secret,
- * ledger, tombstones): a member that is not what it should be makes the object not whole.
+ * ledger, tombstones): a member that is not what it should be makes the object not whole. Members that we
+ * don't know are passed over.
  */
 #include "store/json_text.h"
 
 #include "base/basex.h"
 #include "base/time.h"
-#include "format/entry.h"
+#include "format/json_value.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WRITER_HEX_BYTES 17
+#define FIRST_CAPACITY 4096
 
 const char *pc_json_mode_name(enum pc_netgroup_mode mode)
 {
     return mode == PC_NETGROUP_LOCAL ? "local" : "public";
-}
-
-/* RFC 3629: shortest form, no surrogates, up to U+10FFFF. */
-bool pc_json_is_utf8(const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    while (*at) {
-        unsigned char c = *at++;
-        unsigned more = c < 0x80 ? 0 : c < 0xc2 ? 9 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : 9;
-        if (more == 9 || (c == 0xe0 && *at < 0xa0) || (c == 0xed && *at > 0x9f) ||
-            (c == 0xf0 && *at < 0x90) || (c == 0xf4 && *at > 0x8f))
-            return false;
-        for (; more; more--)
-            if ((*at++ & 0xc0) != 0x80)
-                return false;
-    }
-    return true;
 }
 
 static int fail(struct pc_reason *ret_reason, const char *member)
@@ -41,257 +26,419 @@ static int fail(struct pc_reason *ret_reason, const char *member)
     return PEERCACHE_ECORRUPT;
 }
 
+static bool is_word(struct pc_bytes text, const char *word)
+{
+    return pc_bytes_equal(text, pc_bytes_of(word, strlen(word)));
+}
+
+/* --- writing: a text that grows; memory that is out sticks --- */
+
+struct text {
+    char *data; /* NULL: memory was out */
+    size_t size, capacity;
+};
+
+static void put(struct text *text, const void *data, size_t size)
+{
+    if (text->data && text->size + size + 1 > text->capacity) {
+        size_t capacity = 2 * (text->size + size + 1);
+        char *larger = realloc(text->data, capacity);
+        if (!larger)
+            free(text->data);
+        text->data = larger;
+        text->capacity = capacity;
+    }
+    if (!text->data)
+        return;
+    memcpy(text->data + text->size, data, size);
+    text->size += size;
+    text->data[text->size] = '\0';
+}
+
+static void put_text(struct text *text, const char *words)
+{
+    put(text, words, strlen(words));
+}
+
+static void put_number(struct text *text, uint64_t number)
+{
+    char digits[24];
+    put(text, digits, (size_t)snprintf(digits, sizeof(digits), "%" PRIu64, number));
+}
+
+/* A JSON string of UTF-8. */
+static void put_string(struct text *text, const char *words)
+{
+    put_text(text, "\"");
+    for (; *words; words++) {
+        char escaped[8];
+        if ((unsigned char)*words >= ' ' && *words != '"' && *words != '\\')
+            put(text, words, 1);
+        else
+            put(text, escaped,
+                (size_t)snprintf(escaped, sizeof(escaped), "\\u%04x", (unsigned)(unsigned char)*words));
+    }
+    put_text(text, "\"");
+}
+
+static void put_hex(struct text *text, const uint8_t *data, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    put_text(text, "\"");
+    for (size_t i = 0; i < size; i++) {
+        put(text, &digits[data[i] >> 4], 1);
+        put(text, &digits[data[i] & 15], 1);
+    }
+    put_text(text, "\"");
+}
+
+/* Up to the secret, what salvage looks for. */
+static void put_head(struct text *text, const char *network, enum pc_netgroup_mode mode)
+{
+    put_text(text, "{\"version\":");
+    put_number(text, PC_JSON_VERSION);
+    put_text(text, ",\"network\":");
+    put_string(text, network);
+    put_text(text, ",\"mode\":");
+    put_string(text, pc_json_mode_name(mode));
+    put_text(text, ",\"secret\":");
+}
+
+static void put_ledger(struct text *text, const struct pc_json_document *document)
+{
+    put_text(text, ",\"ledger\":[");
+    for (const struct pc_json_writer *writer = document->first_writer; writer; writer = writer->next) {
+        uint8_t id[8];
+        for (size_t i = 0; i < sizeof(id); i++)
+            id[i] = (uint8_t)(writer->id >> (56 - 8 * i));
+        put_text(text, writer->previous ? ",[" : "[");
+        put_hex(text, id, sizeof(id));
+        put_text(text, ",");
+        put_number(text, writer->sequence > INT64_MAX ? INT64_MAX : writer->sequence);
+        put_text(text, "]");
+    }
+    put_text(text, "]");
+}
+
+static void put_tombstone(struct text *text, const struct pc_json_tombstone *tombstone, char *addr_text)
+{
+    char id_text[PC_PEER_ID_TEXT_BYTES], removed[PC_RFC3339_BYTES];
+    struct pc_bytes key = pc_json_tombstone_key(tombstone), addr = pc_json_tombstone_addr(tombstone);
+    struct pc_peer_id id;
+    pc_cache_key_id(key, &id);
+    if (id.size == 0)
+        addr = pc_bytes_of(key.data + 1, key.size - 1);
+    /* One that no text can be made of, or no UTF-8, is not kept: nor was its address. */
+    if (addr.size && (pc_addr_multiaddr_format(addr, addr_text, PC_MULTIADDR_TEXT_BYTES, NULL) ||
+                      !pc_format_is_utf8(pc_bytes_of(addr_text, strlen(addr_text)))))
+        return;
+    put_text(text, text->data && text->data[text->size - 1] == '[' ? "{" : ",{");
+    if (id.size) {
+        pc_addr_peer_id_format(&id, id_text);
+        put_text(text, "\"peer\":");
+        put_string(text, id_text);
+        put_text(text, ",");
+    }
+    if (addr.size) {
+        put_text(text, "\"addr\":");
+        put_string(text, addr_text);
+        put_text(text, ",");
+    }
+    pc_base_rfc3339_format(tombstone->removed_ms, removed);
+    put_text(text, "\"removed\":");
+    put_string(text, removed);
+    put_text(text, "}");
+}
+
+char *pc_json_own_write(const struct pc_json_document *document)
+{
+    struct text text = { .data = malloc(FIRST_CAPACITY), .capacity = FIRST_CAPACITY };
+    char *addr_text = malloc(PC_MULTIADDR_TEXT_BYTES);
+    if (!addr_text) {
+        free(text.data);
+        return NULL;
+    }
+    put_head(&text, document->network, document->mode);
+    put_hex(&text, document->secret, sizeof(document->secret));
+    put_text(&text, ",\"change\":");
+    put_number(&text, (uint64_t)document->change);
+    put_ledger(&text, document);
+    put_text(&text, ",\"tombstones\":[");
+    for (const struct pc_json_tombstone *t = document->first_tombstone; t; t = t->next)
+        put_tombstone(&text, t, addr_text);
+    put_text(&text, "],\"meta\":{");
+    for (const struct pc_json_meta *meta = document->meta; meta; meta = meta->next) {
+        put_string(&text, meta->key);
+        put_text(&text, ":");
+        put_hex(&text, meta->value, meta->value_size);
+        put_text(&text, meta->next ? "," : "");
+    }
+    put_text(&text, "}}");
+    free(addr_text);
+    return text.data;
+}
+
 /* --- reading --- */
 
-static int read_identity(const json_t *own, const struct pc_json_wanted *wanted,
-                         struct pc_json_document *document, struct pc_reason *ret_reason)
+/* A text of hex, as many bytes as it must have. */
+static bool read_hex(struct pc_value *value, uint8_t *ret_data, size_t size)
 {
-    const char *network = json_string_value(json_object_get(own, "network"));
-    const char *mode = json_string_value(json_object_get(own, "mode"));
-    const json_t *secret = json_object_get(own, "secret");
-    size_t size = 0;
-    if (!network || network[0] == '\0' || strlen(network) >= PC_JSON_NETWORK_BYTES)
-        return fail(ret_reason, "network");
-    if (!mode || (strcmp(mode, "local") && strcmp(mode, "public")))
-        return fail(ret_reason, "mode");
-    if (strcmp(network, wanted->network) || strcmp(mode, pc_json_mode_name(wanted->mode))) {
-        pc_base_reason(ret_reason, "the cache of network \"%.40s\" (%s), not of \"%.40s\" (%s)", network,
-                       mode, wanted->network, pc_json_mode_name(wanted->mode));
-        return PEERCACHE_ENETWORK;
-    }
-    if (!json_is_string(secret) ||
-        pc_base_hex_decode(json_string_value(secret), json_string_length(secret), document->secret,
-                           sizeof(document->secret), &size) ||
-        size != sizeof(document->secret))
-        return fail(ret_reason, "secret");
-    memcpy(document->network, network, strlen(network) + 1);
-    document->mode = wanted->mode;
-    document->has_secret = true;
-    return 0;
+    size_t got = 0;
+    if (pc_format_value_kind(value) != '"')
+        return false;
+    struct pc_bytes hex = pc_format_value_string(value);
+    return pc_base_hex_decode((const char *)hex.data, hex.size, ret_data, size, &got) == 0 && got == size;
 }
 
-int pc_json_own_salvage(struct pc_bytes text, const struct pc_json_wanted *wanted,
-                        struct pc_json_document *document)
+static bool read_count(struct pc_value *value, int64_t *ret_number)
 {
-    char head[PC_JSON_NETWORK_BYTES * 6 + 96]; /* a character makes six at most: \u001f */
-    json_t *name = json_string(wanted->network);
-    char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    size_t size = 0;
-    json_decref(name);
-    if (!quoted)
-        return PEERCACHE_ENOMEM;
-    int length = snprintf(head, sizeof(head), "{\"version\":%d,\"network\":%s,\"mode\":\"%s\",\"secret\":\"",
-                          PC_JSON_VERSION, quoted, pc_json_mode_name(wanted->mode));
-    free(quoted);
-    if (length < 0 || (size_t)length >= sizeof(head) || text.size < (size_t)length ||
-        memcmp(text.data, head, (size_t)length))
-        return PEERCACHE_ECORRUPT;
-    size_t hex = 2 * sizeof(document->secret);
-    document->has_secret = text.size - (size_t)length >= hex &&
-                           pc_base_hex_decode((const char *)text.data + length, hex, document->secret,
-                                              sizeof(document->secret), &size) == 0;
-    document->mode = wanted->mode;
-    memcpy(document->network, wanted->network, strlen(wanted->network) + 1);
-    return 0;
+    return pc_format_value_kind(value) == '0' && pc_format_value_integer(value, ret_number) &&
+           *ret_number >= 0;
 }
 
-static int read_ledger(const json_t *own, struct pc_json_document *document, struct pc_reason *ret_reason)
+static int read_ledger(struct pc_value *value, struct pc_json_document *document,
+                       struct pc_reason *ret_reason)
 {
-    const json_t *ledger = json_object_get(own, "ledger");
-    if (!json_is_array(ledger))
+    if (pc_format_value_kind(value) != '[')
         return fail(ret_reason, "ledger");
-    for (size_t i = 0; i < json_array_size(ledger); i++) {
-        const json_t *entry = json_array_get(ledger, i);
-        const json_t *writer = json_array_get(entry, 0), *sequence = json_array_get(entry, 1);
+    pc_format_value_enter(value);
+    while (pc_format_value_next(value)) {
         uint8_t bytes[8];
         uint64_t id = 0;
-        size_t size = 0;
-        if (!json_is_string(writer) || !json_is_integer(sequence) || json_integer_value(sequence) < 0 ||
-            pc_base_hex_decode(json_string_value(writer), json_string_length(writer), bytes, sizeof(bytes),
-                               &size) ||
-            size != sizeof(bytes))
+        int64_t sequence = 0;
+        if (pc_format_value_kind(value) != '[')
             return fail(ret_reason, "ledger");
-        for (size_t j = 0; j < sizeof(bytes); j++)
-            id = id << 8 | bytes[j];
-        int result = pc_json_document_enter(document, id, (uint64_t)json_integer_value(sequence));
+        pc_format_value_enter(value);
+        if (!pc_format_value_next(value) || !read_hex(value, bytes, sizeof(bytes)) ||
+            !pc_format_value_next(value) || !read_count(value, &sequence) || pc_format_value_next(value))
+            return fail(ret_reason, "ledger");
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            id = id << 8 | bytes[i];
+        int result = pc_json_document_enter(document, id, (uint64_t)sequence);
         if (result)
             return result;
     }
     return 0;
 }
 
-static int read_tombstone(const json_t *entry, struct pc_json_document *document,
-                          struct pc_reason *ret_reason)
+static bool read_tombstone_members(struct pc_value *value, struct pc_peer_id *id, struct pc_maddr *addr,
+                                   int64_t *removed_ms)
 {
-    const json_t *peer = json_object_get(entry, "peer"), *addr = json_object_get(entry, "addr");
-    struct pc_peer_id id = { .size = 0 };
-    struct pc_maddr maddr = { .size = 0 };
-    struct pc_cache_key key;
-    int64_t removed_ms = 0;
-    if (pc_format_time_read(json_object_get(entry, "removed"), &removed_ms) || (!peer && !addr) ||
-        (peer && (!json_is_string(peer) ||
-                  pc_addr_peer_id_parse(json_string_value(peer), json_string_length(peer), &id, NULL))) ||
-        (addr && (!json_is_string(addr) ||
-                  pc_addr_maddr_parse(json_string_value(addr), json_string_length(addr), &maddr, NULL))) ||
-        (!peer && maddr.size == 0))
-        return fail(ret_reason, "tombstones");
-    pc_cache_key_of(&id, pc_addr_maddr_bytes(&maddr), &key);
-    return pc_json_document_bury(document, pc_cache_key_bytes(&key),
-                                 peer ? pc_addr_maddr_bytes(&maddr) : pc_bytes_of(NULL, 0), removed_ms);
+    bool has_time = false;
+    pc_format_value_enter(value);
+    while (pc_format_value_next(value)) {
+        struct pc_bytes name = pc_format_value_name(value);
+        bool is_text = pc_format_value_kind(value) == '"';
+        if (is_word(name, "removed")) {
+            has_time = pc_format_value_time(value, removed_ms) == 0;
+        } else if (is_word(name, "peer") || is_word(name, "addr")) {
+            struct pc_bytes text = is_text ? pc_format_value_string(value) : pc_bytes_of("", 0);
+            int result = is_word(name, "peer")
+                             ? pc_addr_peer_id_parse((const char *)text.data, text.size, id, NULL)
+                             : pc_addr_maddr_parse((const char *)text.data, text.size, addr, NULL);
+            if (result)
+                return false;
+        } else {
+            pc_format_value_skip(value);
+        }
+    }
+    return has_time && (id->size || addr->size);
 }
 
-static int read_tombstones(const json_t *own, struct pc_json_document *document, struct pc_reason *ret_reason)
+static int read_tombstones(struct pc_value *value, struct pc_json_document *document,
+                           struct pc_reason *ret_reason)
 {
-    const json_t *tombstones = json_object_get(own, "tombstones");
-    int result = json_is_array(tombstones) ? 0 : fail(ret_reason, "tombstones");
-    for (size_t i = 0; i < json_array_size(tombstones) && result == 0; i++)
-        result = read_tombstone(json_array_get(tombstones, i), document, ret_reason);
-    return result ? result : pc_json_document_trim_tombstones(document);
+    if (pc_format_value_kind(value) != '[')
+        return fail(ret_reason, "tombstones");
+    pc_format_value_enter(value);
+    while (pc_format_value_next(value)) {
+        struct pc_peer_id id = { .size = 0 };
+        struct pc_maddr addr = { .size = 0 };
+        struct pc_cache_key key;
+        int64_t removed_ms = 0;
+        if (pc_format_value_kind(value) != '{' || !read_tombstone_members(value, &id, &addr, &removed_ms))
+            return fail(ret_reason, "tombstones");
+        pc_cache_key_of(&id, pc_addr_maddr_bytes(&addr), &key);
+        int result =
+            pc_json_document_bury(document, pc_cache_key_bytes(&key),
+                                  id.size ? pc_addr_maddr_bytes(&addr) : pc_bytes_of(NULL, 0), removed_ms);
+        if (result)
+            return result;
+    }
+    return pc_json_document_trim_tombstones(document);
+}
+
+static int read_meta(struct pc_value *value, struct pc_json_document *document, struct pc_reason *ret_reason)
+{
+    if (pc_format_value_kind(value) != '{')
+        return fail(ret_reason, "meta");
+    pc_format_value_enter(value);
+    while (pc_format_value_next(value)) {
+        struct pc_bytes key = pc_format_value_name(value);
+        if (pc_format_value_kind(value) != '"')
+            return fail(ret_reason, "meta");
+        struct pc_bytes hex = pc_format_value_string(value);
+        size_t size = 0;
+        uint8_t *bytes = malloc(hex.size / 2 + 1);
+        if (!bytes)
+            return PEERCACHE_ENOMEM;
+        int result = pc_base_hex_decode((const char *)hex.data, hex.size, bytes, hex.size / 2 + 1, &size);
+        if (result == 0)
+            result = pc_json_document_meta_put(document, key, pc_bytes_of(bytes, size));
+        free(bytes);
+        if (result)
+            return result == PEERCACHE_ENOMEM ? result : fail(ret_reason, "meta");
+    }
+    return 0;
+}
+
+/* What the members of the object say of whose it is; a bit each of those that were there. */
+enum seen {
+    SEEN_VERSION = 1,
+    SEEN_NETWORK = 2,
+    SEEN_MODE = 4,
+    SEEN_LEDGER = 8,
+    SEEN_TOMBSTONES = 16,
+    SEEN_CHANGE = 32,
+    SEEN_ALL = 63,
+};
+
+struct identity {
+    char network[PC_JSON_NETWORK_BYTES];
+    bool is_local;
+    unsigned seen;
+};
+
+static bool read_network(struct pc_value *value, struct identity *identity)
+{
+    struct pc_bytes text =
+        pc_format_value_kind(value) == '"' ? pc_format_value_string(value) : pc_bytes_of("", 0);
+    if (text.size == 0 || text.size >= PC_JSON_NETWORK_BYTES)
+        return false;
+    memcpy(identity->network, text.data, text.size);
+    identity->network[text.size] = '\0';
+    identity->seen |= SEEN_NETWORK;
+    return true;
+}
+
+static bool read_mode(struct pc_value *value, struct identity *identity)
+{
+    struct pc_bytes text =
+        pc_format_value_kind(value) == '"' ? pc_format_value_string(value) : pc_bytes_of("", 0);
+    identity->is_local = is_word(text, "local");
+    identity->seen |= SEEN_MODE;
+    return identity->is_local || is_word(text, "public");
+}
+
+static int read_member(struct pc_value *value, struct pc_bytes name, struct pc_json_document *document,
+                       struct identity *identity, struct pc_reason *ret_reason)
+{
+    int64_t number = 0;
+    if (is_word(name, "version")) {
+        if (!read_count(value, &number) || number == 0)
+            return fail(ret_reason, "version");
+        document->version = number;
+        identity->seen |= SEEN_VERSION;
+    } else if (is_word(name, "change")) {
+        if (!read_count(value, &number))
+            return fail(ret_reason, "change");
+        document->change = number < INT64_MAX ? number : 0;
+        identity->seen |= SEEN_CHANGE;
+    } else if (is_word(name, "network")) {
+        return read_network(value, identity) ? 0 : fail(ret_reason, "network");
+    } else if (is_word(name, "mode")) {
+        return read_mode(value, identity) ? 0 : fail(ret_reason, "mode");
+    } else if (is_word(name, "secret")) {
+        document->has_secret = read_hex(value, document->secret, sizeof(document->secret));
+        return document->has_secret ? 0 : fail(ret_reason, "secret");
+    } else if (is_word(name, "ledger")) {
+        identity->seen |= SEEN_LEDGER;
+        return read_ledger(value, document, ret_reason);
+    } else if (is_word(name, "tombstones")) {
+        identity->seen |= SEEN_TOMBSTONES;
+        return read_tombstones(value, document, ret_reason);
+    } else if (is_word(name, "meta")) {
+        return read_meta(value, document, ret_reason);
+    } else {
+        pc_format_value_skip(value);
+    }
+    return 0;
+}
+
+/* Whose it is decides before what is damaged. */
+static int judge_identity(const struct identity *identity, const struct pc_json_wanted *wanted,
+                          struct pc_json_document *document, struct pc_reason *ret_reason)
+{
+    const unsigned both = SEEN_NETWORK | SEEN_MODE;
+    if ((identity->seen & both) != both)
+        return 0;
+    const char *mode = identity->is_local ? "local" : "public";
+    if (strcmp(identity->network, wanted->network) || strcmp(mode, pc_json_mode_name(wanted->mode))) {
+        pc_base_reason(ret_reason, "the cache of network \"%.40s\" (%s), not of \"%.40s\" (%s)",
+                       identity->network, mode, wanted->network, pc_json_mode_name(wanted->mode));
+        return PEERCACHE_ENETWORK;
+    }
+    memcpy(document->network, identity->network, sizeof(document->network));
+    document->mode = wanted->mode;
+    return 0;
+}
+
+static int read_members(struct pc_value *value, const struct pc_json_wanted *wanted,
+                        struct pc_json_document *document, struct pc_reason *ret_reason)
+{
+    struct identity identity = { .seen = 0 };
+    int result = 0;
+    if (pc_format_value_kind(value) != '{')
+        return fail(ret_reason, "it is no object");
+    pc_format_value_enter(value);
+    while (result == 0 && pc_format_value_next(value)) {
+        struct pc_bytes name = pc_format_value_name(value);
+        result = read_member(value, name, document, &identity, ret_reason);
+    }
+    int identified = judge_identity(&identity, wanted, document, ret_reason);
+    if (identified || result)
+        return identified ? identified : result;
+    if (identity.seen != SEEN_ALL || !document->has_secret)
+        return fail(ret_reason, "a member is missing");
+    return 0;
 }
 
 int pc_json_own_read(struct pc_bytes text, const struct pc_json_wanted *wanted,
                      struct pc_json_document *document, struct pc_reason *ret_reason)
 {
-    json_t *own = NULL;
     struct pc_reason reason = { "" };
-    int result = pc_format_json_load(text, &own, &reason);
-    if (result)
-        return result == PEERCACHE_EPARSE ? fail(ret_reason, reason.text) : result;
-    int64_t version = json_integer_value(json_object_get(own, "version"));
-    int64_t change = json_integer_value(json_object_get(own, "change"));
-    if (version < 1 || change < 0) {
-        result = fail(ret_reason, version < 1 ? "version" : "change");
-    } else {
-        document->version = version;
-        document->change = change;
-    }
-    if (result == 0)
-        result = read_identity(own, wanted, document, ret_reason);
-    if (result == 0)
-        result = read_ledger(own, document, ret_reason);
-    if (result == 0)
-        result = read_tombstones(own, document, ret_reason);
-    const json_t *meta = json_object_get(own, "meta");
-    if (result == 0 && meta && !json_is_object(meta))
-        result = fail(ret_reason, "meta");
-    if (result == 0 && meta)
-        document->meta = json_incref(json_object_get(own, "meta"));
+    if (pc_format_value_check(text.data, text.size, &reason))
+        return fail(ret_reason, reason.text);
+    uint8_t *copy = malloc(text.size); /* strings are decoded where they stand */
+    if (!copy)
+        return PEERCACHE_ENOMEM;
+    memcpy(copy, text.data, text.size);
+    struct pc_value value = pc_format_value_of(copy, text.size);
+    int result = read_members(&value, wanted, document, ret_reason);
+    free(copy);
     if (result == PEERCACHE_ECORRUPT && document->version > PC_JSON_VERSION)
-        result = PEERCACHE_EVERSION; /* another form, which we can't read */
-    json_decref(own);
+        return PEERCACHE_EVERSION; /* another form, which we can't read */
     return result;
 }
 
-/* --- writing --- */
-
-/* Sets a member and gives the value up; false: memory is out. */
-static bool set(json_t *object, const char *name, json_t *value)
+int pc_json_own_salvage(struct pc_bytes text, const struct pc_json_wanted *wanted,
+                        struct pc_json_document *document)
 {
-    return value && json_object_set_new(object, name, value) == 0;
-}
-
-static bool append(json_t *array, json_t *value)
-{
-    return value && json_array_append_new(array, value) == 0;
-}
-
-static bool put_ledger(json_t *own, const struct pc_json_document *document)
-{
-    json_t *ledger = json_array();
-    bool well = set(own, "ledger", ledger);
-    for (const struct pc_json_writer *writer = document->first_writer; well && writer;
-         writer = writer->next) {
-        char hex[WRITER_HEX_BYTES];
-        json_t *entry = json_array();
-        (void)snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)writer->id);
-        json_int_t sequence = writer->sequence > INT64_MAX ? INT64_MAX : (json_int_t)writer->sequence;
-        well =
-            append(ledger, entry) && append(entry, json_string(hex)) && append(entry, json_integer(sequence));
-    }
-    return well;
-}
-
-static bool put_tombstone(json_t *tombstones, const struct pc_json_tombstone *tombstone, char *text)
-{
-    char removed[PC_RFC3339_BYTES];
-    struct pc_peer_id id;
-    struct pc_bytes key = pc_json_tombstone_key(tombstone), addr = pc_json_tombstone_addr(tombstone);
-    json_t *entry = json_object();
-    bool well = append(tombstones, entry);
-    pc_cache_key_id(key, &id);
-    if (id.size) {
-        char id_text[PC_PEER_ID_TEXT_BYTES];
-        pc_addr_peer_id_format(&id, id_text);
-        well = well && set(entry, "peer", json_string(id_text));
-    } else {
-        addr = pc_bytes_of(key.data + 1, key.size - 1);
-    }
-    if (addr.size && pc_addr_multiaddr_format(addr, text, PC_MULTIADDR_TEXT_BYTES, NULL) == 0)
-        well = well && set(entry, "addr", json_string(text));
-    pc_base_rfc3339_format(tombstone->removed_ms, removed);
-    return well && set(entry, "removed", json_string(removed));
-}
-
-static bool put_tombstones(json_t *own, const struct pc_json_document *document)
-{
-    json_t *tombstones = json_array();
-    char *text = malloc(PC_MULTIADDR_TEXT_BYTES);
-    bool well = set(own, "tombstones", tombstones) && text;
-    for (const struct pc_json_tombstone *t = document->first_tombstone; well && t; t = t->next)
-        well = put_tombstone(tombstones, t, text);
-    free(text);
-    return well;
-}
-
-char *pc_json_own_write(const struct pc_json_document *document)
-{
-    char secret[2 * sizeof(document->secret) + 1];
-    char *text = NULL;
-    json_t *own = json_object();
-    /* Text and buffer fit each other. */
-    (void)pc_base_hex_encode(document->secret, sizeof(document->secret), secret, sizeof(secret));
-    if (own && set(own, "version", json_integer(PC_JSON_VERSION)) &&
-        set(own, "network", json_string(document->network)) &&
-        set(own, "mode", json_string(pc_json_mode_name(document->mode))) &&
-        set(own, "secret", json_string(secret)) && set(own, "change", json_integer(document->change)) &&
-        put_ledger(own, document) && put_tombstones(own, document) &&
-        (!document->meta || json_object_set(own, "meta", document->meta) == 0))
-        text = json_dumps(own, JSON_COMPACT);
-    json_decref(own);
-    return text;
-}
-
-/* --- metadata --- */
-
-int pc_json_meta_get(const struct pc_json_document *document, const char *key, uint8_t *ret_value,
-                     size_t capacity, size_t *ret_size)
-{
-    const json_t *value = json_object_get(document->meta, key);
-    if (!json_is_string(value))
-        return PEERCACHE_ENOTFOUND;
-    if (json_string_length(value) / 2 > capacity)
-        return PEERCACHE_ELIMIT;
-    /* Hex that is no hex is as good as not there. */
-    return pc_base_hex_decode(json_string_value(value), json_string_length(value), ret_value, capacity,
-                              ret_size)
-               ? PEERCACHE_ENOTFOUND
-               : 0;
-}
-
-int pc_json_meta_put(struct pc_json_document *document, const char *key, struct pc_bytes value)
-{
-    if (strlen(key) > PC_JSON_META_KEY_MAX_BYTES || value.size > PC_JSON_META_VALUE_MAX_BYTES)
-        return PEERCACHE_ELIMIT;
-    if (!pc_json_is_utf8(key))
-        return PEERCACHE_EINVAL;
-    if (!document->meta)
-        document->meta = json_object();
-    char *hex = malloc(2 * value.size + 1);
-    int result = document->meta && hex ? 0 : PEERCACHE_ENOMEM;
-    if (result == 0)
-        result = pc_base_hex_encode(value.data, value.size, hex, 2 * value.size + 1);
-    if (result == 0 && !set(document->meta, key, json_string(hex)))
-        result = PEERCACHE_ENOMEM;
-    free(hex);
-    return result;
+    struct text head = { .data = malloc(FIRST_CAPACITY), .capacity = FIRST_CAPACITY };
+    size_t size = 0;
+    put_head(&head, wanted->network, wanted->mode);
+    put_text(&head, "\"");
+    if (!head.data)
+        return PEERCACHE_ENOMEM;
+    bool is_ours = text.size >= head.size && memcmp(text.data, head.data, head.size) == 0;
+    free(head.data);
+    if (!is_ours)
+        return PEERCACHE_ECORRUPT;
+    size_t hex = 2 * sizeof(document->secret);
+    document->has_secret = text.size - head.size >= hex &&
+                           pc_base_hex_decode((const char *)text.data + head.size, hex, document->secret,
+                                              sizeof(document->secret), &size) == 0;
+    document->mode = wanted->mode;
+    memcpy(document->network, wanted->network, strlen(wanted->network) + 1);
+    return 0;
 }

@@ -157,24 +157,16 @@ static int is_json(int fd, bool *ret_is_json)
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    json_error_t error = { .text = "" };
     int result = read_whole(fd, JUDGED_MAX_BYTES, &data, &size);
     *ret_is_json = true;
     if (result)
         return result == PEERCACHE_ELIMIT ? 0 : result;
-    json_t *json = json_loadb((const char *)data, size, JSON_DECODE_ANY, &error);
-    /* Too deep, or with numbers too large for it, it is JSON all the same. */
-    *ret_is_json = json || json_error_code(&error) == json_error_stack_overflow ||
-                   json_error_code(&error) == json_error_numeric_overflow;
-    if (!json && (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory ||
-                  json_error_code(&error) == json_error_unknown))
-        result = PEERCACHE_ENOMEM;
-    json_decref(json);
+    *ret_is_json = pc_format_value_check(data, size, NULL) == 0;
     free(data);
-    return result;
+    return 0;
 }
 
-static int judge_other(int fd, const struct pc_format_summary *summary, const char *said,
+static int judge_other(int fd, const struct pc_format_summary *summary, int result, const char *said,
                        enum pc_json_kind *ret_kind, struct pc_reason *ret_reason)
 {
     static const char sqlite[] = "SQLite format 3";
@@ -194,7 +186,8 @@ static int judge_other(int fd, const struct pc_format_summary *summary, const ch
                        pc_format_name(summary->format));
         return 0;
     }
-    int result = is_json(fd, &json);
+    json = result == PEERCACHE_ELIMIT; /* of the reader: too deep, … */
+    result = json ? 0 : is_json(fd, &json);
     if (result)
         return result;
     if (json) {
@@ -232,7 +225,7 @@ static int judge(int fd, const struct reading *reading, const struct pc_format_r
         *ret_kind = PC_JSON_DAMAGED;
         return 0;
     }
-    return judge_other(fd, summary, errmsg, ret_kind, reading->reason);
+    return judge_other(fd, summary, said, errmsg, ret_kind, reading->reason);
 }
 
 static int new_reader(struct reading *reading, struct pc_format_reader **ret_reader)
@@ -310,7 +303,10 @@ static int salvage_own(struct reading *reading, struct pc_bytes text)
     int result = take_own(reading, own);
     if (result != PEERCACHE_ECORRUPT)
         return result;
-    return reading->document->network[0] ? 0 : pc_json_own_salvage(own, reading->wanted, reading->document);
+    if (reading->document->network[0])
+        return 0;
+    return pc_json_own_salvage(pc_bytes_of(text.data + at, text.size - at), reading->wanted,
+                               reading->document);
 }
 
 int pc_json_salvage(int fd, size_t size_max, const struct pc_json_wanted *wanted,
@@ -330,7 +326,7 @@ int pc_json_salvage(int fd, size_t size_max, const struct pc_json_wanted *wanted
         size_t next = find(text, at + 1, ENTRY_HEAD), line = find(text, at, "\n");
         struct pc_bytes entry = up_to_brace(text, at, next < line ? next : line);
         if (entry.size <= PC_FORMAT_ELEMENT_MAX_BYTES)
-            result = pc_format_entry_read(PC_FORMAT_LIST, entry, &sink);
+            result = pc_format_entry_read(PC_FORMAT_LIST, data + at, entry.size, &sink);
         at = next;
     }
     if (result == 0 && !reading.has_own && document->peers.by_key.count == 0) { /* laid out otherwise */

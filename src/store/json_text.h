@@ -56,12 +56,6 @@ int pc_json_own_salvage(struct pc_bytes text, const struct pc_json_wanted *wante
                         struct pc_json_document *document);
 /* The object as text on one line, to be freed. NULL: memory is out. */
 char *pc_json_own_write(const struct pc_json_document *document);
-/* ENOTFOUND; ELIMIT it does not fit. */
-int pc_json_meta_get(const struct pc_json_document *document, const char *key, uint8_t *ret_value,
-                     size_t capacity, size_t *ret_size);
-/* ELIMIT: over PC_JSON_META_…; EINVAL: the key is not UTF-8; ENOMEM. */
-int pc_json_meta_put(struct pc_json_document *document, const char *key, struct pc_bytes value);
-bool pc_json_is_utf8(const char *text);
 const char *pc_json_mode_name(enum pc_netgroup_mode mode);
 
 #endif

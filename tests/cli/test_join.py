@@ -1,12 +1,16 @@
 """join where the world is bad: nobody to ask, silent, refusing, wrong and foreign peers, and every state a cache
 file can be in. Each is told with its code, the other peers go on, and the cache stays whole."""
 import errno
+import fcntl
+import json
 import os
+import signal
 import socket
+import subprocess
 import time
 
-from harness import (STRANGER, Node, addr_of, case, closed, expect, got_datagram, main, run, silent_port,
-                     unused_port)
+from harness import (PEERCACHE, STRANGER, WAIT_S, Node, addr_of, case, closed, environment, expect, got_datagram,
+                     main, run, silent_port, unused_port)
 
 REPORT = ['cause', 'dialed', 'elapsed_ms', 'failed', 'failures', 'peers', 'saved', 'status', 'target', 'verified']
 PEER = ['addr', 'elapsed_ms', 'id', 'rtt_ms', 'via']
@@ -134,6 +138,48 @@ def private_address_without_local(place):
 
 
 @case
+def interrupted_reports_and_saves_what_it_has(place):
+    sock, port = silent_port()
+    cache = os.path.join(place, 'c.db')
+    with sock, Node(place, '--no-cache') as node:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            silent = addr_of(port, STRANGER)
+            with subprocess.Popen([PEERCACHE, 'join', '--local', '--json', '-v', '--cache', cache, '--timeout', '1h',
+                                   '--peer', node.addr, '--peer', silent],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(place)) as process:
+                try:
+                    while b' verified ' not in process.stderr.readline():
+                        assert process.poll() is None, 'it ended before it verified anybody'
+                    process.send_signal(number)
+                    out, err = process.communicate(timeout=WAIT_S)
+                finally:
+                    process.kill()
+            report = json.loads(out)
+            assert process.returncode == 0 and sorted(report) == REPORT, (process.returncode, out, err)
+            assert report['status'] == 'degraded' and report['saved'], report
+            assert [peer['id'] for peer in report['peers']] == [node.id], report
+            assert [(f['addr'], f['code']) for f in report['failures']] == [(silent, 'cancelled')], report
+
+
+@case
+def closed_standard_descriptors_hurt_nothing(place):
+    cache = os.path.join(place, 'c.db')
+    with Node(place, '--no-cache') as node:
+        for closed_ones in ((0,), (1,), (2,), (0, 1, 2)):
+            def close_them(those=closed_ones):
+                for number in those:
+                    os.close(number)
+            done = subprocess.run([PEERCACHE, 'join', '--local', '--json', '-v', '--cache', cache, '--peer', node.addr],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(place), check=False,
+                                  timeout=WAIT_S, preexec_fn=close_them)
+            # a report that can't be written is a failure, and nothing else is
+            assert done.returncode == (1 if 1 in closed_ones else 0), (closed_ones, done)
+            assert 1 in closed_ones or json.loads(done.stdout)['saved'], done
+            assert 2 in closed_ones or b' verified ' in done.stderr, done
+        assert [peer['id'] for peer in run(place, 'list', '--local', '--json', '--cache', cache).json()] == [node.id]
+
+
+@case
 def the_other_peers_go_on(place):
     sock, silent = silent_port()
     with Node(place, '--no-cache') as node:
@@ -175,6 +221,16 @@ def failure_in_words_says_cause_and_next_step(place):
     result = run(place, 'join', '--local', '--no-cache', '--peer', addr_of(unused_port(), STRANGER))
     expect(result, 1)
     assert 'refused' in result.out and 'likely cause: ' in result.out and 'next step: ' in result.out, str(result)
+
+
+@case
+def denied_in_words_says_why(place):
+    result = run(place, 'join', '--no-cache', '--peer', '/ip4/203.0.113.9/udp/4001/quic-v1')
+    expect(result, 1)
+    assert 'reserved' in result.out and '--local' in result.out, str(result)
+    result = run(place, 'join', '--local', '--no-cache', '--peer', '/ip4/0.0.0.0/udp/4001/quic-v1')
+    expect(result, 1)
+    assert 'likely cause: nobody can be dialled there: unspecified' in result.out, str(result)
 
 
 @case
@@ -353,6 +409,21 @@ def default_paths_are_apart(place):
     state = os.path.join(place, 'state', 'peercache')
     assert os.listdir(state) == ['ipfs-local'], os.listdir(state)
     assert os.path.isfile(os.path.join(state, 'ipfs-local', 'peers.db'))
+
+
+@case
+def a_locked_cache_holds_up_no_join(place):
+    cache = os.path.join(place, 'peers.db')
+    with Node(place, '--no-cache') as node:
+        expect(run(place, 'join', '--local', '--cache', cache, '--peer', node.addr), 0)
+        with open(cache + '.lock', 'r+b') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            result = run(place, 'join', '--local', '--cache', cache, '--json')
+        expect(result, 0, 'only read for now')
+        report = result.json()
+        assert report['verified'] == 1 and report['peers'][0]['via'] == 'cache', str(result)
+        assert report['saved'] is False, str(result)
+        assert run(place, 'join', '--local', '--cache', cache, '--json').json()['saved'] is True
 
 
 main()

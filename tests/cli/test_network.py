@@ -52,7 +52,9 @@ def join_list_and_ping(place):
 
 @case
 def ping_tells_why_not(place):
-    for addr, code in [(addr_of(unused_port(), STRANGER), 'refused'), ('/dnsaddr/x.invalid', 'unsupported')]:
+    for addr, code in [(addr_of(unused_port(), STRANGER), 'refused'), ('/dnsaddr/x.invalid', 'unsupported'),
+                       ('/ip4/127.0.0.1/tcp/1', 'unsupported'), ('/ip4/127.0.0.1/udp/0/quic-v1', 'denied'),
+                       ('/ip4/0.0.0.0/udp/1/quic-v1', 'denied')]:
         result = run(place, 'ping', '--local', '--count', '1', '--json', addr)
         expect(result, 1)
         report = result.json()
@@ -61,6 +63,9 @@ def ping_tells_why_not(place):
         result = run(place, 'ping', '--local', '--count', '1', addr_of(node.port, STRANGER))
         expect(result, 1)
         assert 'wrong_identity' in result.out, str(result)
+        result = run(place, 'ping', '--count', '1', node.addr)  # as join: only local mode dials it
+        expect(result, 1)
+        assert 'denied' in result.out, str(result)
 
 
 @case

@@ -3,8 +3,7 @@
  * cache with a history. Each call either works or says ENOMEM; nothing leaks; and afterwards the cache is whole,
  * with the commit or without it, never twice.
  *
- * Our own calls of malloc, calloc, realloc are wrapped by the linker (--wrap), SQLite's by its own hook. Not
- * jansson's: its lexer loses characters without a word when memory is out (lex_save ignores strbuffer_append_byte).
+ * Our own calls of malloc, calloc, realloc are wrapped by the linker (--wrap), SQLite's by its own hook.
  */
 #include "conformance.h"
 

@@ -6,7 +6,13 @@
 
 #include <string.h>
 
-#define ID "QmcgpsyWgH8Y8ajJz1Cu72KnS5uo2Aa2LpzU7kinSupNKC"
+#define ONION      "timaq4ygg2iegci7"
+#define ONION_LIKE "tzzzzzzzzzzzzzzz" /* the first four bits are the same */
+#define ONION3     "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd"
+#define ONION3_T   "tww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd"
+#define GARLIC32   "tiqdbugxyzu7lhrwyqjvpqjhwkbtc2yaaaaaaaaaaaaaaaaaaaaa"
+
+#define ID         "QmcgpsyWgH8Y8ajJz1Cu72KnS5uo2Aa2LpzU7kinSupNKC"
 
 static struct pc_maddr maddr(const char *text)
 {
@@ -46,6 +52,14 @@ static void public_groups(void **state)
         { "/ip6/64:ff9b::1:0:102:304/udp/1", "/ip4/1.2.9.9/udp/1", false },
         { "/ip6zone/x/ip6/fe80::1/udp/1", "/ip6/fe80::2/udp/1", true },
         { "/ip4/1.2.3.4", "/ip4/1.2.3.4/udp/7", true },
+        { "/ip4/1.2.3.4/sctp/1", "/ip4/1.2.9.9/dccp/1", true },
+        /* hidden services: the network and four bits of the key */
+        { "/onion/" ONION ":80", "/onion/" ONION ":81/http", true },
+        { "/onion/" ONION ":80", "/onion/" ONION_LIKE ":80", true },
+        { "/onion/" ONION ":80", "/onion3/" ONION3_T ":80", true },
+        { "/onion3/" ONION3 ":80", "/onion3/" ONION3_T ":80", false },
+        { "/garlic32/" GARLIC32, "/garlic32/" GARLIC32 "aaaa", true },
+        { "/garlic32/" GARLIC32, "/onion/" ONION ":80", false },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct pc_netgroup a = group_of(rows[i].a, PC_NETGROUP_PUBLIC);
@@ -74,6 +88,10 @@ static void local_groups(void **state)
         { "/ip6/::1/udp/1", "/ip6/::1/tcp/1", true },
         { "/ip6/::ffff:127.0.0.1/udp/1", "/ip4/127.0.0.1/udp/1", true },
         { "/ip6/2002:7f00:1::/udp/1", "/ip4/127.0.0.1/udp/1", false },
+        { "/ip4/127.0.0.1/sctp/1", "/ip4/127.0.0.1/sctp/2", false },
+        { "/ip4/127.0.0.1/dccp/1", "/ip4/127.0.0.1/dccp/2", false },
+        { "/onion/" ONION ":80", "/onion/" ONION_LIKE ":81", true },
+        { "/onion3/" ONION3 ":80", "/onion3/" ONION3_T ":80", false },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct pc_netgroup a = group_of(rows[i].a, PC_NETGROUP_LOCAL);
@@ -94,6 +112,12 @@ static void no_group(void **state)
         "/p2p/" ID,
         "/ip4/1.2.3.4/udp/1/quic-v1/p2p/" ID "/p2p-circuit",
         "/ip6zone/x",
+        "/unix/t",
+        "/memory/8358680908399640576",
+        "/http-path/t",
+        "/sni/t",
+        "/noise/onion/" ONION ":80",
+        "/onion3/" ONION3 ":80/p2p/" ID "/p2p-circuit",
     };
     struct pc_ip_port none = { 0 };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -231,15 +255,37 @@ static void what_is_stored(void **state)
         { "/ip4/1.2.3.4", 0, NULL, "no transport" },
         { "/ip4/1.2.3.4/p2p/" ID, 0, NULL, "no transport" },
         { "/ip4/1.2.3.4/quic-v1", 0, NULL, "no transport" },
-        { "/p2p/" ID, 0, NULL, "begins with neither" },
-        { "/udp/1/quic-v1", 0, NULL, "begins with neither" },
-        { "/ip6zone/x/ip4/1.2.3.4/udp/1", 0, NULL, "begins with neither" },
+        { "/p2p/" ID, 0, NULL, "begins with no IP address" },
+        { "/udp/1/quic-v1", 0, NULL, "begins with no IP address" },
+        { "/ip6zone/x/ip4/1.2.3.4/udp/1", 0, NULL, "begins with no IP address" },
         { "/ip4/1.2.3.4/udp/1/quic-v1/p2p/" ID "/p2p-circuit", 0, NULL, "a relay address" },
         { "/ip4/1.2.3.4/udp/1/quic-v1/p2p/" ID "/p2p-circuit/p2p/" ID, 0, NULL, "a relay address" },
         { "/dns4/a/tcp/1/p2p/" ID "/p2p-circuit", 0, NULL, "a relay address" },
         { "/dns4/example.com/tcp/443/wss/p2p/" ID, PUBLIC | LOCAL | NAMES, "/dns4/example.com/tcp/443/wss",
           "a DNS name" },
         { "/dnsaddr/bootstrap.libp2p.io", PUBLIC | LOCAL | NAMES, NULL, "a DNS name" },
+        { "/ip4/1.2.3.4/sctp/1/noise", PUBLIC | LOCAL, NULL, NULL },
+        { "/ip4/10.2.3.4/dccp/1", LOCAL, NULL, "10.2.3.4:1 is a private address" },
+        { "/ip4/1.2.3.4/dccp/0", 0, NULL, "port 0" },
+        { "/ip4/1.2.3.4/udp/1/utp", PUBLIC | LOCAL, NULL, NULL },
+        { "/ip4/1.2.3.4/tcp/443/tls/sni/a.b/http/http-path/%00%1B", PUBLIC | LOCAL, NULL, NULL },
+        { "/ip4/1.2.3.4/tcp/443/tls/sni/a\x1b/http", 0, NULL, "the name \"a?\" is not printable ASCII" },
+        { "/sni/a.b/tcp/443", 0, NULL, "begins with no IP address" },
+        { "/onion/" ONION ":80/p2p/" ID, PUBLIC | LOCAL, "/onion/" ONION ":80", NULL },
+        { "/onion3/" ONION3 ":80/http", PUBLIC | LOCAL, NULL, NULL },
+        { "/garlic32/" GARLIC32, PUBLIC | LOCAL, NULL, NULL },
+        { "/onion3/" ONION3 ":80/p2p/" ID "/p2p-circuit/p2p/" ID, 0, NULL, "a relay address" },
+        { "/noise/onion3/" ONION3 ":80", 0, NULL, "begins with no IP address, DNS name or hidden service" },
+        { "/onion3/" ONION3 ":80/memory/1", 0, NULL, "one process" },
+        { "/unix/run/a.sock", 0, NULL, "a socket of one machine" },
+        { "/unix/\x1b", 0, NULL, "a socket of one machine" },
+        { "/ip4/1.2.3.4/tcp/1/unix/a", 0, NULL, "a socket of one machine" },
+        { "/memory/7", 0, NULL, "a place within one process" },
+        { "/dns/a/tcp/1/memory/7", 0, NULL, "a place within one process" },
+        { "/ip4/1.2.3.0/ipcidr/24", 0, NULL, "a range of addresses" },
+        { "/ip4/1.2.3.0/tcp/80/ipcidr/24", 0, NULL, "a range of addresses" },
+        { "/ip4/1.2.3.4/tcp/1/plaintextv2", 0, NULL, "proves nobody's id" },
+        { "/dns/a/tcp/1/plaintextv2/p2p/" ID, 0, NULL, "proves nobody's id" },
         { "/dns/a b/tcp/1", 0, NULL, "printable" },
         { "/dns/a\xc3\xa9/tcp/1", 0, NULL, "printable" },
     };
@@ -293,6 +339,15 @@ static void malformed_or_too_long_is_not_stored(void **state)
     assert_int_equal(
         pc_addr_storable(pc_bytes_of(bytes, PC_MADDR_MAX_BYTES), PC_NETGROUP_PUBLIC, false, &stored, &reason),
         0);
+    /* A full destination of I2P: valid, in a group, too long. */
+    uint8_t destination[4 + 386] = { 0xbe, 0x03, 0x82, 0x03, 0x90 };
+    struct pc_bytes garlic64 = pc_bytes_of(destination, sizeof(destination));
+    struct pc_netgroup group = pc_addr_netgroup(garlic64, PC_NETGROUP_PUBLIC);
+    struct pc_netgroup expected = group_of("/garlic32/" GARLIC32, PC_NETGROUP_PUBLIC);
+    assert_true(pc_addr_netgroup_equal(&group, &expected));
+    stored.size = 77;
+    assert_int_equal(pc_addr_storable(garlic64, PC_NETGROUP_LOCAL, true, &stored, &reason), PEERCACHE_ELIMIT);
+    assert_int_equal(stored.size, 77);
 }
 
 int main(void)

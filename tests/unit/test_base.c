@@ -99,6 +99,117 @@ static void rfc3339_known_moments(void **state)
     }
 }
 
+static int parse(const char *text, int64_t *ret_ms)
+{
+    return pc_base_rfc3339_parse(text, strlen(text), ret_ms);
+}
+
+static void rfc3339_texts_to_moments(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } cases[] = {
+        { "1970-01-01T00:00:00Z", 0 },
+        { "1970-01-01t00:00:00z", 0 },
+        { "1970-01-01T00:00:00.001Z", 1 },
+        { "1970-01-01T00:00:00.1Z", 100 },
+        { "1970-01-01T00:00:00.12Z", 120 },
+        { "1970-01-01T00:00:00.999999999999999999999999Z", 999 },
+        { "1970-01-01T01:00:00+01:00", 0 },
+        { "1969-12-31T23:59:59.500-00:00", -500 },
+        { "1969-12-31T12:30:00-11:30", 0 },
+        { "2000-02-29T00:00:00.000Z", INT64_C(951782400000) },
+        { "2024-02-29T23:59:59.999Z", INT64_C(1709251199999) },
+        { "2100-03-01T00:00:00.000Z", INT64_C(4107542400000) },
+        { "2016-12-31T23:59:60Z", INT64_C(1483228800000) },        /* a leap second */
+        { "2017-01-01T00:59:60.7+01:00", INT64_C(1483228800000) }, /* the same one */
+        { "0000-01-01T00:00:00Z", INT64_C(-62167219200000) },
+        { "0000-01-01T00:00:00+23:59", INT64_C(-62167305540000) },
+        { "9999-12-31T23:59:59.999Z", INT64_C(253402300799999) },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int64_t ms = -1;
+        assert_int_equal(parse(cases[i].text, &ms), 0);
+        assert_true(ms == cases[i].ms);
+    }
+}
+
+static void rfc3339_refuses_what_is_no_moment(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "",
+        "2024-11-25",
+        "2024-11-25T10:00:00",
+        "2024-11-25T10:00Z",
+        "2024-11-25 10:00:00Z",
+        "2024-11-25T10:00:00Z ",
+        " 2024-11-25T10:00:00Z",
+        "2024-11-25T10:00:00ZZ",
+        "2024-11-25T10:00:00.Z",
+        "2024-11-25T10:00:00,5Z",
+        "2024-11-25T10:00:00.5",
+        "2024-11-25T10:00:00+1:00",
+        "2024-11-25T10:00:00+0100",
+        "2024-11-25T10:00:00+01",
+        "2024-11-25T10:00:00+24:00",
+        "2024-11-25T10:00:00+01:60",
+        "2024-11-25T10:00:00*01:00",
+        "2024-11-25T24:00:00Z",
+        "2024-11-25T10:60:00Z",
+        "2024-11-25T10:00:61Z",
+        "2024-11-25T10:00:60Z",
+        "2024-00-25T10:00:00Z",
+        "2024-13-25T10:00:00Z",
+        "2024-11-00T10:00:00Z",
+        "2024-11-31T10:00:00Z",
+        "2023-02-29T10:00:00Z",
+        "1900-02-29T10:00:00Z",
+        "2024-1-25T10:00:00Z",
+        "+024-11-25T10:00:00Z",
+        "-024-11-25T10:00:00Z",
+        "02024-11-25T10:00:00Z",
+        "2024/11/25T10:00:00Z",
+        "20x4-11-25T10:00:00Z",
+        "2024-W48-1T10:00:00Z",
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int64_t ms = 77;
+        assert_int_equal(parse(cases[i], &ms), PEERCACHE_EPARSE);
+        assert_true(ms == 77);
+    }
+    int64_t ms = 77;
+    static const char with_nul[] = "2024-11-25T10:00:00\0Z";
+    assert_int_equal(pc_base_rfc3339_parse(with_nul, sizeof(with_nul) - 1, &ms), PEERCACHE_EPARSE);
+    static const char whole[] = "2024-11-25T10:00:00.25+05:30";
+    for (size_t length = 0; length < sizeof(whole) - 1; length++)
+        assert_int_equal(pc_base_rfc3339_parse(whole, length, &ms), PEERCACHE_EPARSE);
+    assert_true(ms == 77);
+}
+
+/* Every day of 500 years, and random moments of all years, come back. */
+static void rfc3339_round_trips(void **state)
+{
+    (void)state;
+    struct pc_rng rng;
+    char text[PC_RFC3339_BYTES];
+    int64_t back;
+    pc_base_rng_init_u64(&rng, 5);
+    for (int64_t day = -135000; day < 50000; day++) {
+        pc_base_rfc3339_format(day * 86400000 + 1, text);
+        assert_int_equal(parse(text, &back), 0);
+        assert_true(back == day * 86400000 + 1);
+    }
+    for (size_t i = 0; i < 20000; i++) {
+        int64_t ms = INT64_C(-62167219200000) + (int64_t)pc_base_rng_below(&rng, UINT64_C(315569520000000));
+        pc_base_rfc3339_format(ms, text);
+        assert_int_equal(parse(text, &back), 0);
+        assert_true(back == ms);
+    }
+}
+
 static void rng_repeats_from_its_seed(void **state)
 {
     (void)state;
@@ -200,11 +311,19 @@ static void names_cover_the_lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reader_error_sticks),      cmocka_unit_test(varint_round_trip_and_shortest_form),
-        cmocka_unit_test(writer_stops_at_capacity), cmocka_unit_test(time_saturates),
-        cmocka_unit_test(rfc3339_known_moments),    cmocka_unit_test(rng_repeats_from_its_seed),
-        cmocka_unit_test(rng_below_is_fair),        cmocka_unit_test(map_finds_what_it_holds),
-        cmocka_unit_test(heap_gives_the_earliest),  cmocka_unit_test(names_cover_the_lists),
+        cmocka_unit_test(reader_error_sticks),
+        cmocka_unit_test(varint_round_trip_and_shortest_form),
+        cmocka_unit_test(writer_stops_at_capacity),
+        cmocka_unit_test(time_saturates),
+        cmocka_unit_test(rfc3339_known_moments),
+        cmocka_unit_test(rfc3339_texts_to_moments),
+        cmocka_unit_test(rfc3339_refuses_what_is_no_moment),
+        cmocka_unit_test(rfc3339_round_trips),
+        cmocka_unit_test(rng_repeats_from_its_seed),
+        cmocka_unit_test(rng_below_is_fair),
+        cmocka_unit_test(map_finds_what_it_holds),
+        cmocka_unit_test(heap_gives_the_earliest),
+        cmocka_unit_test(names_cover_the_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

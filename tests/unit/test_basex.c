@@ -19,6 +19,7 @@ static const struct pair {
     { pc_base_base36_encode, pc_base_base36_decode },
     { pc_base_base58_encode, pc_base_base58_decode },
     { pc_base_base64url_encode, pc_base_base64url_decode },
+    { pc_base_base64i2p_encode, pc_base_base64i2p_decode },
 };
 
 /* RFC 4648 section 10; draft-msporny-base58-03; multibase's own test vectors for base36. */
@@ -178,6 +179,60 @@ static void multibase_texts(void **state)
     }
 }
 
+/* Base32 and base64 as I2P writes them; the vectors of RFC 4648 in its digits. */
+static void i2p_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        decoder *decode;
+        const char *text;
+        const char *data; /* NULL: refused */
+    } rows[] = {
+        { pc_base_base64i2p_decode, "", "" },
+        { pc_base_base64i2p_decode, "Zg==", "f" },
+        { pc_base_base64i2p_decode, "Zm8=", "fo" },
+        { pc_base_base64i2p_decode, "Zm9v", "foo" },
+        { pc_base_base64i2p_decode, "-~~-", "\xfb\xff\xfe" },
+        { pc_base_base64i2p_decode, "\nZ\rh=\n=\n", "f" },
+        { pc_base_base64i2p_decode, "Zg", NULL },
+        { pc_base_base64i2p_decode, "Zg=", NULL },
+        { pc_base_base64i2p_decode, "Zg===", NULL },
+        { pc_base_base64i2p_decode, "Z===", NULL },
+        { pc_base_base64i2p_decode, "====", NULL },
+        { pc_base_base64i2p_decode, "Zg=A", NULL },
+        { pc_base_base64i2p_decode, "Zm8=Zm8=", NULL },
+        { pc_base_base64i2p_decode, "+//+", NULL },
+        { pc_base_base64i2p_decode, "-__-", NULL },
+        { pc_base_base32i2p_decode, "", "" },
+        { pc_base_base32i2p_decode, "my", "f" },
+        { pc_base_base32i2p_decode, "mz", "f" },
+        { pc_base_base32i2p_decode, "my==", "f" },
+        { pc_base_base32i2p_decode, "my======", "f" },
+        { pc_base_base32i2p_decode, "mzxw6ytb", "fooba" },
+        { pc_base_base32i2p_decode, "mzxw6\n\n\n\n\n\n\n\nytb", "fooba" },
+        { pc_base_base32i2p_decode, "\nmy=====\n",
+          NULL }, /* complete at 8 with the line ends: one '=' is missing */
+        { pc_base_base32i2p_decode, "my\n", NULL },
+        { pc_base_base32i2p_decode, "MY", NULL },
+        { pc_base_base32i2p_decode, "m", NULL },
+        { pc_base_base32i2p_decode, "mzx", NULL },
+        { pc_base_base32i2p_decode, "mzxw6y", NULL },
+        { pc_base_base32i2p_decode, "my=m", NULL },
+        { pc_base_base32i2p_decode, "my=======", NULL },
+        { pc_base_base32i2p_decode, "m1", NULL },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint8_t data[64];
+        size_t size = 99;
+        int result = rows[i].decode(rows[i].text, strlen(rows[i].text), data, sizeof(data), &size);
+        if (result != (rows[i].data ? 0 : PEERCACHE_EPARSE))
+            fail_msg("%s: %d", rows[i].text, result);
+        assert_int_equal(size, rows[i].data ? strlen(rows[i].data) : 99);
+        if (rows[i].data)
+            assert_memory_equal(data, rows[i].data, size);
+    }
+}
+
 static void random_round_trips(void **state)
 {
     (void)state;
@@ -230,9 +285,13 @@ static void positional_bases_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_texts),        cmocka_unit_test(wrong_texts),
-        cmocka_unit_test(either_case),        cmocka_unit_test(multibase_texts),
-        cmocka_unit_test(random_round_trips), cmocka_unit_test(positional_bases_are_bounded),
+        cmocka_unit_test(known_texts),
+        cmocka_unit_test(wrong_texts),
+        cmocka_unit_test(either_case),
+        cmocka_unit_test(multibase_texts),
+        cmocka_unit_test(i2p_texts),
+        cmocka_unit_test(random_round_trips),
+        cmocka_unit_test(positional_bases_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

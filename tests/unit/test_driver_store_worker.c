@@ -53,6 +53,8 @@ static const struct pc_store_ops slow_ops = { .commit = slow_commit };
 
 static uv_loop_t loop;
 static struct slow_store slow;
+static struct pc_store *store;
+static int reopen_failures; /* until it can be opened */
 static struct pc_driver_store_worker *worker;
 static int done_count;
 static int results[COMMITS_MAX];
@@ -85,7 +87,8 @@ static int setup(void **state)
     done_count = 0;
     again = 0;
     assert_int_equal(uv_loop_init(&loop), 0);
-    return pc_driver_store_worker_new(&loop, &slow.head, on_done, &slow, &worker);
+    store = &slow.head;
+    return pc_driver_store_worker_new(&loop, &store, NULL, on_done, &slow, &worker);
 }
 
 static int teardown(void **state)
@@ -167,6 +170,39 @@ static void a_commit_from_within_done(void **state)
     assert_int_equal(slow.first_counts[5], 1001);
 }
 
+static int reopen(void *context, struct pc_store **place, int64_t now_ms, struct pc_reason *ret_reason)
+{
+    assert_ptr_equal(context, &slow);
+    assert_int_equal(now_ms, 5);
+    if (reopen_failures > 0) {
+        reopen_failures--;
+        pc_base_reason(ret_reason, "still locked");
+        return PEERCACHE_EBUSY;
+    }
+    *place = &slow.head;
+    return 0;
+}
+
+static void a_store_that_could_not_be_opened_is_opened_for_a_commit(void **state)
+{
+    (void)state;
+    struct pc_delta one = delta(1);
+    pc_driver_store_worker_free(worker);
+    store = NULL;
+    reopen_failures = 1;
+    assert_int_equal(pc_driver_store_worker_new(&loop, &store, reopen, on_done, &slow, &worker), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 5), 0);
+        uv_run(&loop, UV_RUN_DEFAULT);
+    }
+    assert_int_equal(results[0], PEERCACHE_EBUSY);
+    assert_string_equal(texts[0], "still locked");
+    assert_int_equal(results[1], 0);
+    assert_int_equal(results[2], 0);
+    assert_int_equal(slow.count, 2);
+    assert_ptr_equal(store, &slow.head);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -176,6 +212,7 @@ int main(void)
         TEST(the_loop_does_not_wait),
         TEST(a_failure_is_told_and_retried_under_its_number),
         TEST(a_commit_from_within_done),
+        TEST(a_store_that_could_not_be_opened_is_opened_for_a_commit),
     };
     return cmocka_run_group_tests_name("driver_store_worker", tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ enum habit {
     FOREIGN,  /* of another network */
     IMPOSTOR, /* proves another id */
     LIAR,     /* breaks the protocol when asked */
+    MUTE,     /* opens, and never answers */
 };
 
 struct peer {
@@ -221,6 +222,12 @@ static void on_request(const struct pc_node_action *action)
     if (peer->habit == LIAR) {
         end->event.kind = PC_LIBP2P_REQUEST_FAILED;
         end->event.outcome = PEERCACHE_MISBEHAVED;
+    }
+    if (peer->habit == MUTE) {
+        assert_true(action->deadline_us >= world->now.mono_us);
+        end->at_us = action->deadline_us;
+        end->event.kind = PC_LIBP2P_REQUEST_FAILED;
+        end->event.outcome = PEERCACHE_TIMEOUT;
     }
 }
 
@@ -604,6 +611,45 @@ static void a_loaded_cache_joins_without_sources(void **state)
     assert_true(world->saved);
 }
 
+static void silence_counts_when_others_answered_meanwhile(void **state)
+{
+    (void)state;
+    make_world(3, 0, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source sources[3];
+    for (size_t i = 0; i < 3; i++) {
+        world->peers[i].habit = i == 0 ? LIVES : SILENT;
+        sources[i] = source_of(&world->peers[i]);
+    }
+    options.sources = sources;
+    options.source_count = 3;
+    options.timeout_us = 2 * PC_US_PER_S;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    load_peers(1, 3); /* only who is remembered can be counted against */
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(PC_TIME_NEVER - 1);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    size_t failures = 0;
+    for (size_t i = 0; i < world->last_batch_count; i++)
+        failures += world->last_batch[i].history.failure_count;
+    assert_int_equal(failures, 2);
+}
+
+static void a_live_cache_joins_in_two_round_trips(void **state)
+{
+    (void)state;
+    make_world(60, 12, true);
+    struct pc_node_options options = default_options(&self_peer);
+    options.mode = PC_NETGROUP_PUBLIC;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    load_peers(0, 40);
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(PC_TIME_NEVER - 1);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    /* One to prove, one to verify; a join through one peer needs five, see above. */
+    assert_int_equal(world->elapsed_us, 2 * LATENCY_US);
+}
+
 static void dials_under_way_are_given_up_at_the_target(void **state)
 {
     (void)state;
@@ -638,6 +684,23 @@ static void a_liar_is_closed_and_the_join_goes_on(void **state)
     run(&options);
     assert_int_equal(world->status, PEERCACHE_JOINED);
     assert_true(world->was_walked);
+}
+
+static void a_question_without_answer_ends_with_the_join(void **state)
+{
+    (void)state;
+    make_world(1, 0, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    world->peers[0].habit = MUTE;
+    options.sources = &source;
+    options.source_count = 1;
+    options.timeout_us = PC_US_PER_S;
+    int64_t began = world->now.mono_us;
+    run(&options);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    assert_int_equal(world->elapsed_us, PC_US_PER_S);
+    assert_int_equal(world->now.mono_us - began, PC_US_PER_S); /* the walk's question too */
 }
 
 static void a_failed_commit_warns_and_is_not_saved(void **state)
@@ -761,9 +824,37 @@ static void stop_is_taken_at_every_step(void **state)
         options.source_count = 3;
         world->stop_at_step = at;
         run(&options);
+        assert_int_equal(world->join_done_count, 1); /* the report of the one join is owed, whatever comes */
         pc_node_free(world->node);
         world->node = NULL;
     }
+}
+
+static void a_join_that_is_stopped_reports_what_it_has(void **state)
+{
+    (void)state;
+    make_world(40, 0, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source sources[40];
+    for (size_t i = 0; i < 40; i++) { /* more dials under way than one step has room to tell of */
+        world->peers[i].habit = i == 0 ? LIVES : SILENT;
+        sources[i] = source_of(&world->peers[i]);
+    }
+    options.sources = sources;
+    options.source_count = 40;
+    start(&options);
+    run_until(3 * PC_US_PER_S);
+    assert_false(world->done);
+    int64_t began = world->now.mono_us;
+    step(&(struct pc_node_event){ .kind = PC_NODE_STOP });
+    run_until(PC_TIME_NEVER - 1);
+    assert_true(world->stopped && world->saved);
+    assert_int_equal(world->now.mono_us, began);
+    assert_int_equal(world->join_done_count, 1);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    assert_int_equal(world->verified, 1);
+    assert_int_equal(world->dialed, 1 + world->code_count[PEERCACHE_CANCELLED]);
+    assert_true(world->code_count[PEERCACHE_CANCELLED] > PC_NODE_TELLS_MAX);
 }
 
 static void pings_are_a_second_apart(void **state)
@@ -827,17 +918,21 @@ int main(void)
         cmocka_unit_test_teardown(no_walk_stops_after_the_report, tear_down),
         cmocka_unit_test_teardown(a_network_of_three_is_degraded_and_ends_when_exhausted, tear_down),
         cmocka_unit_test_teardown(silent_peers_are_timeouts_when_time_is_up, tear_down),
+        cmocka_unit_test_teardown(silence_counts_when_others_answered_meanwhile, tear_down),
         cmocka_unit_test_teardown(failures_keep_their_code_and_others_go_on, tear_down),
         cmocka_unit_test_teardown(loopback_is_denied_without_local_mode, tear_down),
         cmocka_unit_test_teardown(a_loaded_cache_joins_without_sources, tear_down),
+        cmocka_unit_test_teardown(a_live_cache_joins_in_two_round_trips, tear_down),
         cmocka_unit_test_teardown(dials_under_way_are_given_up_at_the_target, tear_down),
         cmocka_unit_test_teardown(a_liar_is_closed_and_the_join_goes_on, tear_down),
+        cmocka_unit_test_teardown(a_question_without_answer_ends_with_the_join, tear_down),
         cmocka_unit_test_teardown(a_failed_commit_warns_and_is_not_saved, tear_down),
         cmocka_unit_test_teardown(no_save_commits_nothing, tear_down),
         cmocka_unit_test_teardown(five_hundred_sources_stay_within_the_limits, tear_down),
         cmocka_unit_test_teardown(a_server_learns_from_inbound_peers_and_answers, tear_down),
         cmocka_unit_test_teardown(a_lonely_server_tries_again, tear_down),
         cmocka_unit_test_teardown(stop_is_taken_at_every_step, tear_down),
+        cmocka_unit_test_teardown(a_join_that_is_stopped_reports_what_it_has, tear_down),
         cmocka_unit_test_teardown(pings_are_a_second_apart, tear_down),
         cmocka_unit_test_teardown(ping_of_a_closed_port_ends_at_once, tear_down),
         cmocka_unit_test_teardown(a_run_repeats_from_its_seed, tear_down),
