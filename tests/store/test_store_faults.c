@@ -249,6 +249,7 @@ int main(int argc, char **argv)
     };
     suffix = argc > 1 ? argv[1] : ".json";
     conformance_suffix_set(suffix);
+    conformance_use_memory();
     size_t count = sizeof(tests) / sizeof(tests[0]) - (strcmp(suffix, ".json") != 0);
     return _cmocka_run_group_tests(suffix, tests, count, NULL, NULL);
 }

@@ -173,5 +173,6 @@ int main(int argc, char **argv)
         return 1;
     suffix = argc > 1 ? argv[1] : ".json";
     conformance_suffix_set(suffix);
+    conformance_use_memory();
     return cmocka_run_group_tests_name(suffix, tests, NULL, NULL);
 }
