@@ -31,8 +31,8 @@ static int teardown(void **state)
 {
     (void)state;
     char file[256];
-    static const char *const suffixes[] = { "", "-wal", "-shm", ".lock" };
-    for (size_t i = 0; i < 4; i++) {
+    static const char *const suffixes[] = { "", "-wal", "-shm", ".lock", ".lock-queue" };
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
         (void)snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
         (void)unlink(file);
     }
