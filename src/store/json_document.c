@@ -1,7 +1,6 @@
 #include "store/json_document.h"
 
 #include "base/time.h"
-#include "cache/bucket.h"
 #include "format/json_value.h"
 
 #include <assert.h>
@@ -48,6 +47,7 @@ static void link_peer(struct pc_json_peers *peers, struct pc_json_peer *peer, st
         before->previous = peer;
     else
         peers->last = peer;
+    peers->edits++;
 }
 
 static void drop_peer(struct pc_json_peers *peers, struct pc_json_peer *peer)
@@ -61,6 +61,7 @@ static void drop_peer(struct pc_json_peers *peers, struct pc_json_peer *peer)
     else
         peers->last = peer->previous;
     pc_base_map_remove(&peers->by_key, &peer->node);
+    peers->edits++;
     free(peer);
 }
 
@@ -109,6 +110,7 @@ void pc_json_document_free(struct pc_json_document *document)
         next = meta->next;
         free(meta);
     }
+    free(document->bans);
     free(document);
 }
 
@@ -149,6 +151,7 @@ static struct pc_json_peer *pack(const struct pc_record *record, const struct pc
         return NULL;
     *peer = (struct pc_json_peer){ .change = change,
                                    .bucket = record->bucket,
+                                   .standing = pc_cache_standing_of(record),
                                    .packed_size = (uint16_t)size,
                                    .state = (uint8_t)record->state,
                                    .addr_count = record->addr_count,
@@ -280,6 +283,15 @@ static void drop_tombstone(struct pc_json_document *document, struct pc_json_tom
     free(tombstone);
 }
 
+void pc_json_document_expire_tombstones(struct pc_json_document *document, int64_t oldest_kept_ms)
+{
+    for (struct pc_json_tombstone *t = document->first_tombstone, *next; t; t = next) {
+        next = t->next;
+        if (t->removed_ms < oldest_kept_ms)
+            drop_tombstone(document, t);
+    }
+}
+
 static int newest_first(const void *a, const void *b)
 {
     int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
@@ -380,6 +392,14 @@ static int adopt(struct pc_json_document *document, const struct pc_delta *delta
     return result ? result : pc_json_document_apply(document, &moved, write);
 }
 
+/* The caps of a record. */
+static void cap_addrs(struct pc_record *record, const struct pc_json_write *write)
+{
+    uint8_t packed[PACKED_MAX_BYTES];
+    if (write->addrs_max || write->record_max_bytes)
+        (void)pc_cache_pack_record(record, write->addrs_max, write->record_max_bytes, packed, sizeof(packed));
+}
+
 int pc_json_document_apply(struct pc_json_document *document, const struct pc_delta *delta,
                            const struct pc_json_write *write)
 {
@@ -405,12 +425,235 @@ int pc_json_document_apply(struct pc_json_document *document, const struct pc_de
         pc_json_peer_unpack(known, &record);
     else
         pc_cache_record_init(&record, &delta->id);
-    if (!pc_cache_record_apply(&record, &dated, write->now_ms))
+    const bool was_there = known != NULL;
+    const bool was_tried = was_there && record.state == PEERCACHE_TRIED;
+    const bool was_known = addr.size && pc_cache_record_find(&record, addr);
+    bool changed = pc_cache_record_apply(&record, &dated, write->now_ms);
+    bool is_in = addr.size && pc_cache_record_find(&record, addr);
+    write->tally->merged += was_known && is_in;
+    write->tally->refused += addr.size && !delta->removed_ms && !is_in;
+    if (!changed && !(delta->trusted && was_there))
         return 0;
     if (pc_cache_record_empty(&record))
-        return known ? remove_peer(document, known, write->change) : 0;
-    record.bucket = pc_cache_bucket_of_record(document->secret, document->mode, &record);
-    return put(&document->peers, &record, &key, write->change);
+        return was_there ? remove_peer(document, known, write->change) : 0;
+    bool is_verified = pc_cache_record_is_verified(&record);
+    record.state = !is_verified                   ? PEERCACHE_NEW
+                   : delta->trusted && !was_tried ? delta->state
+                                                  : PEERCACHE_TRIED;
+    cap_addrs(&record, write);
+    record.bucket =
+        pc_cache_bucket_of_record(write->quota, document->secret, document->mode, &record, record.state);
+    /* What the batch did to it before this delta counts with it. */
+    bool again = was_there && known->change == write->change;
+    bool is_added = is_in && !was_known;
+    struct pc_json_peer marks = { .added = (uint8_t)((again ? known->added : 0) + is_added),
+                                  .is_newcomer = again ? known->is_newcomer : !was_there,
+                                  .is_promoted = record.state == PEERCACHE_TRIED &&
+                                                 (again && was_tried ? known->is_promoted : !was_tried),
+                                  .is_trusted = delta->trusted || (again && known->is_trusted) };
+    int result = put(&document->peers, &record, &key, write->change);
+    if (result)
+        return result;
+    struct pc_json_peer *peer = pc_json_document_find(document, pc_cache_key_bytes(&key));
+    peer->added = marks.added;
+    peer->is_newcomer = marks.is_newcomer;
+    peer->is_promoted = marks.is_promoted;
+    peer->is_trusted = marks.is_trusted;
+    write->tally->added += is_added;
+    return 0;
+}
+
+/* --- quotas --- */
+
+static bool is_of(const struct pc_json_peer *peer, const struct pc_json_write *write)
+{
+    return peer->change == write->change;
+}
+
+/* The best first; among equals who was there before. */
+static int by_standing(const void *a, const void *b)
+{
+    const struct pc_json_peer *left = *(struct pc_json_peer *const *)a;
+    const struct pc_json_peer *right = *(struct pc_json_peer *const *)b;
+    int order = pc_cache_standing_compare(right->standing, left->standing);
+    return order ? order : (left->change > right->change) - (left->change < right->change);
+}
+
+/* Out, with what was counted of it. */
+static int evict(struct pc_json_document *document, struct pc_json_peer *peer,
+                 const struct pc_json_write *write)
+{
+    if (is_of(peer, write)) {
+        write->tally->added -= peer->added;
+        write->tally->refused += peer->added;
+    }
+    return remove_peer(document, peer, write->change);
+}
+
+/* Those of a state, the best first; NULL when there are none, or memory is out. */
+static struct pc_json_peer **sorted_of(const struct pc_json_document *document, peercache_state state,
+                                       size_t *ret_count)
+{
+    size_t count = 0;
+    struct pc_json_peer **sorted = malloc((document->peers.by_key.count + 1) * sizeof(struct pc_json_peer *));
+    if (!sorted)
+        return NULL;
+    for (struct pc_json_peer *peer = document->peers.first; peer; peer = peer->next)
+        if (peer->state == state)
+            sorted[count++] = peer;
+    qsort(sorted, count, sizeof(struct pc_json_peer *), by_standing);
+    *ret_count = count;
+    return sorted;
+}
+
+static int demote(struct pc_json_document *document, struct pc_json_peer *peer,
+                  const struct pc_json_write *write)
+{
+    struct pc_record record;
+    pc_json_peer_unpack(peer, &record);
+    record.state = PEERCACHE_NEW;
+    peer->state = PEERCACHE_NEW;
+    peer->is_promoted = false;
+    peer->bucket =
+        pc_cache_bucket_of_record(write->quota, document->secret, document->mode, &record, record.state);
+    peer->standing = pc_cache_standing_of(&record);
+    return 0;
+}
+
+/* Who became tried in this batch stays so while there are places: of their bucket, and of all. */
+static int limit_tried(struct pc_json_document *document, const struct pc_json_write *write)
+{
+    const struct pc_cache_quota *quota = write->quota;
+    size_t count = 0, tried = 0;
+    int result = 0;
+    struct pc_json_peer **sorted = sorted_of(document, PEERCACHE_TRIED, &count);
+    uint32_t *in_bucket = calloc((size_t)1 << quota->bits[PEERCACHE_TRIED], sizeof(*in_bucket));
+    if (!sorted || !in_bucket)
+        result = PEERCACHE_ENOMEM;
+    for (int pass = 0; pass < 2 && result == 0; pass++) { /* those that have their place, then the others */
+        for (size_t i = 0; i < count && result == 0; i++) {
+            struct pc_json_peer *peer = sorted[i];
+            bool asks = is_of(peer, write) && peer->is_promoted && !peer->is_trusted;
+            if (peer->state != PEERCACHE_TRIED || asks != (pass == 1))
+                continue;
+            uint32_t bucket = pc_cache_quota_bucket(quota, PEERCACHE_TRIED, peer->bucket);
+            if (asks &&
+                (tried >= quota->tried_max || in_bucket[bucket] >= quota->capacity[PEERCACHE_TRIED])) {
+                result = demote(document, peer, write);
+            } else {
+                tried++;
+                in_bucket[bucket]++;
+            }
+        }
+    }
+    free(in_bucket);
+    free(sorted);
+    return result;
+}
+
+/* Newcomers to a full bucket of the new: as many as came go, the least first. */
+static int limit_new(struct pc_json_document *document, const struct pc_json_write *write)
+{
+    const struct pc_cache_quota *quota = write->quota;
+    size_t count = 0, newcomers = 0;
+    int result = 0;
+    struct counts {
+        uint32_t all, came;
+    } *buckets = calloc((size_t)1 << quota->bits[PEERCACHE_NEW], sizeof(*buckets));
+    struct pc_json_peer **sorted = sorted_of(document, PEERCACHE_NEW, &count);
+    if (!sorted || !buckets) {
+        result = PEERCACHE_ENOMEM;
+        count = 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct counts *in = &buckets[pc_cache_quota_bucket(quota, PEERCACHE_NEW, sorted[i]->bucket)];
+        in->all++;
+        in->came += is_of(sorted[i], write) && !sorted[i]->is_trusted;
+    }
+    for (size_t i = count; i-- > 0 && result == 0;) {
+        struct counts *in = &buckets[pc_cache_quota_bucket(quota, PEERCACHE_NEW, sorted[i]->bucket)];
+        if (in->all <= quota->capacity[PEERCACHE_NEW] || in->came == 0 ||
+            (is_of(sorted[i], write) && sorted[i]->is_trusted))
+            continue;
+        in->all--;
+        in->came--;
+        result = evict(document, sorted[i], write);
+        sorted[i] = NULL;
+    }
+    for (const struct pc_json_peer *peer = document->peers.first; peer; peer = peer->next)
+        newcomers += is_of(peer, write) && peer->is_newcomer;
+    for (size_t i = count; i-- > 0 && newcomers && result == 0;) { /* the room of all */
+        if (document->peers.by_key.count <= quota->peers_max)
+            break;
+        if (!sorted[i])
+            continue;
+        newcomers--;
+        result = evict(document, sorted[i], write);
+    }
+    free(buckets);
+    free(sorted);
+    return result;
+}
+
+int pc_json_document_limit(struct pc_json_document *document, const struct pc_json_write *write)
+{
+    int result = limit_tried(document, write);
+    return result ? result : limit_new(document, write);
+}
+
+/* --- bans --- */
+
+static int compare_bans(const struct pc_ban *a, const struct pc_ban *b)
+{
+    int order = memcmp(a->bytes, b->bytes, a->size < b->size ? a->size : b->size);
+    return order ? order : (int)a->size - (int)b->size;
+}
+
+/* Its place, or that of the first behind it. */
+static size_t place_of_ban(const struct pc_json_document *document, const struct pc_ban *ban, bool *ret_is_in)
+{
+    size_t low = 0, high = document->ban_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_bans(&document->bans[middle], ban) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *ret_is_in = low < document->ban_count && compare_bans(&document->bans[low], ban) == 0;
+    return low;
+}
+
+int pc_json_document_ban(struct pc_json_document *document, const struct pc_ban *ban)
+{
+    bool is_in;
+    size_t at = place_of_ban(document, ban, &is_in);
+    if (!is_in && document->ban_count >= PC_CACHE_BANS_MAX)
+        return PEERCACHE_ELIMIT;
+    if (!is_in && document->ban_count == document->ban_capacity) {
+        size_t capacity = document->ban_capacity ? 2 * document->ban_capacity : 8;
+        struct pc_ban *larger = realloc(document->bans, capacity * sizeof(*larger));
+        if (!larger)
+            return PEERCACHE_ENOMEM;
+        document->bans = larger;
+        document->ban_capacity = capacity;
+    }
+    if (!is_in)
+        memmove(&document->bans[at + 1], &document->bans[at],
+                (document->ban_count++ - at) * sizeof(*document->bans));
+    document->bans[at] = *ban;
+    return 0;
+}
+
+int pc_json_document_unban(struct pc_json_document *document, const struct pc_ban *ban)
+{
+    bool is_in;
+    size_t at = place_of_ban(document, ban, &is_in);
+    if (!is_in)
+        return PEERCACHE_ENOTFOUND;
+    memmove(&document->bans[at], &document->bans[at + 1],
+            (--document->ban_count - at) * sizeof(*document->bans));
+    return 0;
 }
 
 /* --- metadata --- */

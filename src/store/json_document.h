@@ -7,8 +7,9 @@
 #define PC_STORE_JSON_DOCUMENT_H
 
 #include "base/map.h"
+#include "cache/bucket.h"
 #include "cache/pack.h"
-#include "cache/record.h"
+#include "store/store.h"
 
 #define PC_JSON_VERSION              1
 #define PC_JSON_LEDGER_MAX           1024  /* writers remembered: they are rewritten by each commit */
@@ -25,8 +26,14 @@ struct pc_json_peer {
     int64_t change;                       /* the handle's count when it changed last */
     int64_t success_ms, seen_ms;          /* the latest of its addresses */
     uint32_t bucket;
+    struct pc_cache_standing standing;
     uint16_t packed_size;
     uint8_t state;
+    /* Of the batch that changed it last: */
+    uint8_t added;    /* addresses that came with it */
+    bool is_newcomer; /* was not there before */
+    bool is_promoted; /* was not tried before */
+    bool is_trusted;
     uint8_t addr_count;
     uint8_t key_size;
     uint8_t bytes[]; /* key, addresses */
@@ -35,6 +42,7 @@ struct pc_json_peer {
 struct pc_json_peers {
     struct pc_map by_key;
     struct pc_json_peer *first, *last;
+    uint64_t edits; /* grows when one comes or goes */
 };
 
 struct pc_json_tombstone {
@@ -68,6 +76,8 @@ struct pc_json_document {
     struct pc_map ledger;
     struct pc_json_writer *first_writer, *last_writer;
     struct pc_json_meta *meta; /* a list, a handful */
+    struct pc_ban *bans;       /* by their bytes */
+    size_t ban_count, ban_capacity;
     int64_t version;
     int64_t change; /* as the file counts */
     enum pc_netgroup_mode mode;
@@ -83,6 +93,10 @@ struct pc_json_document {
 struct pc_json_write {
     int64_t change; /* of the handle */
     int64_t now_ms;
+    const struct pc_cache_quota *quota; /* what follows is of deltas only */
+    uint32_t addrs_max;                 /* 0: no such cap */
+    uint32_t record_max_bytes;          /* 0: no such cap */
+    struct pc_store_tally *tally;
 };
 
 /* An empty one. `hash_secret` is for its maps. ENOMEM. */
@@ -100,6 +114,10 @@ int pc_json_document_add(struct pc_json_document *document, const struct pc_peer
 /* Apply one delta: the rule is record.h's. ENOMEM: the document is no longer of use. */
 int pc_json_document_apply(struct pc_json_document *document, const struct pc_delta *delta,
                            const struct pc_json_write *write);
+/* After the deltas of a batch: what found no place among the tried is new, what found no room goes. ENOMEM. */
+int pc_json_document_limit(struct pc_json_document *document, const struct pc_json_write *write);
+/* Drop the tombstones older than this. */
+void pc_json_document_expire_tombstones(struct pc_json_document *document, int64_t oldest_kept_ms);
 /* Keep the newest PC_JSON_TOMBSTONES_MAX. ENOMEM: all are kept. */
 int pc_json_document_trim_tombstones(struct pc_json_document *document);
 /* `addr` is empty for a whole peer. A later date stays. ENOMEM. */
@@ -119,6 +137,11 @@ int pc_json_document_meta_get(const struct pc_json_document *document, struct pc
                               uint8_t *ret_value, size_t capacity, size_t *ret_size);
 /* ELIMIT: over PC_JSON_META_…; EINVAL: the key is not UTF-8, or holds NUL; ENOMEM. */
 int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes key, struct pc_bytes value);
+
+/* Keep a ban as of its since_ms. ELIMIT: over PC_CACHE_BANS_MAX; ENOMEM. */
+int pc_json_document_ban(struct pc_json_document *document, const struct pc_ban *ban);
+/* ENOTFOUND. */
+int pc_json_document_unban(struct pc_json_document *document, const struct pc_ban *ban);
 
 /* The last sequence of a writer; 0 when it is not in the ledger. */
 uint64_t pc_json_document_sequence(const struct pc_json_document *document, uint64_t writer);

@@ -6,7 +6,6 @@
 #include "store/json_file.h"
 
 #include "base/time.h"
-#include "cache/bucket.h"
 #include "format/json_value.h"
 #include "store/paths.h"
 
@@ -56,6 +55,13 @@ static bool is_current(const struct pc_json_store *store)
            same_time(&info.st_mtim, &held->st_mtim);
 }
 
+/* The order was of peers that may be gone. */
+static void forget_order(struct pc_json_store *store)
+{
+    free(store->order);
+    store->order = NULL;
+}
+
 /* What changed since the document that is known before. */
 static int take_over(struct pc_json_store *store, struct pc_json_document *fresh)
 {
@@ -71,6 +77,7 @@ static int take_over(struct pc_json_store *store, struct pc_json_document *fresh
     store->change += differs;
     memcpy(store->head.secret, fresh->secret, sizeof(fresh->secret));
     pc_json_document_free(store->document);
+    forget_order(store);
     store->document = fresh;
     return 0;
 }
@@ -104,7 +111,8 @@ static void identify(struct pc_json_store *store, struct pc_json_document *docum
     for (struct pc_json_peer *peer = document->peers.first; peer && document->is_plain; peer = peer->next) {
         struct pc_record record;
         pc_json_peer_unpack(peer, &record);
-        peer->bucket = pc_cache_bucket_of_record(document->secret, document->mode, &record);
+        peer->bucket =
+            pc_cache_bucket_of_record(&store->quota, document->secret, document->mode, &record, record.state);
     }
 }
 
@@ -197,20 +205,14 @@ static int salvage(struct pc_json_store *store, const char *moved, struct pc_jso
     return new_document(store, ret_document);
 }
 
-/* The file was found damaged, the lock is held: move it aside and salvage. */
-static int move_aside(struct pc_json_store *store)
+/* Move the file aside, whatever its name, and make one of what can be read of it; the lock is held. */
+static int move_and_salvage(struct pc_json_store *store)
 {
     char moved[PC_STORE_PATH_BYTES];
     struct pc_json_document *document = NULL;
     struct stat info;
     size_t count = 0;
     int64_t aside_ms = store->now_ms;
-    if (!store->may_move_aside) {
-        struct pc_reason found = store->head.error;
-        pc_base_reason(&store->head.error, "%.120s (left as it is: its name does not end in .json)",
-                       found.text);
-        return PEERCACHE_ECORRUPT;
-    }
     if (aside_ms == 0 && stat(store->head.path, &info) == 0) /* no time was given yet: then by its own */
         aside_ms = (int64_t)info.st_mtime * 1000;
     int result =
@@ -228,10 +230,25 @@ static int move_aside(struct pc_json_store *store)
     return 0;
 }
 
+/* The file was found damaged, the lock is held: move it aside and salvage. */
+static int move_aside(struct pc_json_store *store)
+{
+    if (!store->may_move_aside) {
+        struct pc_reason found = store->head.error;
+        pc_base_reason(&store->head.error, "%.120s (left as it is: its name does not end in .json)",
+                       found.text);
+        return PEERCACHE_ECORRUPT;
+    }
+    return move_and_salvage(store);
+}
+
+/* `why` nobody can write; NULL when it was asked for, which is nothing to warn of. */
 static void become_read_only(struct pc_json_store *store, const char *why)
 {
     store->head.read_only = true;
-    pc_base_reason(&store->head.warning, "%s: read-only (%s): nothing will be saved", store->head.path, why);
+    if (why)
+        pc_base_reason(&store->head.warning, "%s: read-only (%s): nothing will be saved", store->head.path,
+                       why);
 }
 
 static void warn_of_plain(struct pc_json_store *store)
@@ -345,7 +362,13 @@ static int write_batch(struct pc_json_store *store, uint64_t sequence, const str
 {
     struct pc_json_document *document = store->document;
     const int64_t before = store->change;
-    const struct pc_json_write write = { .change = before + 1, .now_ms = store->now_ms };
+    struct pc_store_tally tally = { 0 };
+    const struct pc_json_write write = { .change = before + 1,
+                                         .now_ms = store->now_ms,
+                                         .quota = &store->quota,
+                                         .addrs_max = store->addrs_max,
+                                         .record_max_bytes = store->record_max_bytes,
+                                         .tally = &tally };
     bool removes = false;
     if (pc_json_document_sequence(document, store->head.writer_id) >= sequence)
         return 0;
@@ -355,9 +378,18 @@ static int write_batch(struct pc_json_store *store, uint64_t sequence, const str
         removes |= deltas[i].removed_ms != 0 || deltas[i].proven_id.size != 0;
         result = pc_json_document_apply(document, &deltas[i], &write);
     }
-    if (result == 0 && removes)
+    if (result == 0)
+        result = pc_json_document_limit(document, &write);
+    if (result == 0 && removes) {
+        pc_json_document_expire_tombstones(document, store->now_ms - store->retention_ms);
         result = pc_json_document_trim_tombstones(document);
+    }
     result = save(store, result);
+    if (result == 0) {
+        store->head.tally.added += tally.added;
+        store->head.tally.merged += tally.merged;
+        store->head.tally.refused += tally.refused;
+    }
     if (result == 0 && store->seen_change == before) { /* nobody else came between: nothing to take in */
         store->seen_change = write.change;
         pc_json_document_told(document, write.change);
@@ -445,13 +477,57 @@ static int visit_changed(struct pc_json_store *store, pc_store_visit visit, void
     return result;
 }
 
-static int visit_one(struct pc_json_store *store, const struct pc_peer_id *id, pc_store_visit visit,
+static int visit_one(struct pc_json_store *store, const struct pc_store_query *query, pc_store_visit visit,
                      void *context)
 {
     struct pc_cache_key key;
-    pc_cache_key_of(id, pc_bytes_of(NULL, 0), &key);
+    pc_cache_key_of(&query->id, pc_addr_maddr_bytes(&query->addr), &key);
     const struct pc_json_peer *peer = pc_json_document_find(store->document, pc_cache_key_bytes(&key));
     return peer ? visit_peer(peer, visit, context) : 0;
+}
+
+static bool is_behind(const struct pc_json_peer *peer, const struct pc_cache_key *key)
+{
+    if (peer->bytes[0] != key->bytes[0])
+        return peer->bytes[0] == PC_CACHE_KEY_ADDR;
+    int order = memcmp(peer->bytes, key->bytes, peer->key_size < key->size ? peer->key_size : key->size);
+    return order ? order > 0 : peer->key_size > key->size;
+}
+
+/* The order stays while no peer comes or goes, so that a walk sorts once. */
+static int visit_after(struct pc_json_store *store, const struct pc_store_query *query, pc_store_visit visit,
+                       void *context)
+{
+    const struct pc_json_peers *peers = &store->document->peers;
+    const size_t count = peers->by_key.count;
+    size_t at = 0, high = count;
+    int result = 0;
+    if (store->order && store->order_edits != peers->edits)
+        forget_order(store);
+    if (!store->order) {
+        store->order = malloc((count + 1) * sizeof(struct pc_json_peer *));
+        if (!store->order)
+            return fail_with_path(store, PEERCACHE_ENOMEM, &(struct pc_reason){ "" });
+        for (struct pc_json_peer *peer = peers->first; peer; peer = peer->next)
+            store->order[at++] = peer;
+        qsort(store->order, count, sizeof(struct pc_json_peer *), by_key);
+        store->order_edits = peers->edits;
+        at = 0;
+    }
+    if (query->id.size || query->addr.size) {
+        struct pc_cache_key key;
+        pc_cache_key_of(&query->id, pc_addr_maddr_bytes(&query->addr), &key);
+        while (at < high) {
+            size_t middle = at + (high - at) / 2;
+            if (is_behind(store->order[middle], &key))
+                high = middle;
+            else
+                at = middle + 1;
+        }
+    }
+    for (size_t given = 0; at < count && given < query->count && result == 0; at++, given++)
+        result = visit_peer(store->order[at], visit, context);
+    return result;
 }
 
 static int json_query(struct pc_store *head, const struct pc_store_query *query, pc_store_visit visit,
@@ -465,10 +541,13 @@ static int json_query(struct pc_store *head, const struct pc_store_query *query,
     case PC_STORE_ALL:
         return visit_sorted(store, SIZE_MAX, by_key, visit, context);
     case PC_STORE_BEST:
+        head->has_more = store->document->peers.by_key.count > query->count;
         result = visit_sorted(store, query->count, by_use, visit, context);
         break;
     case PC_STORE_BY_ID:
-        return visit_one(store, &query->id, visit, context);
+        return visit_one(store, query, visit, context);
+    case PC_STORE_AFTER:
+        return visit_after(store, query, visit, context);
     case PC_STORE_CHANGED:
         result = visit_changed(store, visit, context);
         break;
@@ -519,10 +598,74 @@ static int json_check(struct pc_store *head)
     return PEERCACHE_ECORRUPT;
 }
 
+static int json_bans(struct pc_store *head, pc_store_visit_ban visit, void *context)
+{
+    struct pc_json_store *store = of(head);
+    int result = be_current_unlocked(store);
+    for (size_t i = 0; result == 0 && i < store->document->ban_count; i++)
+        result = visit(context, &store->document->bans[i], store->document->bans[i].since_ms);
+    return result;
+}
+
+/* What fails before anything was changed leaves the file and memory as they are. */
+static int put_ban(struct pc_json_store *store, const struct pc_ban *ban, int64_t since_ms)
+{
+    struct pc_ban dated = *ban;
+    dated.since_ms = since_ms;
+    int result = since_ms ? pc_json_document_ban(store->document, &dated)
+                          : pc_json_document_unban(store->document, &dated);
+    if (result == 0)
+        return save(store, 0);
+    struct pc_reason reason = { "" };
+    if (result == PEERCACHE_ENOTFOUND)
+        pc_base_reason(&reason, "there is no such ban");
+    if (result == PEERCACHE_ELIMIT)
+        pc_base_reason(&reason, "over %d bans", PC_CACHE_BANS_MAX);
+    return fail_with_path(store, result, &reason);
+}
+
+static int json_ban_put(struct pc_store *head, const struct pc_ban *ban, int64_t since_ms,
+                        uint32_t timeout_ms)
+{
+    struct pc_json_store *store = of(head);
+    int result = lock_now(store, timeout_ms);
+    if (result)
+        return result;
+    result = be_current_locked(store);
+    if (result == 0 && !head->read_only)
+        result = put_ban(store, ban, since_ms);
+    pc_store_lock_release(&store->lock);
+    return result;
+}
+
+static int json_count(struct pc_store *head, uint64_t ret_counts[PEERCACHE_STATE_COUNT])
+{
+    struct pc_json_store *store = of(head);
+    int result = be_current_unlocked(store);
+    if (result)
+        return result;
+    memset(ret_counts, 0, PEERCACHE_STATE_COUNT * sizeof(*ret_counts));
+    for (const struct pc_json_peer *peer = store->document->peers.first; peer; peer = peer->next)
+        ret_counts[peer->state]++;
+    return 0;
+}
+
+static int json_repair(struct pc_store *head, uint32_t timeout_ms)
+{
+    struct pc_json_store *store = of(head);
+    int result = lock_now(store, timeout_ms);
+    if (result)
+        return result;
+    result = move_and_salvage(store);
+    pc_store_lock_release(&store->lock);
+    return result;
+}
+
 static void json_close(struct pc_store *head)
 {
     struct pc_json_store *store = of(head);
     pc_json_let_go(store);
+    forget_order(store);
     pc_json_document_free(store->document);
     pc_store_lock_close(&store->lock);
     free(store);
@@ -533,8 +676,13 @@ static const struct pc_store_ops json_ops = {
     .commit = json_commit,
     .meta_get = json_meta_get,
     .meta_put = json_meta_put,
+    .bans = json_bans,
+    .ban_put = json_ban_put,
+    .count = json_count,
     .check = json_check,
+    .repair = json_repair,
     .close = json_close,
+    .name = "json",
 };
 
 /* --- open --- */
@@ -563,7 +711,7 @@ static int open_file(struct pc_json_store *store, const struct pc_store_options 
     char lock_path[PC_STORE_PATH_BYTES];
     enum pc_store_file look = pc_store_path_look(store->head.path);
     if (options->read_only)
-        return open_for_reading(store, "as asked for");
+        return open_for_reading(store, NULL);
     if (look == PC_STORE_FILE_READ_ONLY)
         return open_for_reading(store, "no permission to write");
     if (look != PC_STORE_FILE_MISSING && !may_make_files_beside(store->head.path))
@@ -614,6 +762,10 @@ int pc_store_json_open(const char *path, const struct pc_store_options *options,
     store->mode = options->mode;
     store->no_create = options->no_create;
     store->now_ms = options->now_ms;
+    pc_cache_quota_init(&store->quota, options->peers_max ? options->peers_max : PC_STORE_PEERS_MAX_DEFAULT);
+    store->addrs_max = options->addrs_max;
+    store->record_max_bytes = options->record_max_bytes;
+    store->retention_ms = options->retention_ms ? options->retention_ms : PC_STORE_RETENTION_DEFAULT_MS;
     store->may_move_aside =
         pc_store_path_ends_with(store->head.path, ".json") || (options->is_default_path && !was_link);
     memcpy(store->network, options->network, strlen(options->network) + 1);

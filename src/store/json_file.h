@@ -35,6 +35,12 @@ struct pc_json_store {
     int64_t change;      /* of this handle: of what it did and of what it found changed */
     int64_t seen_change; /* what the owner has taken in */
     uint32_t saves;
+    struct pc_cache_quota quota;
+    uint32_t addrs_max;
+    uint32_t record_max_bytes;
+    int64_t retention_ms;
+    struct pc_json_peer **order; /* the peers by key, as of `order_edits`; NULL: not sorted */
+    uint64_t order_edits;
 };
 
 int pc_store_json_open(const char *path, const struct pc_store_options *options, struct pc_store **ret_store,

@@ -150,6 +150,21 @@ static void put_tombstone(struct text *text, const struct pc_json_tombstone *tom
     put_text(text, "}");
 }
 
+static void put_bans(struct text *text, const struct pc_json_document *document)
+{
+    put_text(text, ",\"bans\":[");
+    for (size_t i = 0; i < document->ban_count; i++) {
+        char ban_text[PC_CACHE_BAN_TEXT_BYTES];
+        pc_cache_ban_format(&document->bans[i], ban_text);
+        put_text(text, i ? ",[" : "[");
+        put_string(text, ban_text);
+        put_text(text, ",");
+        put_number(text, (uint64_t)document->bans[i].since_ms);
+        put_text(text, "]");
+    }
+    put_text(text, "]");
+}
+
 char *pc_json_own_write(const struct pc_json_document *document)
 {
     struct text text = { .data = malloc(FIRST_CAPACITY), .capacity = FIRST_CAPACITY };
@@ -173,7 +188,10 @@ char *pc_json_own_write(const struct pc_json_document *document)
         put_hex(&text, meta->value, meta->value_size);
         put_text(&text, meta->next ? "," : "");
     }
-    put_text(&text, "}}");
+    put_text(&text, "}");
+    if (document->ban_count)
+        put_bans(&text, document);
+    put_text(&text, "}");
     free(addr_text);
     return text.data;
 }
@@ -292,6 +310,29 @@ static int read_meta(struct pc_value *value, struct pc_json_document *document, 
     return 0;
 }
 
+static int read_bans(struct pc_value *value, struct pc_json_document *document, struct pc_reason *ret_reason)
+{
+    if (pc_format_value_kind(value) != '[')
+        return fail(ret_reason, "bans");
+    pc_format_value_enter(value);
+    while (pc_format_value_next(value)) {
+        struct pc_ban ban;
+        if (pc_format_value_kind(value) != '[')
+            return fail(ret_reason, "bans");
+        pc_format_value_enter(value);
+        if (!pc_format_value_next(value) || pc_format_value_kind(value) != '"')
+            return fail(ret_reason, "bans");
+        struct pc_bytes text = pc_format_value_string(value);
+        if (pc_cache_ban_parse((const char *)text.data, text.size, &ban, NULL) ||
+            !pc_format_value_next(value) || !read_count(value, &ban.since_ms) || pc_format_value_next(value))
+            return fail(ret_reason, "bans");
+        int result = pc_json_document_ban(document, &ban);
+        if (result)
+            return result == PEERCACHE_ENOMEM ? result : fail(ret_reason, "bans");
+    }
+    return 0;
+}
+
 /* What the members of the object say of whose it is; a bit each of those that were there. */
 enum seen {
     SEEN_VERSION = 1,
@@ -359,6 +400,8 @@ static int read_member(struct pc_value *value, struct pc_bytes name, struct pc_j
         return read_tombstones(value, document, ret_reason);
     } else if (is_word(name, "meta")) {
         return read_meta(value, document, ret_reason);
+    } else if (is_word(name, "bans")) {
+        return read_bans(value, document, ret_reason);
     } else {
         pc_format_value_skip(value);
     }

@@ -46,8 +46,12 @@ static void set_state(struct pc_json_document *document, const struct pc_record 
     struct pc_json_peer *peer = pc_json_document_find(document, pc_cache_key_bytes(&key));
     if (!peer)
         return;
+    struct pc_record whole;
+    pc_json_peer_unpack(peer, &whole);
+    whole.state = record->state;
     peer->state = (uint8_t)record->state;
     peer->bucket = record->bucket;
+    peer->standing = pc_cache_standing_of(&whole); /* of a record in its state */
 }
 
 static int take_item(void *context, const struct pc_format_item *item)

@@ -4,7 +4,8 @@
  *   {"version":1,"network":NAME,"mode":"public","secret":HEX,"change":N,
  *    "ledger":[[WRITER,SEQUENCE],…],                              who committed last stands last
  *    "tombstones":[{"peer":ID,"addr":ADDR,"removed":TIME},…],     without addr the whole peer
- *    "meta":{KEY:HEX,…}}
+ *    "meta":{KEY:HEX,…},
+ *    "bans":[[TEXT,SINCE],…]}                                      when there are any; since in milliseconds
  */
 #ifndef PC_STORE_JSON_TEXT_H
 #define PC_STORE_JSON_TEXT_H
