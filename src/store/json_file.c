@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SWEEP_SAVES 64 /* temporaries are looked for when a file is opened and after so many saves */
+#define SWEEP_SAVES    64 /* temporaries are looked for when a file is opened and after so many saves */
+
+#define BEST_NEW_SHARE 4 /* of the best one in so many is new */
 
 static const char *const no_companions[] = { NULL };
 
@@ -457,7 +459,16 @@ static int visit_sorted(struct pc_json_store *store, size_t count, int (*order)(
     for (struct pc_json_peer *peer = peers->first; peer; peer = peer->next)
         sorted[at++] = peer;
     qsort(sorted, peer_count, sizeof(*sorted), order);
-    for (size_t i = 0; i < peer_count && i < count && result == 0; i++)
+    /* Of as many tried as there may be, the best, then the best of the new: the tried stand before them. */
+    size_t tried = 0, left = peer_count < count ? peer_count : count;
+    while (order == by_use && tried < peer_count && sorted[tried]->state == PEERCACHE_TRIED)
+        tried++;
+    size_t fresh = peer_count - tried;
+    size_t wanted = left / BEST_NEW_SHARE < fresh ? left - left / BEST_NEW_SHARE : left - fresh;
+    wanted = left == peer_count || wanted > tried ? tried : wanted;
+    for (size_t i = 0; i < wanted && result == 0; i++)
+        result = visit_peer(sorted[i], visit, context);
+    for (size_t i = tried; i < tried + left - wanted && result == 0; i++)
         result = visit_peer(sorted[i], visit, context);
     free(sorted);
     return result;
