@@ -3,6 +3,10 @@
  * a rename replaces guards nothing). flock and not fcntl locks, which vanish when any descriptor of the file
  * closes. Waiting retries with growing pauses up to the deadline and reads the monotonic clock for it: the
  * one exception to "no clock, no waiting".
+ *
+ * Who asks first takes flock on <path>.lock-queue, and gives it back when it has the lock: so whoever just
+ * released can't take the lock again before the one at the head of the queue, which looks often, while the
+ * others look seldom, and oftener the longer they have waited.
  */
 #ifndef PC_STORE_LOCK_H
 #define PC_STORE_LOCK_H
@@ -12,7 +16,8 @@
 #include <sys/types.h>
 
 struct pc_store_lock {
-    int fd; /* -1: closed */
+    int fd;       /* -1: closed */
+    int queue_fd; /* -1: none; then it goes without */
 };
 
 void pc_store_lock_init(struct pc_store_lock *lock);

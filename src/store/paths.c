@@ -5,11 +5,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define ASIDE_TRIES 1000 /* names tried for one file moved aside: one a millisecond */
 
-static int of_errno(int error, const char *path, const char *what, struct pc_reason *ret_reason)
+int pc_store_path_fail(int error, const char *path, const char *what, struct pc_reason *ret_reason)
 {
     pc_base_reason(ret_reason, "%s: %s: %s", path, what, strerror(error));
     switch (error) {
@@ -62,7 +63,7 @@ static int make_directories(const char *path, struct pc_reason *ret_reason)
         struct stat info; /* one that is there on a file system we can't write is well */
         if (stat(directory, &info) == 0 && S_ISDIR(info.st_mode))
             continue;
-        return of_errno(error, directory, "can't make the directory", ret_reason);
+        return pc_store_path_fail(error, directory, "can't make the directory", ret_reason);
     }
     return 0;
 }
@@ -74,7 +75,7 @@ int pc_store_path_resolve(const char *path, bool read_only, char ret_path[PC_STO
     struct stat info;
     bool was_link = lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
     if (strlen(path) >= sizeof(directory))
-        return of_errno(ENAMETOOLONG, path, "the path", ret_reason);
+        return pc_store_path_fail(ENAMETOOLONG, path, "the path", ret_reason);
     if (stat(path, &info) == 0) {
         if (!S_ISREG(info.st_mode)) {
             pc_base_reason(ret_reason, "%s: is %s, not a file", path,
@@ -83,15 +84,15 @@ int pc_store_path_resolve(const char *path, bool read_only, char ret_path[PC_STO
         }
         char *real = realpath(path, NULL);
         if (!real)
-            return of_errno(errno, path, "can't follow", ret_reason);
+            return pc_store_path_fail(errno, path, "can't follow", ret_reason);
         if (strlen(real) >= PC_STORE_PATH_BYTES) {
             free(real);
-            return of_errno(ENAMETOOLONG, path, "the path", ret_reason);
+            return pc_store_path_fail(ENAMETOOLONG, path, "the path", ret_reason);
         }
         memcpy(ret_path, real, strlen(real) + 1);
         free(real);
         if (access(ret_path, R_OK))
-            return of_errno(errno, path, "can't read", ret_reason);
+            return pc_store_path_fail(errno, path, "can't read", ret_reason);
         *ret_was_link = was_link;
         return 0;
     }
@@ -101,7 +102,7 @@ int pc_store_path_resolve(const char *path, bool read_only, char ret_path[PC_STO
         return PEERCACHE_EFORMAT;
     }
     if (error != ENOENT)
-        return of_errno(error, path, "can't open", ret_reason);
+        return pc_store_path_fail(error, path, "can't open", ret_reason);
     if (!read_only) {
         int result = make_directories(path, ret_reason);
         if (result)
@@ -118,11 +119,11 @@ int pc_store_path_resolve(const char *path, bool read_only, char ret_path[PC_STO
     directory[length] = '\0';
     char *real = realpath(length ? directory : slash ? "/" : ".", NULL);
     if (!real)
-        return of_errno(errno, path, "can't enter its directory", ret_reason);
+        return pc_store_path_fail(errno, path, "can't enter its directory", ret_reason);
     int written = snprintf(ret_path, PC_STORE_PATH_BYTES, "%s/%s", strcmp(real, "/") ? real : "", name);
     free(real);
     if (written < 0 || written >= PC_STORE_PATH_BYTES)
-        return of_errno(ENAMETOOLONG, path, "the path", ret_reason);
+        return pc_store_path_fail(ENAMETOOLONG, path, "the path", ret_reason);
     *ret_was_link = false;
     return 0;
 }
@@ -143,6 +144,32 @@ static void directory_of(const char *path, char ret_directory[PC_STORE_PATH_BYTE
     length = length ? length : 1;
     memcpy(ret_directory, path, length);
     ret_directory[length] = '\0';
+}
+
+bool pc_store_path_is_remote(const char *path)
+{
+    /* statfs(2): NFS, SMB and its two successors, AFS (two), Coda, Ceph, Lustre, NCP. Not FUSE and 9P, which
+     * mostly are of this machine. */
+    static const uint32_t remote[] = { 0x6969,     0x517b,     0xff534d42, 0xfe534d42, 0x5346414f,
+                                       0x6b414653, 0x73757245, 0x00c36400, 0x0bd00bd0, 0x564c };
+    char at[PC_STORE_PATH_BYTES];
+    struct statfs info;
+    if (strlen(path) >= sizeof(at))
+        return false;
+    memcpy(at, path, strlen(path) + 1);
+    while (statfs(at, &info)) { /* what is not there yet will be where its directory is */
+        char *slash = strrchr(at, '/');
+        if (errno != ENOENT || strcmp(at, "/") == 0 || strcmp(at, ".") == 0)
+            return false;
+        if (slash)
+            slash[slash == at] = '\0';
+        else
+            memcpy(at, ".", 2);
+    }
+    for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++)
+        if ((uint32_t)info.f_type == remote[i])
+            return true;
+    return false;
 }
 
 mode_t pc_store_path_mode(const char *path)
@@ -206,7 +233,7 @@ int pc_store_path_move_aside(const char *path, const char *const *suffixes, int6
     do {
         (void)snprintf(suffix, sizeof(suffix), ".corrupt-%lld", (long long)(now_ms < 0 ? 0 : now_ms) + tries);
         if (pc_store_path_with(path, suffix, ret_moved))
-            return of_errno(ENAMETOOLONG, path, "can't move aside", ret_reason);
+            return pc_store_path_fail(ENAMETOOLONG, path, "can't move aside", ret_reason);
         if (renameat2(AT_FDCWD, path, AT_FDCWD, ret_moved, RENAME_NOREPLACE) == 0)
             break;
         if (errno == EINVAL) { /* a file system that can't: look first; we hold the lock */
@@ -215,16 +242,16 @@ int pc_store_path_move_aside(const char *path, const char *const *suffixes, int6
                 break;
         }
         if (errno != EEXIST && errno != EINVAL)
-            return of_errno(errno, path, "can't move aside", ret_reason);
+            return pc_store_path_fail(errno, path, "can't move aside", ret_reason);
     } while (++tries < ASIDE_TRIES);
     if (tries == ASIDE_TRIES)
-        return of_errno(EEXIST, path, "can't move aside", ret_reason);
+        return pc_store_path_fail(EEXIST, path, "can't move aside", ret_reason);
     for (const char *const *companion = suffixes; *companion; companion++) {
         char from[PC_STORE_PATH_BYTES], to[PC_STORE_PATH_BYTES];
         if (pc_store_path_with(path, *companion, from) || pc_store_path_with(ret_moved, *companion, to))
-            return of_errno(ENAMETOOLONG, path, "can't move aside", ret_reason);
+            return pc_store_path_fail(ENAMETOOLONG, path, "can't move aside", ret_reason);
         if (rename(from, to) && errno != ENOENT)
-            return of_errno(errno, from, "can't move aside", ret_reason);
+            return pc_store_path_fail(errno, from, "can't move aside", ret_reason);
     }
     forget_old(path, suffixes);
     return 0;

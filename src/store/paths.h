@@ -22,11 +22,15 @@ enum pc_store_file {
 int pc_store_path_resolve(const char *path, bool read_only, char ret_path[PC_STORE_PATH_BYTES],
                           bool *ret_was_link, struct pc_reason *ret_reason);
 enum pc_store_file pc_store_path_look(const char *path);
+/* On a file system shared by machines, where SQLite's write-ahead log (memory shared by its users) fails. */
+bool pc_store_path_is_remote(const char *path);
 /* Mode for files beside `path`: 0600, or 0660 in a setgid directory. */
 mode_t pc_store_path_mode(const char *path);
 bool pc_store_path_ends_with(const char *path, const char *suffix);
 /* `path` with a suffix behind it. ELIMIT. */
 int pc_store_path_with(const char *path, const char *suffix, char ret_path[PC_STORE_PATH_BYTES]);
+/* The result code for an errno, with the reason: path, what was tried, cause. */
+int pc_store_path_fail(int error, const char *path, const char *what, struct pc_reason *ret_reason);
 /*
  * Rename a corrupt file and its companions (`suffixes`, NULL at the end) to <path>.corrupt-<ms>, and forget
  * all but the newest three. The caller holds the lock. EIO, EPERM, ELIMIT.

@@ -466,6 +466,9 @@ static int look_again(struct pc_sqlite_store *store)
         result =
             pc_sqlite_fail(&store->sqlite, SQLITE_CORRUPT, (const char *)sqlite3_column_text(statement, 0));
     (void)sqlite3_finalize(statement);
+    /* A flip in the name of a column is no damage to SQLite, and yet our statements no longer fit. */
+    for (int i = 0; i < PC_SQLITE_STATEMENT_COUNT && result == 0; i++)
+        (void)pc_sqlite_prepare(&store->sqlite, (enum pc_sqlite_statement)i, &result);
     if (result)
         pc_sqlite_disconnect(store, false);
     return result;

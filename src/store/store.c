@@ -1,12 +1,22 @@
 /* What is the same for every kind of store: which kind a name chooses, and the way through its slots. */
 #include "store/store.h"
 
+#include "store/json_file.h"
 #include "store/paths.h"
 #include "store/sqlite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+
+/* The name chooses: of a link the name at its end. */
+static bool is_json(const char *path)
+{
+    char *end = realpath(path, NULL); /* NULL: it is not there yet, or memory is out */
+    bool is = pc_store_path_ends_with(end ? end : path, ".json");
+    free(end);
+    return is;
+}
 
 int pc_store_open(const char *path, const struct pc_store_options *options, struct pc_store **ret_store,
                   struct pc_reason *ret_reason)
@@ -15,7 +25,15 @@ int pc_store_open(const char *path, const struct pc_store_options *options, stru
         pc_base_reason(ret_reason, path[0] ? "the network has no name" : "the path of the cache is empty");
         return PEERCACHE_EINVAL;
     }
-    /* Every name is SQLite's until the JSON file comes. */
+    if (is_json(path))
+        return pc_store_json_open(path, options, ret_store, ret_reason);
+    if (!options->read_only && pc_store_path_is_remote(path)) {
+        pc_base_reason(ret_reason,
+                       "%s: on a network file system SQLite's log is not safe; a name ending in .json (the "
+                       "JSON file) works there",
+                       path);
+        return PEERCACHE_EUNSUPPORTED;
+    }
     return pc_store_sqlite_open(path, options, ret_store, ret_reason);
 }
 

@@ -1,6 +1,6 @@
 /*
  * A store: where the cache lives between processes. One small interface, one file a kind; the name chooses
- * the kind (SQLite for everything until the JSON file comes). Files, nothing else: no thread, no socket.
+ * the kind, never the content: *.json is the JSON file, everything else SQLite. Files, nothing else: no thread, no socket.
  *
  * Every call may touch the disk and wait for the lock (`timeout_ms`). Writers are many processes; the lock is
  * flock on <path>.lock, held as briefly as the work needs.
@@ -98,7 +98,8 @@ struct pc_store {
 
 /*
  * Open, and make the file (0600; 0660 in a setgid directory) and its directories (0700) when missing. Errors
- * as peercache_open (peercache.h); ret_reason has the text. Corrupt files ending in .db, or at the default
+ * as peercache_open (peercache.h); ret_reason has the text; EUNSUPPORTED: SQLite on a network file system.
+ * Corrupt files ending in .db or .json, or at the default
  * path, are moved aside as <file>.corrupt-<time> (milliseconds; with -wal and -shm, at most three kept),
  * under the lock and after a second look, what can be read is salvaged; store->warning tells. Any other file
  * that is not ours is refused untouched. Symbolic links are followed once, at open; what is moved aside or

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,14 @@ char conformance_path[PC_STORE_PATH_BYTES];
 static char directory[64];
 static const char *chosen_suffix = ".db";
 
+static const char *root = "/tmp";
+
+void conformance_use_memory(void)
+{
+    if (access("/dev/shm", W_OK | X_OK) == 0)
+        root = "/dev/shm";
+}
+
 void conformance_suffix_set(const char *suffix)
 {
     chosen_suffix = suffix;
@@ -24,7 +33,7 @@ void conformance_suffix_set(const char *suffix)
 int conformance_setup(void **state)
 {
     (void)state;
-    (void)snprintf(directory, sizeof(directory), "/tmp/peercache-test-XXXXXX");
+    (void)snprintf(directory, sizeof(directory), "%s/peercache-test-XXXXXX", root);
     if (!mkdtemp(directory))
         return -1;
     (void)snprintf(conformance_path, sizeof(conformance_path), "%s/cache%s", directory, chosen_suffix);
@@ -470,6 +479,115 @@ static void eight_writers_some_killed_lose_nothing_acknowledged(void **state)
     assert_int_equal(munmap((void *)(uintptr_t)acknowledged, WRITERS * sizeof(uint32_t)), 0);
 }
 
+/* Processes that exit without closing: what they committed is there, and the next goes on. */
+static void what_a_process_commits_outlives_it_unclosed(void **state)
+{
+    (void)state;
+    struct pc_record record;
+    for (uint32_t i = 1; i <= 5; i++) {
+        int status = 0;
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            struct pc_store *store = conformance_open((uint8_t)i);
+            struct pc_delta delta = conformance_delta(1, 1, NOW_MS);
+            _exit(pc_store_commit(store, 1, &delta, 1, NOW_MS, 1000) ? 1 : 0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    struct pc_store *store = conformance_open(9);
+    assert_string_equal(store->warning.text, "");
+    assert_int_equal(conformance_find(store, 1, &record), 1);
+    assert_int_equal(record.addrs[0].history.success_count, 5);
+    pc_store_close(store);
+}
+
+/* The seed's reliability: two successes and a failure. */
+static void two_successes_and_a_failure_are_reliable(void **state)
+{
+    (void)state;
+    struct pc_record record;
+    struct pc_store *store = conformance_open(1);
+    struct pc_delta delta = conformance_delta(1, 0, NOW_MS);
+    delta.history.failure_count = delta.history.failures[PEERCACHE_TIMEOUT] = 0;
+    for (uint64_t i = 1; i <= 3; i++) {
+        delta.history.success_count = i < 3;
+        delta.history.failure_count = delta.history.failures[PEERCACHE_TIMEOUT] = i == 3;
+        conformance_commit(store, i, &delta);
+    }
+    pc_store_close(store);
+    store = conformance_open(2);
+    assert_int_equal(conformance_find(store, 1, &record), 1);
+    assert_int_equal(record.addrs[0].history.success_count, 2);
+    assert_int_equal(record.addrs[0].history.failure_count, 1);
+    assert_true(record.addrs[0].history.success_count > record.addrs[0].history.failure_count);
+    pc_store_close(store);
+}
+
+#define OTHER_USER 12345
+
+/* In a child under another user and, maybe, the group of the directory: 0, or what open said. */
+static int commit_as_another(gid_t group, uint8_t seed)
+{
+    int status = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct pc_store_options options = conformance_options(seed);
+        struct pc_store *store = NULL;
+        struct pc_reason reason = { "" };
+        struct pc_delta delta = conformance_delta(1, 1, NOW_MS);
+        (void)umask(077);
+        if (setgroups(0, NULL) || setgid(group) || setuid(OTHER_USER))
+            _exit(100);
+        int result = pc_store_open(conformance_path, &options, &store, &reason);
+        if (result && !strstr(reason.text, conformance_path))
+            _exit(101);
+        if (result == 0 && (store->read_only || pc_store_commit(store, 1, &delta, 1, NOW_MS, 1000)))
+            _exit(102);
+        pc_store_close(store);
+        _exit(-result);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* Nodes under several users share a setgid directory; anywhere else another user gets a clear error. */
+static void users_share_a_setgid_directory_only(void **state)
+{
+    (void)state;
+    struct pc_record record;
+    struct stat info;
+    const gid_t group = 23456;
+    if (geteuid())
+        skip();
+    assert_int_equal(chmod(directory, 0755), 0);
+    pc_store_close(conformance_open(1));
+    assert_int_equal(commit_as_another(group, 2), -PEERCACHE_EPERM);
+    char lock_path[PC_STORE_PATH_BYTES + 16];
+    static const char *const made[] = { "", ".lock", ".lock-queue", "-wal", "-shm" };
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+        (void)snprintf(lock_path, sizeof(lock_path), "%s%s", conformance_path, made[i]);
+        (void)unlink(lock_path);
+    }
+    assert_int_equal(chown(directory, 0, group), 0);
+    assert_int_equal(chmod(directory, 02770), 0);
+    struct pc_delta delta = conformance_delta(1, 1, NOW_MS);
+    struct pc_store *store = conformance_open(3);
+    conformance_commit(store, 1, &delta);
+    assert_int_equal(commit_as_another(group, 4), 0);
+    conformance_commit(store, 2, &delta);
+    assert_int_equal(commit_as_another(group, 5), 0);
+    assert_int_equal(conformance_find(store, 1, &record), 1);
+    assert_int_equal(record.addrs[0].history.success_count, 4);
+    pc_store_close(store);
+    assert_int_equal(stat(conformance_path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0660);
+    assert_int_equal(info.st_gid, group);
+}
+
 static void a_held_lock_is_a_clear_error(void **state)
 {
     (void)state;
@@ -565,6 +683,9 @@ int conformance_run(const char *suffix)
         CASE(a_link_is_followed_to_its_file),
         CASE(without_a_write_bit_nothing_changes),
         CASE(eight_writers_some_killed_lose_nothing_acknowledged),
+        CASE(what_a_process_commits_outlives_it_unclosed),
+        CASE(two_successes_and_a_failure_are_reliable),
+        CASE(users_share_a_setgid_directory_only),
         CASE(a_held_lock_is_a_clear_error),
         CASE(meta_is_kept),
         CASE(the_file_taken_away_is_made_anew),

@@ -14,6 +14,8 @@ int conformance_run(const char *suffix);
 int conformance_setup(void **state);
 int conformance_teardown(void **state);
 extern char conformance_path[PC_STORE_PATH_BYTES]; /* the file of this test */
+/* For tests of thousands of saves that don't need a disk: in memory, where there is such a place. */
+void conformance_use_memory(void);
 void conformance_suffix_set(const char *suffix);
 struct pc_store_options conformance_options(uint8_t seed);
 struct pc_store *conformance_open(uint8_t seed);

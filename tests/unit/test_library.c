@@ -31,8 +31,8 @@ static int teardown(void **state)
 {
     (void)state;
     char file[256];
-    static const char *const suffixes[] = { "", "-wal", "-shm", ".lock" };
-    for (size_t i = 0; i < 4; i++) {
+    static const char *const suffixes[] = { "", "-wal", "-shm", ".lock", ".lock-queue" };
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
         (void)snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
         (void)unlink(file);
     }
@@ -541,7 +541,7 @@ static void a_trusted_import_of_our_export_is_the_same_cache(void **state)
     assert_string_equal(stats.store, "sqlite");
     assert_true(stats.size_bytes > 4096 && stats.last_updated_ms == now.wall_ms);
     peercache_close(cache);
-    for (const char *const *suffix = (const char *const[]){ "", "-wal", "-shm", ".lock", NULL }; *suffix;
+    for (const char *const *suffix = (const char *const[]){ "", "-wal", "-shm", ".lock", ".lock-queue", NULL }; *suffix;
          suffix++) {
         char file[256];
         (void)snprintf(file, sizeof(file), "%s%s", copy, *suffix);
