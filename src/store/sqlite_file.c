@@ -334,6 +334,10 @@ static int connect_once(struct pc_sqlite_store *store)
     } else if (result == 0) {
         result = pc_sqlite_exec(&store->sqlite, "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;"
                                                 "PRAGMA cache_size=-" CACHE_KIB_TEXT);
+        /* The version in the header that forbids writing is one that we never wrote. */
+        if (result == 0 && sqlite3_db_readonly(store->sqlite.db, "main") == 1 &&
+            access(store->head.path, W_OK) == 0)
+            result = pc_sqlite_fail(&store->sqlite, SQLITE_CORRUPT, "SQLite: its header forbids writing");
     }
     if (result == 0)
         (void)sqlite3_wal_autocheckpoint(store->sqlite.db, WAL_PAGES);
