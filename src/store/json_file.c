@@ -15,9 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SWEEP_SAVES    64 /* temporaries are looked for when a file is opened and after so many saves */
-
-#define BEST_NEW_SHARE 4 /* of the best one in so many is new */
+#define SWEEP_SAVES 64 /* temporaries are looked for when a file is opened and after so many saves */
 
 static const char *const no_companions[] = { NULL };
 
@@ -58,7 +56,7 @@ static bool is_current(const struct pc_json_store *store)
 }
 
 /* The order was of peers that may be gone. */
-static void forget_order(struct pc_json_store *store)
+void pc_json_forget_order(struct pc_json_store *store)
 {
     free(store->order);
     store->order = NULL;
@@ -79,7 +77,7 @@ static int take_over(struct pc_json_store *store, struct pc_json_document *fresh
     store->change += differs;
     memcpy(store->head.secret, fresh->secret, sizeof(fresh->secret));
     pc_json_document_free(store->document);
-    forget_order(store);
+    pc_json_forget_order(store);
     store->document = fresh;
     return 0;
 }
@@ -414,133 +412,6 @@ static int json_commit(struct pc_store *head, uint64_t sequence, const struct pc
     return result;
 }
 
-static int by_key(const void *a, const void *b)
-{
-    const struct pc_json_peer *left = *(struct pc_json_peer *const *)a;
-    const struct pc_json_peer *right = *(struct pc_json_peer *const *)b;
-    size_t common = left->key_size < right->key_size ? left->key_size : right->key_size;
-    if (left->bytes[0] != right->bytes[0]) /* those without id come last */
-        return left->bytes[0] == PC_CACHE_KEY_ID ? -1 : 1;
-    int order = memcmp(left->bytes, right->bytes, common);
-    return order ? order : (left->key_size > right->key_size) - (left->key_size < right->key_size);
-}
-
-static int by_use(const void *a, const void *b)
-{
-    const struct pc_json_peer *left = *(struct pc_json_peer *const *)a;
-    const struct pc_json_peer *right = *(struct pc_json_peer *const *)b;
-    if (left->state != right->state)
-        return (left->state < right->state) - (left->state > right->state);
-    if (left->success_ms != right->success_ms)
-        return (left->success_ms < right->success_ms) - (left->success_ms > right->success_ms);
-    if (left->seen_ms != right->seen_ms)
-        return (left->seen_ms < right->seen_ms) - (left->seen_ms > right->seen_ms);
-    return by_key(a, b);
-}
-
-static int visit_peer(const struct pc_json_peer *peer, pc_store_visit visit, void *context)
-{
-    struct pc_record record;
-    pc_json_peer_unpack(peer, &record);
-    return visit(context, &record);
-}
-
-static int visit_sorted(struct pc_json_store *store, size_t count, int (*order)(const void *a, const void *b),
-                        pc_store_visit visit, void *context)
-{
-    const struct pc_json_peers *peers = &store->document->peers;
-    size_t peer_count = peers->by_key.count, at = 0;
-    int result = 0;
-    if (peer_count == 0)
-        return 0;
-    struct pc_json_peer **sorted = malloc(peer_count * sizeof(*sorted));
-    if (!sorted)
-        return fail_with_path(store, PEERCACHE_ENOMEM, &(struct pc_reason){ "" });
-    for (struct pc_json_peer *peer = peers->first; peer; peer = peer->next)
-        sorted[at++] = peer;
-    qsort(sorted, peer_count, sizeof(*sorted), order);
-    /* Of as many tried as there may be, the best, then the best of the new: the tried stand before them. */
-    size_t tried = 0, left = peer_count < count ? peer_count : count;
-    while (order == by_use && tried < peer_count && sorted[tried]->state == PEERCACHE_TRIED)
-        tried++;
-    size_t fresh = peer_count - tried;
-    size_t wanted = left / BEST_NEW_SHARE < fresh ? left - left / BEST_NEW_SHARE : left - fresh;
-    wanted = left == peer_count || wanted > tried ? tried : wanted;
-    for (size_t i = 0; i < wanted && result == 0; i++)
-        result = visit_peer(sorted[i], visit, context);
-    for (size_t i = tried; i < tried + left - wanted && result == 0; i++)
-        result = visit_peer(sorted[i], visit, context);
-    free(sorted);
-    return result;
-}
-
-static int visit_changed(struct pc_json_store *store, pc_store_visit visit, void *context)
-{
-    const struct pc_json_document *document = store->document;
-    int result = 0;
-    for (const struct pc_json_peer *peer = document->peers.first; peer && result == 0; peer = peer->next)
-        if (peer->change > store->seen_change)
-            result = visit_peer(peer, visit, context);
-    for (const struct pc_json_peer *peer = document->gone.first; peer && result == 0; peer = peer->next)
-        if (peer->change > store->seen_change &&
-            !pc_json_document_find(document, pc_bytes_of(peer->bytes, peer->key_size)))
-            result = visit_peer(peer, visit, context);
-    return result;
-}
-
-static int visit_one(struct pc_json_store *store, const struct pc_store_query *query, pc_store_visit visit,
-                     void *context)
-{
-    struct pc_cache_key key;
-    pc_cache_key_of(&query->id, pc_addr_maddr_bytes(&query->addr), &key);
-    const struct pc_json_peer *peer = pc_json_document_find(store->document, pc_cache_key_bytes(&key));
-    return peer ? visit_peer(peer, visit, context) : 0;
-}
-
-static bool is_behind(const struct pc_json_peer *peer, const struct pc_cache_key *key)
-{
-    if (peer->bytes[0] != key->bytes[0])
-        return peer->bytes[0] == PC_CACHE_KEY_ADDR;
-    int order = memcmp(peer->bytes, key->bytes, peer->key_size < key->size ? peer->key_size : key->size);
-    return order ? order > 0 : peer->key_size > key->size;
-}
-
-/* The order stays while no peer comes or goes, so that a walk sorts once. */
-static int visit_after(struct pc_json_store *store, const struct pc_store_query *query, pc_store_visit visit,
-                       void *context)
-{
-    const struct pc_json_peers *peers = &store->document->peers;
-    const size_t count = peers->by_key.count;
-    size_t at = 0, high = count;
-    int result = 0;
-    if (store->order && store->order_edits != peers->edits)
-        forget_order(store);
-    if (!store->order) {
-        store->order = malloc((count + 1) * sizeof(struct pc_json_peer *));
-        if (!store->order)
-            return fail_with_path(store, PEERCACHE_ENOMEM, &(struct pc_reason){ "" });
-        for (struct pc_json_peer *peer = peers->first; peer; peer = peer->next)
-            store->order[at++] = peer;
-        qsort(store->order, count, sizeof(struct pc_json_peer *), by_key);
-        store->order_edits = peers->edits;
-        at = 0;
-    }
-    if (query->id.size || query->addr.size) {
-        struct pc_cache_key key;
-        pc_cache_key_of(&query->id, pc_addr_maddr_bytes(&query->addr), &key);
-        while (at < high) {
-            size_t middle = at + (high - at) / 2;
-            if (is_behind(store->order[middle], &key))
-                high = middle;
-            else
-                at = middle + 1;
-        }
-    }
-    for (size_t given = 0; at < count && given < query->count && result == 0; at++, given++)
-        result = visit_peer(store->order[at], visit, context);
-    return result;
-}
-
 static int json_query(struct pc_store *head, const struct pc_store_query *query, pc_store_visit visit,
                       void *context)
 {
@@ -550,17 +421,17 @@ static int json_query(struct pc_store *head, const struct pc_store_query *query,
         return result;
     switch (query->kind) {
     case PC_STORE_ALL:
-        return visit_sorted(store, SIZE_MAX, by_key, visit, context);
+        return pc_json_visit_sorted(store, SIZE_MAX, pc_json_by_key, visit, context);
     case PC_STORE_BEST:
         head->has_more = store->document->peers.by_key.count > query->count;
-        result = visit_sorted(store, query->count, by_use, visit, context);
+        result = pc_json_visit_sorted(store, query->count, pc_json_by_use, visit, context);
         break;
     case PC_STORE_BY_ID:
-        return visit_one(store, query, visit, context);
+        return pc_json_visit_one(store, query, visit, context);
     case PC_STORE_AFTER:
-        return visit_after(store, query, visit, context);
+        return pc_json_visit_after(store, query, visit, context);
     case PC_STORE_CHANGED:
-        result = visit_changed(store, visit, context);
+        result = pc_json_visit_changed(store, visit, context);
         break;
     }
     if (result)
@@ -676,7 +547,7 @@ static void json_close(struct pc_store *head)
 {
     struct pc_json_store *store = of(head);
     pc_json_let_go(store);
-    forget_order(store);
+    pc_json_forget_order(store);
     pc_json_document_free(store->document);
     pc_store_lock_close(&store->lock);
     free(store);

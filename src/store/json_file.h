@@ -57,4 +57,19 @@ void pc_json_sweep(const struct pc_json_store *store);
 /* Nothing is held: the next operation reads the file anew. */
 void pc_json_let_go(struct pc_json_store *store);
 
+/* ---- json_visit.c: walks for queries; ENOMEM, or what visit returned ---- */
+
+/* The orders of ALL and of BEST, for sorting pointers to peers. */
+int pc_json_by_key(const void *a, const void *b);
+int pc_json_by_use(const void *a, const void *b);
+int pc_json_visit_sorted(struct pc_json_store *store, size_t count,
+                         int (*order)(const void *a, const void *b), pc_store_visit visit, void *context);
+int pc_json_visit_changed(struct pc_json_store *store, pc_store_visit visit, void *context);
+int pc_json_visit_one(struct pc_json_store *store, const struct pc_store_query *query, pc_store_visit visit,
+                      void *context);
+int pc_json_visit_after(struct pc_json_store *store, const struct pc_store_query *query, pc_store_visit visit,
+                        void *context);
+/* The peers are no longer sorted by key. */
+void pc_json_forget_order(struct pc_json_store *store);
+
 #endif

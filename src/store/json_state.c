@@ -1,0 +1,176 @@
+/* What the object `peercache` says besides the peers: bans, metadata, and the ledger of writers. */
+#include "base/time.h"
+#include "format/json_value.h"
+#include "store/json_document.h"
+#include <assert.h>
+#include <stdlib.h>
+
+/* --- bans --- */
+
+static int compare_bans(const struct pc_ban *a, const struct pc_ban *b)
+{
+    int order = memcmp(a->bytes, b->bytes, a->size < b->size ? a->size : b->size);
+    return order ? order : (int)a->size - (int)b->size;
+}
+
+/* Its place, or that of the first behind it. */
+static size_t place_of_ban(const struct pc_json_document *document, const struct pc_ban *ban, bool *ret_is_in)
+{
+    size_t low = 0, high = document->ban_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_bans(&document->bans[middle], ban) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *ret_is_in = low < document->ban_count && compare_bans(&document->bans[low], ban) == 0;
+    return low;
+}
+
+int pc_json_document_ban(struct pc_json_document *document, const struct pc_ban *ban)
+{
+    bool is_in;
+    size_t at = place_of_ban(document, ban, &is_in);
+    if (!is_in && document->ban_count >= PC_CACHE_BANS_MAX)
+        return PEERCACHE_ELIMIT;
+    if (!is_in && document->ban_count == document->ban_capacity) {
+        size_t capacity = document->ban_capacity ? 2 * document->ban_capacity : 8;
+        struct pc_ban *larger = realloc(document->bans, capacity * sizeof(*larger));
+        if (!larger)
+            return PEERCACHE_ENOMEM;
+        document->bans = larger;
+        document->ban_capacity = capacity;
+    }
+    if (!is_in)
+        memmove(&document->bans[at + 1], &document->bans[at],
+                (document->ban_count++ - at) * sizeof(*document->bans));
+    document->bans[at] = *ban;
+    return 0;
+}
+
+int pc_json_document_unban(struct pc_json_document *document, const struct pc_ban *ban)
+{
+    bool is_in;
+    size_t at = place_of_ban(document, ban, &is_in);
+    if (!is_in)
+        return PEERCACHE_ENOTFOUND;
+    memmove(&document->bans[at], &document->bans[at + 1],
+            (--document->ban_count - at) * sizeof(*document->bans));
+    return 0;
+}
+
+/* --- metadata --- */
+
+/* Where the pointer to the value of a key is, or the end. */
+static struct pc_json_meta **place_of_meta(struct pc_json_document *document, struct pc_bytes key,
+                                           size_t *ret_count)
+{
+    struct pc_json_meta **place = &document->meta;
+    *ret_count = 0;
+    while (*place && !pc_bytes_equal(pc_bytes_of((*place)->key, strlen((*place)->key)), key)) {
+        place = &(*place)->next;
+        ++*ret_count;
+    }
+    return place;
+}
+
+int pc_json_document_meta_get(const struct pc_json_document *document, struct pc_bytes key,
+                              uint8_t *ret_value, size_t capacity, size_t *ret_size)
+{
+    const struct pc_json_meta *meta = document->meta;
+    while (meta && !pc_bytes_equal(pc_bytes_of(meta->key, strlen(meta->key)), key))
+        meta = meta->next;
+    if (!meta)
+        return PEERCACHE_ENOTFOUND;
+    if (meta->value_size > capacity)
+        return PEERCACHE_ELIMIT;
+    if (meta->value_size)
+        memcpy(ret_value, meta->value, meta->value_size);
+    *ret_size = meta->value_size;
+    return 0;
+}
+
+int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes key, struct pc_bytes value)
+{
+    size_t count;
+    if (key.size > PC_JSON_META_KEY_MAX_BYTES || value.size > PC_JSON_META_VALUE_MAX_BYTES)
+        return PEERCACHE_ELIMIT;
+    if (!pc_format_is_utf8(key) || (key.size && memchr(key.data, 0, key.size)))
+        return PEERCACHE_EINVAL;
+    struct pc_json_meta **place = place_of_meta(document, key, &count);
+    if (!*place && count >= PC_JSON_META_MAX)
+        return PEERCACHE_ELIMIT;
+    struct pc_json_meta *meta = malloc(sizeof(*meta) + value.size + key.size + 1);
+    if (!meta)
+        return PEERCACHE_ENOMEM;
+    meta->value_size = value.size;
+    if (value.size)
+        memcpy(meta->value, value.data, value.size);
+    meta->key = (char *)meta->value + value.size;
+    if (key.size)
+        memcpy(meta->key, key.data, key.size);
+    meta->key[key.size] = '\0';
+    meta->next = *place ? (*place)->next : NULL;
+    free(*place);
+    *place = meta;
+    return 0;
+}
+
+/* --- the ledger --- */
+
+static struct pc_json_writer *find_writer(const struct pc_json_document *document, uint64_t id)
+{
+    struct pc_map_node *node = pc_base_map_find(&document->ledger, pc_bytes_of(&id, sizeof(id)));
+    return node ? PC_CONTAINER_OF(node, struct pc_json_writer, node) : NULL;
+}
+
+static void unlink_writer(struct pc_json_document *document, struct pc_json_writer *writer)
+{
+    if (writer->previous)
+        writer->previous->next = writer->next;
+    else
+        document->first_writer = writer->next;
+    if (writer->next)
+        writer->next->previous = writer->previous;
+    else
+        document->last_writer = writer->previous;
+}
+
+uint64_t pc_json_document_sequence(const struct pc_json_document *document, uint64_t writer)
+{
+    const struct pc_json_writer *known = find_writer(document, writer);
+    return known ? known->sequence : 0;
+}
+
+int pc_json_document_enter(struct pc_json_document *document, uint64_t writer, uint64_t sequence)
+{
+    struct pc_json_writer *entry = find_writer(document, writer);
+    if (entry) {
+        unlink_writer(document, entry);
+    } else {
+        entry = calloc(1, sizeof(*entry));
+        if (!entry)
+            return PEERCACHE_ENOMEM;
+        entry->id = writer;
+        if (pc_base_map_insert(&document->ledger, &entry->node)) {
+            free(entry);
+            return PEERCACHE_ENOMEM;
+        }
+    }
+    entry->sequence = sequence > entry->sequence ? sequence : entry->sequence;
+    entry->next = NULL;
+    entry->previous = document->last_writer;
+    if (entry->previous)
+        entry->previous->next = entry;
+    else
+        document->first_writer = entry;
+    document->last_writer = entry;
+    if (document->ledger.count > PC_JSON_LEDGER_MAX) {
+        struct pc_json_writer *oldest = document->first_writer;
+        unlink_writer(document, oldest);
+        pc_base_map_remove(&document->ledger, &oldest->node);
+        free(oldest);
+    }
+    return 0;
+}
