@@ -541,8 +541,9 @@ static void a_trusted_import_of_our_export_is_the_same_cache(void **state)
     assert_string_equal(stats.store, "sqlite");
     assert_true(stats.size_bytes > 4096 && stats.last_updated_ms == now.wall_ms);
     peercache_close(cache);
-    for (const char *const *suffix = (const char *const[]){ "", "-wal", "-shm", ".lock", ".lock-queue", NULL }; *suffix;
-         suffix++) {
+    for (const char *const *suffix =
+             (const char *const[]){ "", "-wal", "-shm", ".lock", ".lock-queue", NULL };
+         *suffix; suffix++) {
         char file[256];
         (void)snprintf(file, sizeof(file), "%s%s", copy, *suffix);
         (void)unlink(file);
