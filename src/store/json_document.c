@@ -451,12 +451,16 @@ int pc_json_document_apply(struct pc_json_document *document, const struct pc_de
                                   .is_promoted = record.state == PEERCACHE_TRIED &&
                                                  (again && was_tried ? known->is_promoted : !was_tried),
                                   .is_trusted = delta->trusted || (again && known->is_trusted) };
+    marks.has_moved = marks.is_newcomer || (again && known->has_moved) ||
+                      (was_there && !marks.is_promoted &&
+                       (known->state != (uint8_t)record.state || known->bucket != record.bucket));
     int result = put(&document->peers, &record, &key, write->change);
     if (result)
         return result;
     struct pc_json_peer *peer = pc_json_document_find(document, pc_cache_key_bytes(&key));
     peer->added = marks.added;
     peer->is_newcomer = marks.is_newcomer;
+    peer->has_moved = marks.has_moved;
     peer->is_promoted = marks.is_promoted;
     peer->is_trusted = marks.is_trusted;
     write->tally->added += is_added;
@@ -506,8 +510,8 @@ static struct pc_json_peer **sorted_of(const struct pc_json_document *document, 
     return sorted;
 }
 
-static int demote(struct pc_json_document *document, struct pc_json_peer *peer,
-                  const struct pc_json_write *write)
+static void demote(struct pc_json_document *document, struct pc_json_peer *peer,
+                   const struct pc_json_write *write)
 {
     struct pc_record record;
     pc_json_peer_unpack(peer, &record);
@@ -517,7 +521,6 @@ static int demote(struct pc_json_document *document, struct pc_json_peer *peer,
     peer->bucket =
         pc_cache_bucket_of_record(write->quota, document->secret, document->mode, &record, record.state);
     peer->standing = pc_cache_standing_of(&record);
-    return 0;
 }
 
 /* Who became tried in this batch stays so while there are places: of their bucket, and of all. */
@@ -531,7 +534,7 @@ static int limit_tried(struct pc_json_document *document, const struct pc_json_w
     if (!sorted || !in_bucket)
         result = PEERCACHE_ENOMEM;
     for (int pass = 0; pass < 2 && result == 0; pass++) { /* those that have their place, then the others */
-        for (size_t i = 0; i < count && result == 0; i++) {
+        for (size_t i = 0; i < count; i++) {
             struct pc_json_peer *peer = sorted[i];
             bool asks = is_of(peer, write) && peer->is_promoted && !peer->is_trusted;
             if (peer->state != PEERCACHE_TRIED || asks != (pass == 1))
@@ -539,7 +542,7 @@ static int limit_tried(struct pc_json_document *document, const struct pc_json_w
             uint32_t bucket = pc_cache_quota_bucket(quota, PEERCACHE_TRIED, peer->bucket);
             if (asks &&
                 (tried >= quota->tried_max || in_bucket[bucket] >= quota->capacity[PEERCACHE_TRIED])) {
-                result = demote(document, peer, write);
+                demote(document, peer, write);
             } else {
                 tried++;
                 in_bucket[bucket]++;
@@ -555,7 +558,7 @@ static int limit_tried(struct pc_json_document *document, const struct pc_json_w
 static int limit_new(struct pc_json_document *document, const struct pc_json_write *write)
 {
     const struct pc_cache_quota *quota = write->quota;
-    size_t count = 0, newcomers = 0;
+    size_t count = 0;
     int result = 0;
     struct counts {
         uint32_t all, came;
@@ -568,7 +571,7 @@ static int limit_new(struct pc_json_document *document, const struct pc_json_wri
     for (size_t i = 0; i < count; i++) {
         struct counts *in = &buckets[pc_cache_quota_bucket(quota, PEERCACHE_NEW, sorted[i]->bucket)];
         in->all++;
-        in->came += is_of(sorted[i], write) && !sorted[i]->is_trusted;
+        in->came += is_of(sorted[i], write) && sorted[i]->has_moved && !sorted[i]->is_trusted;
     }
     for (size_t i = count; i-- > 0 && result == 0;) {
         struct counts *in = &buckets[pc_cache_quota_bucket(quota, PEERCACHE_NEW, sorted[i]->bucket)];
@@ -578,27 +581,45 @@ static int limit_new(struct pc_json_document *document, const struct pc_json_wri
         in->all--;
         in->came--;
         result = evict(document, sorted[i], write);
-        sorted[i] = NULL;
-    }
-    for (const struct pc_json_peer *peer = document->peers.first; peer; peer = peer->next)
-        newcomers += is_of(peer, write) && peer->is_newcomer;
-    for (size_t i = count; i-- > 0 && newcomers && result == 0;) { /* the room of all */
-        if (document->peers.by_key.count <= quota->peers_max)
-            break;
-        if (!sorted[i])
-            continue;
-        newcomers--;
-        result = evict(document, sorted[i], write);
     }
     free(buckets);
     free(sorted);
     return result;
 }
 
+/* Over the room of all as many go as came, the least first: of the new any, of the tried newcomers only. */
+static int limit_all(struct pc_json_document *document, const struct pc_json_write *write)
+{
+    static const peercache_state order[] = { PEERCACHE_NEW, PEERCACHE_TRIED };
+    const size_t room = write->quota->peers_max;
+    size_t newcomers = 0;
+    int result = 0;
+    if (document->peers.by_key.count <= room)
+        return 0;
+    for (const struct pc_json_peer *peer = document->peers.first; peer; peer = peer->next)
+        newcomers += is_of(peer, write) && peer->is_newcomer;
+    for (size_t turn = 0; turn < sizeof(order) / sizeof(order[0]) && result == 0; turn++) {
+        size_t count = 0;
+        struct pc_json_peer **sorted = sorted_of(document, order[turn], &count);
+        if (!sorted)
+            return PEERCACHE_ENOMEM;
+        for (size_t i = count; i-- > 0 && newcomers && document->peers.by_key.count > room && result == 0;) {
+            if (order[turn] == PEERCACHE_TRIED && !(is_of(sorted[i], write) && sorted[i]->is_newcomer))
+                continue;
+            newcomers--;
+            result = evict(document, sorted[i], write);
+        }
+        free(sorted);
+    }
+    return result;
+}
+
 int pc_json_document_limit(struct pc_json_document *document, const struct pc_json_write *write)
 {
     int result = limit_tried(document, write);
-    return result ? result : limit_new(document, write);
+    if (result == 0)
+        result = limit_new(document, write);
+    return result ? result : limit_all(document, write);
 }
 
 /* --- what others changed --- */

@@ -32,6 +32,7 @@ struct pc_json_peer {
     /* Of the batch that changed it last: */
     uint8_t added;    /* addresses that came with it */
     bool is_newcomer; /* was not there before */
+    bool has_moved;   /* to another bucket, or state, than it was in */
     bool is_promoted; /* was not tried before */
     bool is_trusted;
     uint8_t addr_count;

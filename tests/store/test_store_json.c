@@ -364,6 +364,89 @@ static void the_mode_of_the_file_stays(void **state)
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, conformance_setup, conformance_teardown)
 
+static struct pc_store *open_small(uint8_t seed)
+{
+    struct pc_store_options options = conformance_options(seed);
+    struct pc_store *store = NULL;
+    options.peers_max = 40;
+    assert_int_equal(pc_store_open(conformance_path, &options, &store, NULL), 0);
+    return store;
+}
+
+static void assert_counts(struct pc_store *store, uint64_t fresh, uint64_t tried, uint64_t refused)
+{
+    uint64_t counts[PEERCACHE_STATE_COUNT];
+    assert_int_equal(pc_store_count(store, counts), 0);
+    assert_int_equal(counts[PEERCACHE_NEW], fresh);
+    assert_int_equal(counts[PEERCACHE_TRIED], tried);
+    assert_int_equal(store->tally.refused, refused);
+}
+
+static void no_more_than_its_room_is_kept(void **state)
+{
+    (void)state;
+    static struct pc_delta deltas[200];
+    struct pc_store *store = open_small(1);
+    for (uint32_t i = 0; i < 200; i++)
+        deltas[i] = conformance_delta(i, i % 2, NOW_MS);
+    assert_int_equal(pc_store_commit(store, 1, deltas, 200, NOW_MS, 1000), 0);
+    assert_counts(store, 20, 20, 160); /* half of the room is for the tried */
+    assert_int_equal(store->tally.added, 40);
+    assert_int_equal(pc_store_commit(store, 1, deltas, 200, NOW_MS, 1000), 0); /* counted once */
+    assert_int_equal(store->tally.added, 40);
+    pc_store_close(store);
+    store = open_small(2);
+    assert_counts(store, 20, 20, 0);
+    for (uint32_t i = 0; i < 100; i++) { /* the quota of the tried doesn't bind them, the room of all does */
+        deltas[i] = conformance_delta(300 + i, 1, NOW_MS);
+        deltas[i].trusted = true;
+        deltas[i].state = PEERCACHE_TRIED;
+    }
+    assert_int_equal(pc_store_commit(store, 1, deltas, 100, NOW_MS, 1000), 0);
+    assert_counts(store, 0, 40, 80);
+    pc_store_close(store);
+}
+
+struct seen_bans {
+    size_t count;
+    char first[PC_CACHE_BAN_TEXT_BYTES];
+    int64_t first_since_ms;
+};
+
+static int see_ban(void *context, const struct pc_ban *ban, int64_t since_ms)
+{
+    struct seen_bans *seen = context;
+    if (seen->count++ == 0) {
+        pc_cache_ban_format(ban, seen->first);
+        seen->first_since_ms = since_ms;
+    }
+    return 0;
+}
+
+static void bans_are_kept_by_others_and_by_a_repair(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "2001:db8::/32", "1.2.3.4", "10.0.0.0/8" };
+    struct pc_ban bans[3];
+    struct pc_store *store = conformance_open(1), *other = conformance_open(2);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(pc_cache_ban_parse(texts[i], strlen(texts[i]), &bans[i], NULL), 0);
+        assert_int_equal(pc_store_ban_put(store, &bans[i], NOW_MS + (int64_t)i, 1000), 0);
+    }
+    assert_int_equal(pc_store_ban_put(other, &bans[2], 0, 1000), 0);
+    assert_int_equal(pc_store_ban_put(store, &bans[2], 0, 1000), PEERCACHE_ENOTFOUND);
+    for (int repaired = 0; repaired < 2; repaired++) {
+        struct seen_bans seen = { .count = 0 };
+        assert_int_equal(pc_store_bans(store, see_ban, &seen), 0);
+        assert_int_equal(seen.count, 2);
+        assert_string_equal(seen.first, "1.2.3.4");
+        assert_true(seen.first_since_ms == NOW_MS + 1);
+        assert_int_equal(pc_store_repair(other, 1000), 0);
+    }
+    pc_store_close(other);
+    pc_store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +458,8 @@ int main(void)
         CASE(temporaries_left_behind_are_swept_and_nothing_else),
         CASE(at_most_three_corrupt_files_are_kept),
         CASE(one_bad_entry_costs_one_peer),
+        CASE(no_more_than_its_room_is_kept),
+        CASE(bans_are_kept_by_others_and_by_a_repair),
         CASE(a_cut_list_of_the_seed_gives_what_stands_before_the_cut),
         CASE(the_mode_of_the_file_stays),
     };
