@@ -120,22 +120,6 @@ PEERCACHE_API int peercache_joiner_dial_ended(peercache_joiner *joiner, uint64_t
 PEERCACHE_API int peercache_joiner_verified_inbound(peercache_joiner *joiner, const char *peer_id,
                                                     peercache_time now);
 
-/* How a fetch ended. NO_ROUTE and CANCELLED say nothing of the endpoint; TIMEOUT and DNS_FAILED do only while
- * something else answers. */
-typedef enum peercache_fetch {
-    PEERCACHE_FETCH_OK, /* of a known format; it may have no usable peer, which is a failure */
-    PEERCACHE_FETCH_NOT_MODIFIED,
-    PEERCACHE_FETCH_HTTP_ERROR,
-    PEERCACHE_FETCH_RUBBISH,
-    PEERCACHE_FETCH_WRONG_NETWORK,
-    PEERCACHE_FETCH_TLS_FAILED,
-    PEERCACHE_FETCH_REFUSED,
-    PEERCACHE_FETCH_TIMEOUT,
-    PEERCACHE_FETCH_DNS_FAILED,
-    PEERCACHE_FETCH_NO_ROUTE,
-    PEERCACHE_FETCH_CANCELLED,
-} peercache_fetch;
-
 /* `usable`: how many candidates it brought that may be dialled. `date_ms`: wall time of its Date header, 0
  * when there is none; it is compared with now.wall_ms. EINVAL: result. */
 PEERCACHE_API int peercache_joiner_fetched(peercache_joiner *joiner, uint64_t number, peercache_fetch result,

@@ -40,9 +40,35 @@ PEERCACHE_API void peercache_node_options_set_local(peercache_node_options *opti
 PEERCACHE_API int peercache_node_options_set_cache(peercache_node_options *options, const char *path);
 /* Save what was learnt. Default: true. False reads the cache and writes nothing, nor makes the file. */
 PEERCACHE_API void peercache_node_options_set_save(peercache_node_options *options, bool save);
-/* Add a peer to dial first, a multiaddr in text. EPARSE with the reason in peercache_node_options_errmsg();
- * ELIMIT over 256 peers; ENOMEM. */
+/* Peers that the cache keeps at most, 1 to 10,000,000, else EINVAL. Default: 10,000. */
+PEERCACHE_API int peercache_node_options_set_max_peers(peercache_node_options *options, uint32_t max_peers);
+/* Add a peer to dial first, a multiaddr in text; names (/dns…, /dnsaddr) are resolved. EPARSE with the reason
+ * in peercache_node_options_errmsg(); ELIMIT over 256 peers; ENOMEM. */
 PEERCACHE_API int peercache_node_options_add_peer(peercache_node_options *options, const char *multiaddr);
+/* The same of a comma-separated list that came from the environment (the command takes PEERCACHE_PEERS): such
+ * peers are shown as `env`. Empty parts and white space around them are passed over. */
+PEERCACHE_API int peercache_node_options_add_env_peers(peercache_node_options *options, const char *list);
+/* Add an endpoint, an http or https URL that answers with peers in any known format; asked only when memory
+ * does not serve. EPARSE no such URL, or one with a user or password; ELIMIT over 32; ENOMEM. */
+PEERCACHE_API int peercache_node_options_add_endpoint(peercache_node_options *options, const char *url);
+/* Use the bootstrap peers and endpoints of the network's description. Default: true, but in local mode false
+ * until it is set. */
+PEERCACHE_API void peercache_node_options_set_described_sources(peercache_node_options *options, bool use);
+/* Dial peers of the cache. Default: true; false: it only learns. */
+PEERCACHE_API void peercache_node_options_set_dial_cached(peercache_node_options *options, bool dial);
+/* Dial only the peers given by add_peer and add_env_peers: no cache, no endpoint, nobody that others name.
+ * Default: false. */
+PEERCACHE_API void peercache_node_options_set_exclusive(peercache_node_options *options, bool exclusive);
+/* A network in CIDR form that may be dialled though it is private, or may not be dialled at all; the longest
+ * prefix decides, of equal ones denial. EPARSE with a reason; ELIMIT over 256. */
+PEERCACHE_API int peercache_node_options_allow(peercache_node_options *options, const char *cidr);
+PEERCACHE_API int peercache_node_options_deny(peercache_node_options *options, const char *cidr);
+/* The name server to ask, "192.0.2.1", "192.0.2.1:5353" or "[2001:db8::1]:53"; NULL: those of the system (the
+ * default). EPARSE. */
+PEERCACHE_API int peercache_node_options_set_resolver(peercache_node_options *options, const char *server);
+/* Certificates (a PEM file) that https endpoints must be signed by; NULL: those the system trusts (the
+ * default). EINVAL: empty, or 4096 bytes and more. */
+PEERCACHE_API int peercache_node_options_set_ca_file(peercache_node_options *options, const char *path);
 /* Add an address to listen on, such as /ip4/0.0.0.0/udp/0/quic-v1. Default of a server: all of IPv4 and IPv6,
  * port of the system's choice; in local mode 127.0.0.1 alone. 0.0.0.0 and :: of a family that the machine
  * lacks are passed over with a WARNING. EPARSE; EUNSUPPORTED not ip/udp/quic-v1; ELIMIT over 16. */
@@ -86,9 +112,69 @@ typedef struct peercache_dial {
     int64_t elapsed_us; /* when it ended, from the start of the join */
 } peercache_dial;
 
+/* What came of the candidates of one source. */
+typedef struct peercache_source_report {
+    uint32_t offered;
+    uint32_t dialed; /* ended ones, those that were refused without a dial included */
+    uint32_t verified;
+    uint32_t ended[PEERCACHE_OUTCOME_COUNT]; /* all of them, by outcome */
+} peercache_source_report;
+
+typedef struct peercache_endpoint_report {
+    const char *url;
+    bool was_asked;      /* in this join */
+    bool was_shared;     /* the answer was one that another process of this host had just fetched */
+    const char *result;  /* the word of the last peercache_fetch, "" when it was never asked */
+    const char *detail;  /* in words */
+    int status;          /* of HTTP, 0 when none came */
+    uint32_t delivered;  /* usable peers of the last answer that had any */
+    uint32_t verified;   /* dials to its peers that verified, since the node was made */
+    const char *breaker; /* "closed", "open", "half_open" */
+    int64_t next_try_ms; /* from now until it may be asked again; 0: at once; -1: asked now */
+} peercache_endpoint_report;
+
+typedef struct peercache_local_report {
+    bool has_ip4; /* an interface has such an address, or it is not known to be otherwise */
+    bool has_ip6;
+    bool ip4_is_hole; /* dials of this family vanish while others answer */
+    bool ip6_is_hole;
+    uint32_t questions; /* to name servers, ended */
+    uint32_t questions_failed;
+    bool has_clock;           /* an endpoint told its time */
+    int64_t clock_ahead_ms;   /* our clock, of the endpoints' */
+    uint32_t descriptors;     /* open */
+    uint32_t descriptors_max; /* 0: not known */
+} peercache_local_report;
+
+typedef struct peercache_cache_report {
+    const char *path;    /* "": none */
+    const char *problem; /* why it is not healthy or not writable, in words; "" when it is both */
+    bool is_healthy;
+    bool is_writable;
+    uint64_t tried;
+    uint64_t fresh;          /* in the table `new` */
+    int64_t last_success_ms; /* wall time; 0: never */
+} peercache_cache_report;
+
+/* Counted since the node was made. */
+typedef struct peercache_join_metrics {
+    int64_t first_verified_us; /* from the start of the join; -1: not yet */
+    int64_t fifth_verified_us;
+    uint64_t dials[PEERCACHE_VIA_COUNT];
+    uint64_t ended[PEERCACHE_VIA_COUNT][PEERCACHE_OUTCOME_COUNT];
+    uint64_t cache_hits;   /* dials from the cache that verified */
+    uint64_t cache_misses; /* that failed */
+    uint64_t fetches[PEERCACHE_FETCH_COUNT];
+    uint64_t breaker_transitions;
+    uint64_t questions;
+    uint64_t questions_failed;
+    uint64_t rounds; /* joins begun */
+} peercache_join_metrics;
+
 typedef struct peercache_join_report {
     peercache_join_status status;
-    const char *cause; /* of the closed list of the manual ("no_sources"), NULL when there is none */
+    const char *cause;     /* of the closed list of the manual ("no_sources"), NULL when there is none */
+    const char *next_step; /* a sentence on what to do; "" when there is none */
     uint32_t target;
     uint32_t verified;
     uint32_t dialed;
@@ -98,6 +184,12 @@ typedef struct peercache_join_report {
     size_t peer_count;
     const peercache_dial *failures; /* the first 1000 */
     size_t failure_count;
+    peercache_source_report sources[PEERCACHE_VIA_COUNT];
+    const peercache_endpoint_report *endpoints;
+    size_t endpoint_count;
+    peercache_local_report local;
+    peercache_cache_report cache;
+    peercache_join_metrics metrics;
 } peercache_join_report;
 
 typedef enum peercache_node_event_kind {
@@ -105,7 +197,9 @@ typedef enum peercache_node_event_kind {
     PEERCACHE_NODE_DIALING,   /* dial: id, addr, via, elapsed_us */
     PEERCACHE_NODE_VERIFIED,  /* dial */
     PEERCACHE_NODE_UNJOINED,  /* dial that failed: code and detail */
-    PEERCACHE_NODE_JOIN_DONE, /* report; joining is over, its figures are settled */
+    PEERCACHE_NODE_JOIN_DONE, /* report; joining is over, its figures are settled. A node that lives tells
+                                 again when its status changes, and when it had to join again */
+    PEERCACHE_NODE_FETCHED,   /* endpoint: it was asked, and how that ended */
     PEERCACHE_NODE_WALKED,    /* count: peers met in the lookup of our own id */
     PEERCACHE_NODE_PONG,      /* dial: a ping's answer or failure; rtt_us */
     PEERCACHE_NODE_WARNING,   /* text: survived, worth knowing (cache moved aside, read-only, …) */
@@ -117,6 +211,7 @@ typedef struct peercache_node_event {
     const char *addr;
     const peercache_dial *dial;
     const peercache_join_report *report;
+    const peercache_endpoint_report *endpoint;
     uint32_t count;
     const char *text;
     bool saved;
@@ -146,6 +241,9 @@ PEERCACHE_API int peercache_node_run(peercache_node *node);
 /* Begin a graceful stop; run returns soon after. From any thread or signal handler. A node that lives for one
  * join (`once`) tells JOIN_DONE first, with what it has: dials under way have failed as CANCELLED. */
 PEERCACHE_API void peercache_node_stop(peercache_node *node);
+/* Tell that the network has changed, where the system does not: on Linux the node notices by itself. Backoffs
+ * and black holes are forgotten, and all is tried at once. From any thread or signal handler. */
+PEERCACHE_API void peercache_node_network_changed(peercache_node *node);
 /* Instead of joining, dial one address and ping it `count` times, a second apart; each answer is a PONG event
  * and the node stops after the last. Before run. Errors: EPARSE, EINVAL count 0 or over 1,000,000; ESTATE. */
 PEERCACHE_API int peercache_node_set_ping(peercache_node *node, const char *multiaddr, uint32_t count);

@@ -118,6 +118,35 @@ typedef enum peercache_via {
 
 PEERCACHE_API const char *peercache_via_name(peercache_via via);
 
+/*
+ * How a fetch of an endpoint ended: name, word. NO_ROUTE and CANCELLED say nothing of the endpoint; TIMEOUT and
+ * DNS_FAILED do only while something else answers.
+ * OK an answer of a known format, which may have no usable peer; NOT_MODIFIED what it gave before still holds;
+ * HTTP_ERROR a status other than success, or a forbidden redirect; RUBBISH no known format, cut short, too
+ * large; WRONG_NETWORK peers of another network.
+ */
+#define PEERCACHE_FETCH_LIST(X)                                                                              \
+    X(PEERCACHE_FETCH_OK, "ok")                                                                              \
+    X(PEERCACHE_FETCH_NOT_MODIFIED, "not_modified")                                                          \
+    X(PEERCACHE_FETCH_HTTP_ERROR, "http_error")                                                              \
+    X(PEERCACHE_FETCH_RUBBISH, "rubbish")                                                                    \
+    X(PEERCACHE_FETCH_WRONG_NETWORK, "wrong_network")                                                        \
+    X(PEERCACHE_FETCH_TLS_FAILED, "tls_failed")                                                              \
+    X(PEERCACHE_FETCH_REFUSED, "refused")                                                                    \
+    X(PEERCACHE_FETCH_TIMEOUT, "timeout")                                                                    \
+    X(PEERCACHE_FETCH_DNS_FAILED, "dns_failed")                                                              \
+    X(PEERCACHE_FETCH_NO_ROUTE, "no_route")                                                                  \
+    X(PEERCACHE_FETCH_CANCELLED, "cancelled")
+
+typedef enum peercache_fetch {
+#define PEERCACHE_X(name, word) name,
+    PEERCACHE_FETCH_LIST(PEERCACHE_X)
+#undef PEERCACHE_X
+        PEERCACHE_FETCH_COUNT
+} peercache_fetch;
+
+PEERCACHE_API const char *peercache_fetch_name(peercache_fetch fetch);
+
 /* The table a peer is in: heard of, or verified with a place won. */
 #define PEERCACHE_STATE_LIST(X)                                                                              \
     X(PEERCACHE_NEW, "new")                                                                                  \

@@ -42,6 +42,7 @@ static void event_json(const struct pc_cli_session *session, const peercache_nod
     case PEERCACHE_NODE_STOPPED:
         (void)pc_cli_json_print(json_pack("{s:s,s:b}", "event", "stopped", "saved", (int)session->saved));
         break;
+    case PEERCACHE_NODE_FETCHED:
     case PEERCACHE_NODE_DIALING:
     case PEERCACHE_NODE_VERIFIED:
     case PEERCACHE_NODE_UNJOINED:

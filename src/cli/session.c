@@ -146,6 +146,7 @@ static void timeline(struct pc_cli_session *session, const peercache_node_event 
     case PEERCACHE_NODE_STOPPED:
         fprintf(stderr, "%9s     %-9s %s\n", "", "stopped", event->saved ? "cache saved" : "nothing saved");
         break;
+    case PEERCACHE_NODE_FETCHED:
     case PEERCACHE_NODE_PONG:
     case PEERCACHE_NODE_WARNING:
         break; /* the commands tell these, -v or not */

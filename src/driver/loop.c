@@ -55,6 +55,13 @@ void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
         node->state = PC_DRIVER_FLUSHING;
         node->flush_until_us = pc_base_time_add(node->clock.last.mono_us, LAST_FLUSH_US);
         return;
+    case PC_NODE_FETCH:
+    case PC_NODE_RESOLVE:
+    case PC_NODE_CANCEL_FETCH:
+    case PC_NODE_CANCEL_RESOLVE:
+    case PC_NODE_KEEP_ENDPOINT:
+    case PC_NODE_KEEP_JOIN:
+        return; /* nothing asks for these yet */
     case PC_NODE_DIAL:
     case PC_NODE_CLOSE:
     case PC_NODE_PING:

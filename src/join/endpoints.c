@@ -17,16 +17,6 @@ static const uint32_t allowed[] = {
     [PC_ENDPOINT_RETRYING] = PC_FSM_TO(PC_ENDPOINT_ASKED),
 };
 
-const char *pc_fetch_result_name(enum pc_fetch_result result)
-{
-    static const char *const names[] = {
-#define PC_X(name, word) [name] = (word),
-        PC_FETCH_LIST(PC_X)
-#undef PC_X
-    };
-    return (unsigned)result < PC_FETCH_RESULT_COUNT ? names[result] : NULL;
-}
-
 void pc_endpoints_init(struct pc_endpoints *endpoints, size_t count, bool asks_again)
 {
     assert(count <= PC_JOIN_ENDPOINTS_MAX);
@@ -89,53 +79,54 @@ bool pc_endpoints_next(struct pc_endpoints *endpoints, int64_t now_us, size_t *r
     return true;
 }
 
-static bool is_answer(enum pc_fetch_result result)
+static bool is_answer(peercache_fetch result)
 {
     switch (result) {
-    case PC_FETCH_OK:
-    case PC_FETCH_NOT_MODIFIED:
-    case PC_FETCH_HTTP_ERROR:
-    case PC_FETCH_RUBBISH:
-    case PC_FETCH_WRONG_NETWORK:
-    case PC_FETCH_TLS_FAILED:
-    case PC_FETCH_REFUSED:
+    case PEERCACHE_FETCH_OK:
+    case PEERCACHE_FETCH_NOT_MODIFIED:
+    case PEERCACHE_FETCH_HTTP_ERROR:
+    case PEERCACHE_FETCH_RUBBISH:
+    case PEERCACHE_FETCH_WRONG_NETWORK:
+    case PEERCACHE_FETCH_TLS_FAILED:
+    case PEERCACHE_FETCH_REFUSED:
         return true;
-    case PC_FETCH_TIMEOUT:
-    case PC_FETCH_DNS_FAILED:
-    case PC_FETCH_NO_ROUTE:
-    case PC_FETCH_CANCELLED:
-    case PC_FETCH_RESULT_COUNT:
+    case PEERCACHE_FETCH_TIMEOUT:
+    case PEERCACHE_FETCH_DNS_FAILED:
+    case PEERCACHE_FETCH_NO_ROUTE:
+    case PEERCACHE_FETCH_CANCELLED:
+    case PEERCACHE_FETCH_COUNT:
         break;
     }
     return false;
 }
 
 /* Whether the same question a moment later may have another answer. */
-static bool is_worth_a_retry(enum pc_fetch_result result)
+static bool is_worth_a_retry(peercache_fetch result)
 {
-    return result == PC_FETCH_HTTP_ERROR || result == PC_FETCH_REFUSED || result == PC_FETCH_TIMEOUT ||
-           result == PC_FETCH_DNS_FAILED || result == PC_FETCH_TLS_FAILED;
+    return result == PEERCACHE_FETCH_HTTP_ERROR || result == PEERCACHE_FETCH_REFUSED ||
+           result == PEERCACHE_FETCH_TIMEOUT || result == PEERCACHE_FETCH_DNS_FAILED ||
+           result == PEERCACHE_FETCH_TLS_FAILED;
 }
 
-static enum pc_breaker_verdict verdict_of(enum pc_fetch_result result, uint32_t usable)
+static enum pc_breaker_verdict verdict_of(peercache_fetch result, uint32_t usable)
 {
     switch (result) {
-    case PC_FETCH_OK:
+    case PEERCACHE_FETCH_OK:
         return usable > 0 ? PC_BREAKER_SUCCESS : PC_BREAKER_FAILURE;
-    case PC_FETCH_NOT_MODIFIED:
+    case PEERCACHE_FETCH_NOT_MODIFIED:
         return PC_BREAKER_SUCCESS;
-    case PC_FETCH_HTTP_ERROR:
-    case PC_FETCH_RUBBISH:
-    case PC_FETCH_WRONG_NETWORK:
-    case PC_FETCH_TLS_FAILED:
-    case PC_FETCH_REFUSED:
+    case PEERCACHE_FETCH_HTTP_ERROR:
+    case PEERCACHE_FETCH_RUBBISH:
+    case PEERCACHE_FETCH_WRONG_NETWORK:
+    case PEERCACHE_FETCH_TLS_FAILED:
+    case PEERCACHE_FETCH_REFUSED:
         return PC_BREAKER_FAILURE;
-    case PC_FETCH_TIMEOUT:
-    case PC_FETCH_DNS_FAILED: /* most likely our name server: as silence */
+    case PEERCACHE_FETCH_TIMEOUT:
+    case PEERCACHE_FETCH_DNS_FAILED: /* most likely our name server: as silence */
         return PC_BREAKER_SILENCE;
-    case PC_FETCH_NO_ROUTE:
-    case PC_FETCH_CANCELLED:
-    case PC_FETCH_RESULT_COUNT:
+    case PEERCACHE_FETCH_NO_ROUTE:
+    case PEERCACHE_FETCH_CANCELLED:
+    case PEERCACHE_FETCH_COUNT:
         break;
     }
     return PC_BREAKER_NOTHING;
@@ -166,7 +157,7 @@ static void fetch_ended(struct pc_endpoint *endpoint, enum pc_breaker_verdict ve
     }
 }
 
-size_t pc_endpoints_ended(struct pc_endpoints *endpoints, uint64_t fetch, enum pc_fetch_result result,
+size_t pc_endpoints_ended(struct pc_endpoints *endpoints, uint64_t fetch, peercache_fetch result,
                           uint32_t usable, bool others_answer, struct pc_rng *rng, int64_t now_us)
 {
     size_t index = 0;

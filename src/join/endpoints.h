@@ -23,29 +23,6 @@
 #define PC_JOIN_FETCH_SOON_US        (2 * PC_US_PER_S) /* no dial slots are kept longer for a slow endpoint */
 #define PC_JOIN_ANSWER_FRESH_US      (60 * PC_US_PER_S) /* for so long an answer shows that the network works */
 
-/* name, word */
-#define PC_FETCH_LIST(X)                                                                                     \
-    X(PC_FETCH_OK, "ok")                       /* an answer of a known format; it may have no usable peer */ \
-    X(PC_FETCH_NOT_MODIFIED, "not_modified")   /* what it gave before still holds */                         \
-    X(PC_FETCH_HTTP_ERROR, "http_error")       /* a status other than success, or a forbidden redirect */    \
-    X(PC_FETCH_RUBBISH, "rubbish")             /* no known format, cut short, too large */                   \
-    X(PC_FETCH_WRONG_NETWORK, "wrong_network") /* peers of another network */                                \
-    X(PC_FETCH_TLS_FAILED, "tls_failed")                                                                     \
-    X(PC_FETCH_REFUSED, "refused")                                                                           \
-    X(PC_FETCH_TIMEOUT, "timeout")                                                                           \
-    X(PC_FETCH_DNS_FAILED, "dns_failed")                                                                     \
-    X(PC_FETCH_NO_ROUTE, "no_route")                                                                         \
-    X(PC_FETCH_CANCELLED, "cancelled") /* by us, or no memory for it */
-
-enum pc_fetch_result {
-#define PC_X(name, word) name,
-    PC_FETCH_LIST(PC_X)
-#undef PC_X
-        PC_FETCH_RESULT_COUNT
-};
-/* "ok"; NULL outside the list. */
-const char *pc_fetch_result_name(enum pc_fetch_result result);
-
 enum pc_endpoint_phase {
     PC_ENDPOINT_IDLE,     /* may be asked from ask_at_us on */
     PC_ENDPOINT_ASKED,    /* an attempt is under way */
@@ -64,7 +41,7 @@ struct pc_endpoint {
     int64_t answered_at_us; /* INT64_MIN: never */
     bool was_asked;         /* in this round */
     bool is_judged;         /* the last success stands or was taken back */
-    enum pc_fetch_result last_result;
+    peercache_fetch last_result;
     uint32_t fetches; /* that ended, with their retries */
     uint32_t delivered;
     uint32_t verified;
@@ -87,14 +64,14 @@ bool pc_endpoints_next(struct pc_endpoints *endpoints, int64_t now_us, size_t *r
                        int64_t *ret_deadline_us);
 /* An attempt ended. `usable`: the candidates it brought that may be dialled. Index of its endpoint, or count
  * when there is no such fetch. */
-size_t pc_endpoints_ended(struct pc_endpoints *endpoints, uint64_t fetch, enum pc_fetch_result result,
+size_t pc_endpoints_ended(struct pc_endpoints *endpoints, uint64_t fetch, peercache_fetch result,
                           uint32_t usable, bool others_answer, struct pc_rng *rng, int64_t now_us);
 /* A candidate that came from this endpoint was dialled. */
 void pc_endpoints_dialled(struct pc_endpoints *endpoints, size_t index, peercache_outcome outcome,
                           bool others_answer, struct pc_rng *rng, int64_t now_us);
 /* An attempt that is beyond its deadline: it is to be told ended. */
 bool pc_endpoints_overdue(const struct pc_endpoints *endpoints, int64_t now_us, uint64_t *ret_fetch);
-/* An attempt under way, for cancelling; PC_FETCH_CANCELLED ends it. */
+/* An attempt under way, for cancelling; PEERCACHE_FETCH_CANCELLED ends it. */
 bool pc_endpoints_under_way(const struct pc_endpoints *endpoints, uint64_t *ret_fetch);
 /* Until when an attempt under way is expected to answer soon; ≤ now when none is. */
 int64_t pc_endpoints_expected_until(const struct pc_endpoints *endpoints);

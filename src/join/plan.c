@@ -192,8 +192,7 @@ static void dial_ended(struct pc_join_plan *plan, uint64_t number, peercache_out
     note_verified(plan);
 }
 
-static void fetch_ended(struct pc_join_plan *plan, uint64_t number, enum pc_fetch_result result,
-                        uint32_t usable)
+static void fetch_ended(struct pc_join_plan *plan, uint64_t number, peercache_fetch result, uint32_t usable)
 {
     uint64_t answered_before = plan->facts.fetches_answered;
     size_t index = 0;
@@ -207,9 +206,10 @@ static void fetch_ended(struct pc_join_plan *plan, uint64_t number, enum pc_fetc
     plan->metrics.fetches[result]++;
     plan->facts.fetches++;
     plan->facts.fetches_answered += plan->endpoints.endpoints[index].answered_at_us == plan->now_us;
-    plan->facts.fetches_ok += (result == PC_FETCH_OK && usable > 0) || result == PC_FETCH_NOT_MODIFIED;
-    plan->facts.fetches_wrong_network += result == PC_FETCH_WRONG_NETWORK;
-    plan->facts.fetches_dns_failed += result == PC_FETCH_DNS_FAILED;
+    plan->facts.fetches_ok +=
+        (result == PEERCACHE_FETCH_OK && usable > 0) || result == PEERCACHE_FETCH_NOT_MODIFIED;
+    plan->facts.fetches_wrong_network += result == PEERCACHE_FETCH_WRONG_NETWORK;
+    plan->facts.fetches_dns_failed += result == PEERCACHE_FETCH_DNS_FAILED;
     if (plan->facts.fetches_answered > answered_before)
         pc_join_endpoint_answered(plan->joiner, plan->now_us);
 }
@@ -321,7 +321,7 @@ static bool next_cancel(struct pc_join_plan *plan, struct pc_plan_action *ret_ac
     bool is_overdue = pc_endpoints_overdue(&plan->endpoints, plan->now_us, &number);
     if (is_overdue || (over && pc_endpoints_under_way(&plan->endpoints, &number))) {
         plan->metrics.overdue += is_overdue;
-        fetch_ended(plan, number, is_overdue ? PC_FETCH_TIMEOUT : PC_FETCH_CANCELLED, 0);
+        fetch_ended(plan, number, is_overdue ? PEERCACHE_FETCH_TIMEOUT : PEERCACHE_FETCH_CANCELLED, 0);
         *ret_action = (struct pc_plan_action){ .kind = PC_PLAN_CANCEL_FETCH, .number = number };
         return true;
     }

@@ -58,7 +58,7 @@ struct pc_plan_event {
     const struct pc_joiner_candidate *candidate;
     const struct pc_peer_id *id; /* proven; NULL: that of the candidate */
     int64_t rtt_us;              /* -1: not measured */
-    enum pc_fetch_result fetch;
+    peercache_fetch fetch;
     uint32_t fetch_usable; /* candidates it brought that may be dialled */
     bool fetch_has_date;
     int64_t clock_ahead_ms;       /* our clock, of the answer's Date */
@@ -101,7 +101,7 @@ struct pc_join_metrics {
     uint64_t overdue;  /* of dials, fetches and questions that nobody ended */
     uint64_t cache_hits;
     uint64_t cache_misses;                   /* dials from the cache that failed */
-    uint64_t fetches[PC_FETCH_RESULT_COUNT]; /* attempts */
+    uint64_t fetches[PEERCACHE_FETCH_COUNT]; /* attempts */
     uint64_t breaker_transitions;
     uint64_t questions;
     uint64_t questions_failed;

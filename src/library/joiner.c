@@ -14,7 +14,6 @@
 #define TIMEOUT_DEFAULT_MS 30000
 #define IP_TEXT_MAX        64
 
-_Static_assert((int)PEERCACHE_FETCH_CANCELLED == (int)PC_FETCH_CANCELLED, "the lists of fetch results agree");
 _Static_assert((int)PEERCACHE_JOINER_CANCEL_RESOLVE == (int)PC_PLAN_CANCEL_RESOLVE,
                "the lists of actions agree");
 _Static_assert((int)PEERCACHE_RECORD_TXT == (int)PC_RECORD_TXT, "the lists of records agree");
@@ -249,11 +248,11 @@ int peercache_joiner_verified_inbound(peercache_joiner *joiner, const char *peer
 int peercache_joiner_fetched(peercache_joiner *joiner, uint64_t number, peercache_fetch result,
                              uint32_t usable, int64_t date_ms, peercache_time now)
 {
-    if ((unsigned)result >= PC_FETCH_RESULT_COUNT)
+    if ((unsigned)result >= PEERCACHE_FETCH_COUNT)
         return PEERCACHE_EINVAL;
     const struct pc_plan_event event = { .kind = PC_PLAN_FETCHED,
                                          .number = number,
-                                         .fetch = (enum pc_fetch_result)result,
+                                         .fetch = result,
                                          .fetch_usable = usable,
                                          .fetch_has_date = date_ms != 0,
                                          .clock_ahead_ms = pc_base_time_sub(now.wall_ms, date_ms) };

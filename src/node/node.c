@@ -367,6 +367,12 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
     case PC_NODE_STOP:
         pc_node_begin_stop(node);
         break;
+    case PC_NODE_BANNED:
+    case PC_NODE_ENDPOINT:
+    case PC_NODE_ROUTES:
+    case PC_NODE_FETCHED:
+    case PC_NODE_RESOLVED:
+        break;
     }
     pump(node);
     *ret_actions = node->actions;

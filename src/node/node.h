@@ -1,8 +1,9 @@
 /*
  * The node: join, kad and cache at work behind one step function. An event in, actions out; pure.
  *
- *   START, LISTENING, LOADED, WIRE, TIME, COMMITTED, STOP  ─► pc_node_step ─►  DIAL, CLOSE, PING, FIND_NODE,
- * ANSWER, COMMIT, TELL, STOPPED
+ *   START, LISTENING, LOADED, ENDPOINT,              ┌──────────────┐   DIAL, CLOSE, PING, FIND_NODE, ANSWER,
+ *   WIRE, FETCHED, RESOLVED, ROUTES,              ─► │ pc_node_step │ ─► FETCH, RESOLVE, CANCEL…, COMMIT,
+ *   TIME, COMMITTED, STOP                            └──────────────┘   KEEP…, TELL, STOPPED
  *
  * The life of a node:
  *
@@ -23,6 +24,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "cache/record.h"
+#include "join/plan.h"
 #include "libp2p/host.h"
 
 #include <peercache/node.h>
@@ -48,6 +50,12 @@ struct pc_node_source {
     peercache_via via;
 };
 
+/* A peer as an endpoint named it. */
+struct pc_node_named {
+    struct pc_peer_id id; /* size 0: not known */
+    struct pc_maddr addr;
+};
+
 struct pc_node_options {
     struct pc_peer_id own_id;
     const char *kad_protocol; /* copied */
@@ -59,13 +67,20 @@ struct pc_node_options {
     uint32_t target;
     uint32_t min;
     int64_t timeout_us;
-    const struct pc_node_source *sources; /* copied */
+    const struct pc_node_source
+        *sources; /* copied; those via ENDPOINT are bootstrap peers, which wait for the
+                                             cache as endpoints do */
     size_t source_count;
-    uint32_t ping_count;      /* not 0: ping sources[0] instead of joining */
-    uint32_t peers_max;       /* of the working set; 0: PC_CACHE_SET_DEFAULT_PEERS */
-    uint8_t secret[16];       /* of the store, or random */
-    struct pc_rng rng;        /* copied */
-    const struct pc_log *log; /* borrowed */
+    size_t endpoint_count; /* ≤ PC_JOIN_ENDPOINTS_MAX; they are told by their index */
+    bool dial_cached;
+    bool exclusive;                      /* only `sources` via FLAG and ENV are dialled */
+    const struct pc_join_filter *filter; /* copied; NULL: none */
+    uint32_t last_verified;              /* peers from the cache that the last join verified (KEEP_JOIN) */
+    uint32_t ping_count;                 /* not 0: ping sources[0] instead of joining */
+    uint32_t peers_max;                  /* of the working set; 0: PC_CACHE_SET_DEFAULT_PEERS */
+    uint8_t secret[16];                  /* of the store, or random */
+    struct pc_rng rng;                   /* copied */
+    const struct pc_log *log;            /* borrowed */
 };
 
 struct pc_node;
@@ -77,27 +92,65 @@ enum pc_node_event_kind {
     PC_NODE_START,
     PC_NODE_LISTENING, /* `addr`: an address we can be reached at, /ip/udp/quic-v1; before START */
     PC_NODE_LOADED,    /* `record`: of the store; before START or at any later time */
+    PC_NODE_BANNED,    /* `ban`: of the store; before START or at any later time */
+    PC_NODE_ENDPOINT,  /* `endpoint`, `breaker`: its breaker as KEEP_ENDPOINT gave it; before START */
+    PC_NODE_ROUTES,    /* `has_ip4`, `has_ip6`: before START what there is, later that the network changed */
+    PC_NODE_FETCHED,   /* `fetched`: the end of a FETCH that was not cancelled */
+    PC_NODE_RESOLVED,  /* `resolved`: the end of a RESOLVE that was not cancelled */
     PC_NODE_WIRE,      /* `wire`: what libp2p tells */
     PC_NODE_TIME,      /* the deadline came */
     PC_NODE_COMMITTED, /* `result` of the one COMMIT under way; `text` says why it failed */
     PC_NODE_STOP,
 };
 
+/* How a fetch ended. Peers only with OK and NOT_MODIFIED (those of the answer that still holds). */
+struct pc_node_fetched {
+    uint64_t number;
+    size_t endpoint;
+    peercache_fetch result;
+    const struct pc_node_named *peers;
+    size_t peer_count;
+    bool has_date;
+    int64_t clock_ahead_ms; /* our clock, of the answer's Date */
+};
+
+struct pc_node_resolved {
+    uint64_t number;
+    peercache_outcome outcome;    /* OK, or why not */
+    const struct pc_ip_port *ips; /* of A and AAAA records */
+    size_t ip_count;
+    const struct pc_bytes *texts; /* of TXT records */
+    size_t text_count;
+};
+
 struct pc_node_event {
     enum pc_node_event_kind kind;
     struct pc_bytes addr;
     const struct pc_record *record;
+    const struct pc_ban *ban;
     const struct pc_libp2p_event *wire;
+    const struct pc_node_fetched *fetched;
+    const struct pc_node_resolved *resolved;
+    size_t endpoint;
+    struct pc_bytes breaker;
+    bool has_ip4;
+    bool has_ip6;
     int result;
     const char *text;
 };
 
 enum pc_node_action_kind {
-    PC_NODE_DIAL,      /* connection, remote, id (size 0: any), deadline_us */
-    PC_NODE_CLOSE,     /* connection */
-    PC_NODE_PING,      /* connection, request, deadline_us */
-    PC_NODE_FIND_NODE, /* connection, request, key, deadline_us */
-    PC_NODE_ANSWER,    /* asked, peers */
+    PC_NODE_DIAL,           /* connection, remote, id (size 0: any), deadline_us */
+    PC_NODE_CLOSE,          /* connection */
+    PC_NODE_PING,           /* connection, request, deadline_us */
+    PC_NODE_FIND_NODE,      /* connection, request, key, deadline_us */
+    PC_NODE_ANSWER,         /* asked, peers */
+    PC_NODE_FETCH,          /* number, endpoint, deadline_us; answered by FETCHED */
+    PC_NODE_RESOLVE,        /* number, question, deadline_us; answered by RESOLVED */
+    PC_NODE_CANCEL_FETCH,   /* number; not answered */
+    PC_NODE_CANCEL_RESOLVE, /* number; not answered */
+    PC_NODE_KEEP_ENDPOINT,  /* endpoint, breaker: to be kept for the next start; not answered */
+    PC_NODE_KEEP_JOIN, /* count: peers from the cache that this join verified; to be kept, not answered */
     PC_NODE_COMMIT,    /* deltas; one at a time, answered by COMMITTED */
     PC_NODE_TELL,      /* event: for the application */
     PC_NODE_STOPPED,   /* the last action; nothing may be stepped afterwards */
@@ -108,6 +161,11 @@ struct pc_node_action {
     uint64_t connection;
     uint64_t request;
     uint64_t asked;
+    uint64_t number;
+    size_t endpoint;
+    uint32_t count;
+    uint8_t breaker[PC_BREAKER_BYTES];
+    struct pc_name_question question;
     struct pc_ip_port remote;
     struct pc_peer_id id;
     int64_t deadline_us;

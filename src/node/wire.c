@@ -68,6 +68,12 @@ static void apply(struct pc_wire *wire, peercache_time now, const struct pc_node
         wire->stopped = true;
         wire->edge(wire->context, action);
         break;
+    case PC_NODE_FETCH:
+    case PC_NODE_RESOLVE:
+    case PC_NODE_CANCEL_FETCH:
+    case PC_NODE_CANCEL_RESOLVE:
+    case PC_NODE_KEEP_ENDPOINT:
+    case PC_NODE_KEEP_JOIN:
     case PC_NODE_COMMIT:
     case PC_NODE_TELL:
         wire->edge(wire->context, action);

@@ -21,7 +21,7 @@ struct pc_wire_failure {
 struct pc_wire {
     struct pc_node *node;
     struct pc_libp2p_host *host;
-    /* Takes COMMIT, TELL and STOPPED; must not step the node from inside. */
+    /* Takes what is not for libp2p (COMMIT, TELL, FETCH, …); must not step the node from inside. */
     void (*edge)(void *context, const struct pc_node_action *action);
     void *context;
     bool stopped;

@@ -97,6 +97,8 @@ static void on_event(void *context, const peercache_node_event *event)
         w->code = event->dial->code;
         w->rtt_us = event->dial->rtt_us;
         break;
+    case PEERCACHE_NODE_FETCHED:
+        break;
     case PEERCACHE_NODE_WARNING:
         w->warnings++;
         (void)snprintf(w->warning, sizeof(w->warning), "%s", event->text);

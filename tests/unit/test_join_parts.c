@@ -271,20 +271,21 @@ static void three_endpoints_at_once_and_two_retries(void **state)
     assert_int_equal(ask(&endpoints, 0, &index), 0);
     assert_int_equal(pc_endpoints_deadline(&endpoints, true), PC_JOIN_FETCH_TIMEOUT_US);
     /* A retry waits, and lets another begin. */
-    assert_int_equal(pc_endpoints_ended(&endpoints, 1, PC_FETCH_HTTP_ERROR, 0, true, &rng, 0), 0);
+    assert_int_equal(pc_endpoints_ended(&endpoints, 1, PEERCACHE_FETCH_HTTP_ERROR, 0, true, &rng, 0), 0);
     assert_int_equal(endpoints.endpoints[0].breaker.failures, 0);
     assert_int_equal(ask(&endpoints, 0, &index), 4);
     assert_int_equal(index, 3);
-    assert_int_equal(pc_endpoints_ended(&endpoints, 1, PC_FETCH_OK, 5, true, &rng, 0), 5); /* ended already */
+    assert_int_equal(pc_endpoints_ended(&endpoints, 1, PEERCACHE_FETCH_OK, 5, true, &rng, 0),
+                     5); /* ended already */
     /* Rubbish needs no retry, and is a failure though its status was 200; so is an answer without peers. */
-    pc_endpoints_ended(&endpoints, 2, PC_FETCH_RUBBISH, 0, true, &rng, 0);
-    pc_endpoints_ended(&endpoints, 3, PC_FETCH_OK, 0, true, &rng, 0);
+    pc_endpoints_ended(&endpoints, 2, PEERCACHE_FETCH_RUBBISH, 0, true, &rng, 0);
+    pc_endpoints_ended(&endpoints, 3, PEERCACHE_FETCH_OK, 0, true, &rng, 0);
     assert_int_equal(endpoints.endpoints[1].breaker.failures, 1);
     assert_int_equal(endpoints.endpoints[2].breaker.failures, 1);
     assert_int_equal(ask(&endpoints, 0, &index), 5);
-    pc_endpoints_ended(&endpoints, 5, PC_FETCH_NO_ROUTE, 0, true, &rng, 0);
+    pc_endpoints_ended(&endpoints, 5, PEERCACHE_FETCH_NO_ROUTE, 0, true, &rng, 0);
     assert_int_equal(endpoints.endpoints[4].breaker.failures, 0);
-    pc_endpoints_ended(&endpoints, 4, PC_FETCH_OK, 7, true, &rng, 0);
+    pc_endpoints_ended(&endpoints, 4, PEERCACHE_FETCH_OK, 7, true, &rng, 0);
     /* Two retries, then one failure for all three. */
     int64_t now_us = 0;
     for (unsigned retry = 1; retry <= 2; retry++) {
@@ -294,7 +295,7 @@ static void three_endpoints_at_once_and_two_retries(void **state)
         now_us = at_us;
         uint64_t fetch = ask(&endpoints, now_us, &index);
         assert_int_equal(index, 0);
-        pc_endpoints_ended(&endpoints, fetch, PC_FETCH_REFUSED, 0, true, &rng, now_us);
+        pc_endpoints_ended(&endpoints, fetch, PEERCACHE_FETCH_REFUSED, 0, true, &rng, now_us);
     }
     assert_int_equal(endpoints.endpoints[0].breaker.failures, 1);
     assert_false(pc_endpoints_may_come(&endpoints, PC_TIME_NEVER)); /* all were asked in this round */
@@ -314,7 +315,7 @@ static void peers_that_never_verify_are_a_failure(void **state)
     pc_endpoints_init(&endpoints, 1, true);
     for (unsigned round = 1; round <= PC_BREAKER_FAILURES_MAX; round++) {
         uint64_t fetch = ask(&endpoints, now_us, &index);
-        pc_endpoints_ended(&endpoints, fetch, PC_FETCH_OK, 3, true, &rng, now_us);
+        pc_endpoints_ended(&endpoints, fetch, PEERCACHE_FETCH_OK, 3, true, &rng, now_us);
         for (unsigned i = 0; i < 3; i++)
             pc_endpoints_dialled(&endpoints, 0, i ? PEERCACHE_TIMEOUT : PEERCACHE_WRONG_IDENTITY, false, &rng,
                                  now_us);
@@ -325,7 +326,8 @@ static void peers_that_never_verify_are_a_failure(void **state)
     assert_int_equal(endpoints.endpoints[0].breaker.state, PC_BREAKER_OPEN);
     /* The probe's peers are no better: the wait doubles. */
     now_us = pc_endpoints_deadline(&endpoints, true);
-    pc_endpoints_ended(&endpoints, ask(&endpoints, now_us, &index), PC_FETCH_OK, 1, true, &rng, now_us);
+    pc_endpoints_ended(&endpoints, ask(&endpoints, now_us, &index), PEERCACHE_FETCH_OK, 1, true, &rng,
+                       now_us);
     assert_int_equal(endpoints.endpoints[0].breaker.state, PC_BREAKER_CLOSED);
     pc_endpoints_dialled(&endpoints, 0, PEERCACHE_TIMEOUT, true, &rng, now_us);
     assert_int_equal(endpoints.endpoints[0].breaker.state, PC_BREAKER_OPEN);
@@ -333,7 +335,8 @@ static void peers_that_never_verify_are_a_failure(void **state)
     /* One that verifies lets the success stand; silence while nothing answers does too. */
     for (unsigned round = 0; round < 2; round++) {
         now_us = pc_endpoints_deadline(&endpoints, true);
-        pc_endpoints_ended(&endpoints, ask(&endpoints, now_us, &index), PC_FETCH_OK, 2, true, &rng, now_us);
+        pc_endpoints_ended(&endpoints, ask(&endpoints, now_us, &index), PEERCACHE_FETCH_OK, 2, true, &rng,
+                           now_us);
         pc_endpoints_dialled(&endpoints, 0, round ? PEERCACHE_TIMEOUT : PEERCACHE_OK, false, &rng, now_us);
         pc_endpoints_dialled(&endpoints, 0, PEERCACHE_TIMEOUT, false, &rng, now_us);
         assert_int_equal(endpoints.endpoints[0].breaker.state, PC_BREAKER_CLOSED);
@@ -595,8 +598,8 @@ static void every_cause_has_its_facts(void **state)
     }
     assert_null(pc_cause_name(PC_CAUSE_COUNT));
     assert_null(pc_cause_next_step(PC_CAUSE_COUNT));
-    assert_null(pc_fetch_result_name(PC_FETCH_RESULT_COUNT));
-    assert_string_equal(pc_fetch_result_name(PC_FETCH_WRONG_NETWORK), "wrong_network");
+    assert_string_equal(peercache_fetch_name(PEERCACHE_FETCH_COUNT), "unknown");
+    assert_string_equal(peercache_fetch_name(PEERCACHE_FETCH_WRONG_NETWORK), "wrong_network");
     assert_string_equal(pc_breaker_state_name(PC_BREAKER_HALF_OPEN), "half_open");
 }
 

@@ -164,9 +164,9 @@ static void finish(struct sim *sim, const struct pending *pending)
         return;
     }
     event.kind = PC_PLAN_FETCHED;
-    event.fetch = PC_FETCH_REFUSED;
+    event.fetch = PEERCACHE_FETCH_REFUSED;
     if (sim->endpoint != DOWN) {
-        event.fetch = PC_FETCH_OK;
+        event.fetch = PEERCACHE_FETCH_OK;
         event.fetch_usable = FRESH;
         for (uint32_t i = 0; i < FRESH; i++) {
             struct pc_joiner_candidate c = candidate_of(FIRST_FRESH + i, PEERCACHE_VIA_ENDPOINT);
@@ -569,7 +569,7 @@ static struct pc_plan_event random_event(struct pc_rng *rng, struct held *held, 
             event.number += 1000000;
         }
         event.outcome = (peercache_outcome)(pc_base_rng_below(rng, 30) ? 1 + pc_base_rng_below(rng, 11) : 0);
-        event.fetch = (enum pc_fetch_result)pc_base_rng_below(rng, PC_FETCH_RESULT_COUNT);
+        event.fetch = (peercache_fetch)pc_base_rng_below(rng, PEERCACHE_FETCH_COUNT);
         event.fetch_usable = (uint32_t)pc_base_rng_below(rng, 3);
     } else if (dice == 90) {
         event.kind = PC_PLAN_NETWORK_CHANGED;

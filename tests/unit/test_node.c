@@ -71,6 +71,7 @@ struct world {
     uint32_t walked;
     bool was_walked;
     unsigned warnings;
+    unsigned fetched;
     unsigned pongs;
     bool stopped, saved;
     unsigned closes;
@@ -277,6 +278,9 @@ static void on_tell(const peercache_node_event *event)
         world->pongs++;
         world->code_count[event->dial->code]++;
         break;
+    case PEERCACHE_NODE_FETCHED:
+        world->fetched++;
+        break;
     case PEERCACHE_NODE_WARNING:
         world->warnings++;
         break;
@@ -312,6 +316,13 @@ static void step(const struct pc_node_event *event)
             for (size_t j = 0; j < actions[i].peer_count; j++)
                 if (pc_addr_peer_id_equal(&actions[i].peers[j].id, &world->asker))
                     world->answer_holds_asker = true;
+            break;
+        case PC_NODE_FETCH:
+        case PC_NODE_RESOLVE:
+        case PC_NODE_CANCEL_FETCH:
+        case PC_NODE_CANCEL_RESOLVE:
+        case PC_NODE_KEEP_ENDPOINT:
+        case PC_NODE_KEEP_JOIN:
             break;
         case PC_NODE_COMMIT:
             assert_false(world->commit_out);
