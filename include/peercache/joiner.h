@@ -13,7 +13,7 @@
  *     wait until peercache_joiner_deadline_us() or until something ended; tell it; again
  *
  * What is begun is to be told ended, by the function its kind names; what is not is given up a second after
- * its deadline at the latest, with a CANCEL. A CANCEL needs no answer, and a number that is not under way is
+ * its deadline at the latest, with a CANCEL. A CANCEL needs no answer (nor does LOST), and a number that is not under way is
  * ignored, so that an answer may cross a CANCEL.
  *
  * Limits: 10 dials that are not stalled and 128 in all, 3 fetches, 8 questions at once; 4,096 candidates that
@@ -85,6 +85,7 @@ typedef enum peercache_joiner_action_kind {
     PEERCACHE_JOINER_CANCEL_DIAL,
     PEERCACHE_JOINER_CANCEL_FETCH,
     PEERCACHE_JOINER_CANCEL_RESOLVE,
+    PEERCACHE_JOINER_LOST, /* addr, peer_id, outcome: a name gave nobody to dial; nothing to tell */
 } peercache_joiner_action_kind;
 
 typedef enum peercache_record {
@@ -100,6 +101,7 @@ typedef struct peercache_joiner_action {
     char addr[PEERCACHE_ADDR_TEXT_BYTES];       /* multiaddr without /p2p/ID */
     char peer_id[PEERCACHE_PEER_ID_TEXT_BYTES]; /* "" when not known */
     peercache_via via;
+    peercache_outcome outcome;
     size_t endpoint;
     char name[264];
     peercache_record record;

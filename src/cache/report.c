@@ -138,7 +138,8 @@ static int stranger(const struct pc_cache_set *set, const struct pc_known *known
                     const struct pc_cache_report *report, int64_t now_ms, struct pc_delta *ret_delta)
 {
     struct pc_maddr storable;
-    int result = pc_addr_storable(pc_addr_maddr_bytes(addr), set->options.mode, false, &storable, NULL);
+    int result =
+        pc_addr_storable(pc_addr_maddr_bytes(addr), pc_cache_storable_mode(set), false, &storable, NULL);
     if (result)
         return result;
     if (pc_cache_bans_cover_id(&set->bans, &known->record.id) ||

@@ -202,7 +202,7 @@ int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, stru
     static const struct pc_peer_id nobody;
     now_ms = pc_cache_advance(set, now_ms);
     id = id ? id : &nobody;
-    int result = pc_addr_storable(addr, set->options.mode, names_allowed, &normal, ret_reason);
+    int result = pc_addr_storable(addr, pc_cache_storable_mode(set), names_allowed, &normal, ret_reason);
     if (result)
         return result;
     if (pc_cache_is_own_id(set, id)) {

@@ -39,6 +39,7 @@ struct pc_cache_set_options {
     bool memory_only;   /* there is no store: no deltas are kept */
     bool count_at_once; /* hold no failures back: an application reports, and it knows */
     enum pc_netgroup_mode mode;
+    bool admits_private;      /* private addresses are stored in public mode too: the owner judges them */
     uint8_t secret[16];       /* of the store; buckets hash under it */
     struct pc_peer_id own_id; /* never stored; size 0: none */
 };

@@ -82,6 +82,11 @@ struct pc_cache_set {
     struct pc_record *walked; /* what next gave out last */
 };
 
+/* By which rules an address may be stored. */
+static inline enum pc_netgroup_mode pc_cache_storable_mode(const struct pc_cache_set *set)
+{
+    return set->options.admits_private ? PC_NETGROUP_LOCAL : set->options.mode;
+}
 static inline struct pc_bytes pc_cache_peer_key(const struct pc_cache_peer *peer)
 {
     return pc_bytes_of(peer->bytes, peer->key_size);

@@ -237,6 +237,7 @@ static int make_pure_node(struct peercache_node *node, const struct pc_node_sour
         .timeout_us = (int64_t)given->timeout_ms * PC_US_PER_MS,
         .sources = sources,
         .source_count = source_count,
+        .dial_cached = true,
         .ping_count = ping_count,
     };
     struct pc_node *pure = NULL;

@@ -69,6 +69,7 @@ struct pc_join_facts {
     uint32_t names_failed;
     bool udp_is_hole;
     bool has_no_route;      /* the caller knows of no way out, of either family */
+    bool has_clock;         /* an endpoint told its time */
     int64_t clock_ahead_ms; /* ours, of the Date of endpoints; 0 when not known */
 };
 

@@ -604,6 +604,11 @@ enum pc_join_phase pc_join_phase_at(const struct pc_joiner *joiner, int64_t now_
     return (enum pc_join_phase)joiner->phase;
 }
 
+bool pc_join_rests(const struct pc_joiner *joiner)
+{
+    return joiner->dial_count == 0 && next_candidate(joiner) == NULL;
+}
+
 int64_t pc_join_deadline(const struct pc_joiner *joiner)
 {
     if (joiner->phase != PC_JOIN_RUNNING)

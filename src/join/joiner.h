@@ -134,6 +134,8 @@ enum pc_join_phase {
     PC_JOIN_EXHAUSTED, /* nothing may be dialled, rests, or is under way */
     PC_JOIN_TIMED_OUT,
 };
+/* Nothing is under way, and nobody may be dialled now: whoever is left rests, or waits for a black hole. */
+bool pc_join_rests(const struct pc_joiner *joiner);
 enum pc_join_phase pc_join_phase_at(const struct pc_joiner *joiner, int64_t now_us);
 /* When to ask again though nothing happened: a stall, or the timeout. PC_TIME_NEVER when over. */
 int64_t pc_join_deadline(const struct pc_joiner *joiner);

@@ -15,6 +15,8 @@ struct root {
     uint32_t open; /* questions that wait or are under way */
     uint32_t asked;
     uint32_t found;
+    uint32_t failed;
+    bool is_lost; /* and it is yet to be told */
 };
 
 struct question {
@@ -145,6 +147,7 @@ static void begin_roots(struct pc_names *names, int64_t now_us)
             continue;
         root->asked = 0;
         root->found = 0;
+        root->failed = 0;
         root->ask_at_us = PC_TIME_NEVER;
         ask(names, i, 0, &root->candidate.id, &root->candidate.addr);
         if (root->open == 0) /* no room for its question: another one's end makes it */
@@ -261,7 +264,7 @@ bool pc_names_take_text(struct pc_names *names, uint64_t number, struct pc_bytes
     return false;
 }
 
-bool pc_names_ended(struct pc_names *names, uint64_t number, struct pc_rng *rng, int64_t now_us)
+bool pc_names_ended(struct pc_names *names, uint64_t number, bool failed, struct pc_rng *rng, int64_t now_us)
 {
     struct question *question = find(names, number);
     if (!question)
@@ -269,8 +272,10 @@ bool pc_names_ended(struct pc_names *names, uint64_t number, struct pc_rng *rng,
     struct root *root = &names->roots[question->root];
     question->number = 0;
     names->under_way--;
+    root->failed += failed;
     if (--root->open > 0)
         return true;
+    root->is_lost = root->found == 0;
     if (root->found > 0)
         root->wait_us = 0;
     if (!names->asks_again || root->found > 0)
@@ -279,6 +284,20 @@ bool pc_names_ended(struct pc_names *names, uint64_t number, struct pc_rng *rng,
         pc_join_backoff_decorrelated(rng, PC_NAMES_BACKOFF_US, PC_NAMES_BACKOFF_CAP_US, root->wait_us);
     root->ask_at_us = pc_base_time_add(now_us, root->wait_us);
     return true;
+}
+
+bool pc_names_next_lost(struct pc_names *names, struct pc_joiner_candidate *ret_candidate, bool *ret_failed)
+{
+    for (size_t i = 0; i < names->root_count; i++) {
+        struct root *root = &names->roots[i];
+        if (!root->is_lost)
+            continue;
+        root->is_lost = false;
+        *ret_candidate = root->candidate;
+        *ret_failed = root->failed > 0;
+        return true;
+    }
+    return false;
 }
 
 bool pc_names_overdue(const struct pc_names *names, int64_t now_us, uint64_t *ret_question)
@@ -317,7 +336,7 @@ int64_t pc_names_deadline(const struct pc_names *names, bool may_begin)
 bool pc_names_may_come(const struct pc_names *names, int64_t until_us)
 {
     for (size_t i = 0; i < names->root_count; i++)
-        if (names->roots[i].open > 0 || names->roots[i].ask_at_us < until_us)
+        if (names->roots[i].open > 0 || names->roots[i].is_lost || names->roots[i].ask_at_us < until_us)
             return true;
     return false;
 }

@@ -50,12 +50,16 @@ bool pc_names_take_ip(struct pc_names *names, uint64_t question, const struct pc
 /* One TXT record of the answer: true and a candidate; false: nothing of use, or another question. */
 bool pc_names_take_text(struct pc_names *names, uint64_t question, struct pc_bytes text,
                         struct pc_joiner_candidate *ret_candidate);
-/* The question is done with. False: there is none of this number. */
-bool pc_names_ended(struct pc_names *names, uint64_t question, struct pc_rng *rng, int64_t now_us);
+/* The question is done with; `failed`: it had no answer. False: there is none of this number. */
+bool pc_names_ended(struct pc_names *names, uint64_t question, bool failed, struct pc_rng *rng,
+                    int64_t now_us);
+/* A candidate that gave no address to dial, once each time all its questions ended: true, and whether a question failed
+ * (else the answers held nothing of use). Call until false. */
+bool pc_names_next_lost(struct pc_names *names, struct pc_joiner_candidate *ret_candidate, bool *ret_failed);
 bool pc_names_overdue(const struct pc_names *names, int64_t now_us, uint64_t *ret_question);
 bool pc_names_under_way(const struct pc_names *names, uint64_t *ret_question);
 int64_t pc_names_deadline(const struct pc_names *names, bool may_begin);
-/* A question is under way, or to be asked before then. */
+/* A question is under way, or to be asked before then, or a candidate is to be told lost. */
 bool pc_names_may_come(const struct pc_names *names, int64_t until_us);
 /* Another round, or another network: all may be asked at once. */
 void pc_names_again(struct pc_names *names, int64_t now_us);

@@ -9,6 +9,9 @@
 struct pc_join_plan {
     struct pc_plan_options options;
     struct pc_join_filter filter;
+    struct pc_joiner_candidate *bootstrap;
+    bool bootstrap_offered; /* in this round */
+    bool asking;
     struct pc_joiner *joiner;
     struct pc_names *names;
     struct pc_endpoints endpoints;
@@ -35,6 +38,7 @@ static void begin_round(struct pc_join_plan *plan)
     plan->ends_us = pc_base_time_add(plan->now_us, plan->options.joiner.timeout_us);
     plan->again_at_us = PC_TIME_NEVER;
     plan->has_timed_out = false;
+    plan->bootstrap_offered = plan->options.exclusive || plan->options.bootstrap_count == 0;
     plan->facts = (struct pc_join_facts){ .target = plan->options.joiner.target,
                                           .min = plan->options.joiner.min,
                                           .endpoints = (uint32_t)plan->endpoints.count };
@@ -43,9 +47,22 @@ static void begin_round(struct pc_join_plan *plan)
     plan->metrics.rounds++;
 }
 
+static int copy_bootstrap(struct pc_join_plan *plan)
+{
+    size_t size = plan->options.bootstrap_count * sizeof(*plan->bootstrap);
+    if (size == 0)
+        return 0;
+    plan->bootstrap = malloc(size);
+    if (!plan->bootstrap)
+        return PEERCACHE_ENOMEM;
+    memcpy(plan->bootstrap, plan->options.bootstrap, size);
+    plan->options.bootstrap = plan->bootstrap;
+    return 0;
+}
+
 int pc_plan_new(const struct pc_plan_options *options, int64_t now_us, struct pc_join_plan **ret_plan)
 {
-    if (options->endpoint_count > PC_JOIN_ENDPOINTS_MAX)
+    if (options->endpoint_count > PC_JOIN_ENDPOINTS_MAX || options->bootstrap_count > PC_JOIN_BOOTSTRAP_MAX)
         return PEERCACHE_EINVAL;
     struct pc_join_plan *plan = calloc(1, sizeof(*plan));
     if (!plan)
@@ -54,7 +71,9 @@ int pc_plan_new(const struct pc_plan_options *options, int64_t now_us, struct pc
     if (options->filter)
         plan->filter = *options->filter;
     plan->options.filter = NULL;
-    int result = pc_join_new(&options->joiner, now_us, &plan->joiner);
+    int result = copy_bootstrap(plan);
+    if (!result)
+        result = pc_join_new(&options->joiner, now_us, &plan->joiner);
     if (!result)
         result = pc_names_new(options->joiner.tries_again, &plan->names);
     if (result) {
@@ -80,6 +99,7 @@ void pc_plan_free(struct pc_join_plan *plan)
         return;
     pc_join_free(plan->joiner);
     pc_names_free(plan->names);
+    free(plan->bootstrap);
     free(plan);
 }
 
@@ -98,11 +118,11 @@ static bool is_over(const struct pc_join_plan *plan)
            pc_join_phase_at(plan->joiner, plan->now_us) == PC_JOIN_TIMED_OUT;
 }
 
-/* The cache had its time, or has nothing left to do with it. */
+/* The cache had its time, or has nothing left to do with it, nor have the peers it led to. */
 static bool stagger_is_over(const struct pc_join_plan *plan)
 {
     return plan->now_us >= plan->stagger_ends_us ||
-           pc_join_phase_at(plan->joiner, plan->now_us) == PC_JOIN_EXHAUSTED;
+           (!plan->asking && pc_join_phase_at(plan->joiner, plan->now_us) == PC_JOIN_EXHAUSTED);
 }
 
 /* More peers of endpoints are of use. */
@@ -146,6 +166,16 @@ static int offer(struct pc_join_plan *plan, const struct pc_joiner_candidate *ca
         result = pc_join_offer(plan->joiner, candidate);
     plan->metrics.lost_offers += result == PEERCACHE_ELIMIT || result == PEERCACHE_ENOMEM;
     return result;
+}
+
+/* What is refused here is counted by offer. */
+static void offer_bootstrap(struct pc_join_plan *plan)
+{
+    if (plan->bootstrap_offered || is_over(plan) || !stagger_is_over(plan))
+        return;
+    plan->bootstrap_offered = true;
+    for (size_t i = 0; i < plan->options.bootstrap_count; i++)
+        (void)offer(plan, &plan->bootstrap[i]);
 }
 
 static bool peer_answered(peercache_outcome outcome)
@@ -225,9 +255,9 @@ static void resolved(struct pc_join_plan *plan, const struct pc_plan_event *even
     for (size_t i = 0; event->outcome == PEERCACHE_OK && i < event->text_count; i++)
         if (pc_names_take_text(plan->names, number, event->texts[i], &candidate))
             (void)offer(plan, &candidate);
-    if (!pc_names_ended(plan->names, number, &plan->rng, plan->now_us))
-        return;
     bool failed = event->outcome != PEERCACHE_OK;
+    if (!pc_names_ended(plan->names, number, failed, &plan->rng, plan->now_us))
+        return;
     plan->metrics.questions++;
     plan->metrics.questions_failed += failed;
     plan->facts.names++;
@@ -292,6 +322,9 @@ static int take(struct pc_join_plan *plan, const struct pc_plan_event *event)
     case PC_PLAN_RESOLVED:
         resolved(plan, event);
         break;
+    case PC_PLAN_ASKING:
+        plan->asking = event->asking;
+        break;
     case PC_PLAN_NETWORK_CHANGED:
         network_changed(plan, event);
         break;
@@ -332,11 +365,27 @@ static bool next_cancel(struct pc_join_plan *plan, struct pc_plan_action *ret_ac
         if (is_overdue)
             resolved(plan, &event);
         else
-            (void)pc_names_ended(plan->names, number, &plan->rng, plan->now_us);
+            (void)pc_names_ended(plan->names, number, false, &plan->rng, plan->now_us);
         *ret_action = (struct pc_plan_action){ .kind = PC_PLAN_CANCEL_RESOLVE, .number = number };
         return true;
     }
     return false;
+}
+
+/* A name that gave nobody to dial: its candidate failed, without a dial. */
+static bool next_lost(struct pc_join_plan *plan, struct pc_plan_action *ret_action)
+{
+    bool failed;
+    struct pc_joiner_candidate candidate;
+    if (!pc_names_next_lost(plan->names, &candidate, &failed))
+        return false;
+    *ret_action = (struct pc_plan_action){ .kind = PC_PLAN_LOST,
+                                           .candidate = candidate,
+                                           .outcome = failed ? PEERCACHE_DNS_FAILED : PEERCACHE_UNSUPPORTED };
+    plan->metrics.ended[candidate.via][ret_action->outcome]++;
+    plan->facts.dials++;
+    plan->facts.ended[ret_action->outcome]++;
+    return true;
 }
 
 static bool next_action(struct pc_join_plan *plan, struct pc_plan_action *ret_action)
@@ -346,6 +395,9 @@ static bool next_action(struct pc_join_plan *plan, struct pc_plan_action *ret_ac
     memset(ret_action, 0, sizeof(*ret_action));
     if (is_over(plan))
         return false;
+    if (next_lost(plan, ret_action))
+        return true;
+    offer_bootstrap(plan);
     if (pc_names_next(plan->names, plan->now_us, &ret_action->question)) {
         ret_action->kind = PC_PLAN_RESOLVE;
         ret_action->number = ret_action->question.number;
@@ -372,7 +424,8 @@ static void settle(struct pc_join_plan *plan)
 {
     if (plan->now_us >= plan->ends_us && pc_join_phase_at(plan->joiner, plan->now_us) != PC_JOIN_JOINED)
         plan->has_timed_out = true;
-    if (!plan->has_timed_out || !plan->options.joiner.tries_again || plan->again_at_us != PC_TIME_NEVER)
+    if (!plan->has_timed_out || !plan->options.joiner.tries_again || plan->again_at_us != PC_TIME_NEVER ||
+        pc_join_verified_count(plan->joiner) >= plan->options.joiner.min)
         return;
     plan->round_wait_us = pc_join_backoff_decorrelated(&plan->rng, PC_JOIN_ROUND_FIRST_US,
                                                        PC_JOIN_ROUND_CAP_US, plan->round_wait_us);
@@ -406,7 +459,8 @@ enum pc_join_phase pc_plan_phase(const struct pc_join_plan *plan)
     bool tries_again =
         plan->options.joiner.tries_again && (pc_join_was_offered_anything(plan->joiner) ||
                                              plan->endpoints.count > 0 || pc_names_count(plan->names) > 0);
-    return tries_again || pc_names_may_come(plan->names, plan->ends_us) ||
+    return tries_again || plan->asking || !plan->bootstrap_offered ||
+                   pc_names_may_come(plan->names, plan->ends_us) ||
                    pc_endpoints_may_come(&plan->endpoints, plan->ends_us)
                ? PC_JOIN_RUNNING
                : PC_JOIN_EXHAUSTED;
@@ -427,9 +481,25 @@ int64_t pc_plan_deadline(const struct pc_join_plan *plan)
     int64_t expected_until_us = pc_endpoints_expected_until(&plan->endpoints);
     if (expected_until_us > plan->now_us)
         at = pc_base_time_min(at, expected_until_us);
-    if (!stagger_is_over(plan) && plan->endpoints.count > 0)
+    if (!stagger_is_over(plan) && (plan->endpoints.count > 0 || !plan->bootstrap_offered))
         at = pc_base_time_min(at, plan->stagger_ends_us);
     return pc_base_time_max(at, plan->now_us);
+}
+
+bool pc_plan_rests(const struct pc_join_plan *plan)
+{
+    uint64_t unused;
+    if (is_over(plan))
+        return true;
+    return !plan->may_have_more && !plan->asking && plan->bootstrap_offered && pc_join_rests(plan->joiner) &&
+           !pc_endpoints_under_way(&plan->endpoints, &unused) &&
+           !pc_endpoints_may_come(&plan->endpoints, pc_base_time_add(plan->now_us, PC_JOIN_REST_US)) &&
+           !pc_names_may_come(plan->names, pc_base_time_add(plan->now_us, 1));
+}
+
+bool pc_plan_is_hole(const struct pc_join_plan *plan, uint8_t family)
+{
+    return pc_join_is_hole(plan->joiner, family);
 }
 
 uint32_t pc_plan_verified_count(const struct pc_join_plan *plan)
@@ -449,6 +519,7 @@ void pc_plan_facts(const struct pc_join_plan *plan, struct pc_join_facts *ret_fa
     ret_facts->waiting = (uint32_t)pc_join_waiting_count(plan->joiner);
     ret_facts->udp_is_hole = pc_join_is_udp_hole(plan->joiner);
     ret_facts->has_no_route = plan->is_out_of_routes;
+    ret_facts->has_clock = plan->has_date;
     ret_facts->clock_ahead_ms = plan->clock_ahead_ms;
 }
 

@@ -2,16 +2,16 @@
  * The joining plan: whom to dial, which endpoint to fetch, which name to resolve, what to give up, and when to
  * ask again. Pure, and with one entry: an event in, actions out.
  *
- * Sources: peers given by flag and environment, the cache, endpoints, the DHT. None is waited for when another
- * can serve; endpoints alone wait, for the stagger (stagger.h), and not even that long when the cache has
- * nothing left. Dials follow the rules of joiner.h, fetches those of endpoints.h, names those of names.h.
+ * Sources: peers given by flag and environment, the cache, endpoints and bootstrap peers, the DHT. None is
+ * waited for when another can serve; endpoints and bootstrap peers alone wait, for the stagger (stagger.h), and
+ * not even that long when the cache has nothing left. Dials follow the rules of joiner.h, fetches those of endpoints.h, names those of names.h.
  *
  * The bound: with any cache whatever, the time to join is at most the time without it plus the stagger plus one
  * round trip. Cached peers leave half of the slots to fresh ones that are expected, and give way after one
  * round trip of silence to those that wait.
  *
  *   running ──target──► joined         again: by event from anywhere, and with `tries_again` by itself, after
- *    │ ▲ └────timeout──► timed out     a decorrelated wait, from timed out
+ *    │ ▲ └────timeout──► timed out     a decorrelated wait, from timed out with fewer than the minimum
  *    ▼ └─any news─┐
  *   exhausted ────┘
  *
@@ -31,12 +31,17 @@
 #define PC_JOIN_ROUND_FIRST_US (1 * PC_US_PER_S) /* between rounds, decorrelated */
 #define PC_JOIN_ROUND_CAP_US   (300 * PC_US_PER_S)
 #define PC_JOIN_FIFTH          5
+#define PC_JOIN_BOOTSTRAP_MAX  64
+#define PC_JOIN_REST_US        (5 * PC_US_PER_S) /* what comes within it is waited for before a join is told */
 
 struct pc_plan_options {
     struct pc_joiner_options joiner; /* its tries_again: for as long as the node lives */
     struct pc_join_memory memory;
     size_t endpoint_count; /* ≤ PC_JOIN_ENDPOINTS_MAX; they are told by their index */
-    bool exclusive;        /* only given peers: no cache, no endpoint, nobody that others name */
+    const struct pc_joiner_candidate
+        *bootstrap;         /* copied; offered once the stagger is over, in every round */
+    size_t bootstrap_count; /* ≤ PC_JOIN_BOOTSTRAP_MAX */
+    bool exclusive;         /* only given peers: no cache, no endpoint, nobody that others name */
     const struct pc_join_filter *filter; /* copied; NULL: none */
 };
 
@@ -47,6 +52,7 @@ enum pc_plan_event_kind {
     PC_PLAN_VERIFIED_INBOUND, /* id */
     PC_PLAN_FETCHED,          /* number, fetch…; its candidates were offered before */
     PC_PLAN_RESOLVED,         /* number, outcome, ips or texts */
+    PC_PLAN_ASKING,           /* asking: whether peers are asked for others, who would come as offers */
     PC_PLAN_NETWORK_CHANGED,  /* has_ip4, has_ip6 */
     PC_PLAN_AGAIN,            /* the peers are lost: begin another join */
 };
@@ -66,6 +72,7 @@ struct pc_plan_event {
     size_t ip_count;
     const struct pc_bytes *texts; /* of TXT records */
     size_t text_count;
+    bool asking;
     bool has_ip4; /* a route, or not known to have none */
     bool has_ip6;
 };
@@ -77,6 +84,7 @@ enum pc_plan_action_kind {
     PC_PLAN_CANCEL_DIAL,    /* number; needs no answer, as all that are cancelled */
     PC_PLAN_CANCEL_FETCH,   /* number */
     PC_PLAN_CANCEL_RESOLVE, /* number */
+    PC_PLAN_LOST, /* candidate, outcome: a name that gave nobody to dial (DNS_FAILED, UNSUPPORTED) */
 };
 
 struct pc_plan_action {
@@ -85,6 +93,7 @@ struct pc_plan_action {
     int64_t deadline_us;
     size_t endpoint;
     struct pc_joiner_candidate candidate;
+    peercache_outcome outcome;
     struct pc_name_question question;
 };
 
@@ -124,6 +133,10 @@ int pc_plan_step(struct pc_join_plan *plan, const struct pc_plan_event *event, i
 /* When to step with TIME though nothing happened. Never before the latest time given; PC_TIME_NEVER: no need. */
 int64_t pc_plan_deadline(const struct pc_join_plan *plan);
 enum pc_join_phase pc_plan_phase(const struct pc_join_plan *plan);
+/* Running or not, nothing is under way and nothing is to be begun now: all that is left waits for its time (a
+ * backoff, a breaker, a black hole). For who tells what came of a join and goes on trying. */
+bool pc_plan_rests(const struct pc_join_plan *plan);
+bool pc_plan_is_hole(const struct pc_join_plan *plan, uint8_t family);
 uint32_t pc_plan_verified_count(const struct pc_join_plan *plan);
 /* Whether a failed dial of this family (4 or 6) may be counted against its peer. */
 bool pc_plan_failure_counts(const struct pc_join_plan *plan, uint8_t family);

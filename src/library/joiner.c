@@ -14,8 +14,7 @@
 #define TIMEOUT_DEFAULT_MS 30000
 #define IP_TEXT_MAX        64
 
-_Static_assert((int)PEERCACHE_JOINER_CANCEL_RESOLVE == (int)PC_PLAN_CANCEL_RESOLVE,
-               "the lists of actions agree");
+_Static_assert((int)PEERCACHE_JOINER_LOST == (int)PC_PLAN_LOST, "the lists of actions agree");
 _Static_assert((int)PEERCACHE_RECORD_TXT == (int)PC_RECORD_TXT, "the lists of records agree");
 _Static_assert((int)PEERCACHE_JOINER_TIMED_OUT == (int)PC_JOIN_TIMED_OUT, "the lists of phases agree");
 _Static_assert(PEERCACHE_BREAKER_BYTES == PC_BREAKER_BYTES, "one size of a stored breaker");
@@ -200,7 +199,8 @@ int peercache_joiner_next(peercache_joiner *joiner, peercache_time now, peercach
     ret_action->number = action.number;
     ret_action->deadline_us = action.deadline_us;
     ret_action->endpoint = action.endpoint;
-    if (action.kind == PC_PLAN_DIAL) {
+    ret_action->outcome = action.outcome;
+    if (action.kind == PC_PLAN_DIAL || action.kind == PC_PLAN_LOST) {
         static const struct pc_peer_id none = { .size = 0 };
         /* Parsed from a text no longer than what it is written to: it fits. */
         (void)pc_addr_format_with_id(pc_addr_maddr_bytes(&action.candidate.addr), &none, ret_action->addr,

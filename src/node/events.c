@@ -73,11 +73,11 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
         pc_node_ping_opened(node, connection);
         break;
     case FOR_PEER:
-        if (ours && node->joiner && !node->join_settled)
-            pc_join_verified_inbound(node->joiner, &wire->id);
+        if (ours)
+            pc_node_join_verified_inbound(node, &wire->id);
         break;
     }
-    if (ours && node->phase == PHASE_JOINING && !node->join_settled)
+    if (ours && node->phase == PHASE_JOINING && !node->report_told)
         pc_node_find_own_neighbours(node, connection, REQUEST_JOIN);
 }
 

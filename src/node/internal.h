@@ -5,7 +5,6 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "cache/set.h"
-#include "join/joiner.h"
 #include "kad/lookup.h"
 #include "kad/table.h"
 #include "node/node.h"
@@ -67,6 +66,21 @@ struct told_dial {
     char detail[PEERCACHE_DETAIL_BYTES];
 };
 
+/* A dial of the joining plan, and the connection it has become. */
+struct join_dial {
+    uint64_t dial;
+    uint64_t connection;
+};
+
+/* What is known of an endpoint beside its plan. */
+struct kept_endpoint {
+    bool has_breaker; /* as it was kept: to be given to the plan when that is made */
+    uint8_t breaker[PC_BREAKER_BYTES];
+    uint32_t transitions; /* of the breaker when it was kept last */
+    uint32_t failures;
+    uint64_t source; /* which it is, for the cache: of its URL */
+};
+
 struct dial_list {
     peercache_dial *dials; /* with texts of their own, freed one by one */
     size_t count;
@@ -95,12 +109,22 @@ struct pc_node {
     size_t own_addrs_told;
 
     /* joining */
-    struct pc_joiner *joiner;
+    struct pc_join_plan *plan; /* from START on; NULL: memory was out */
+    struct pc_join_filter filter;
+    uint64_t join_round;               /* of the plan's rounds, the one that is reported */
+    struct pc_join_metrics round_base; /* as it began */
+    struct join_dial join_dials[PC_JOIN_DIALS_MAX];
+    size_t join_dial_count;
+    struct kept_endpoint kept_endpoints[PC_JOIN_ENDPOINTS_MAX];
+    peercache_endpoint_report endpoint_reports[PC_JOIN_ENDPOINTS_MAX];
+    bool has_ip4;
+    bool has_ip6;
+    int64_t newest_success_ms; /* of all that was loaded, or verified since; 0: never */
     int64_t join_started_us;
     size_t join_requests; /* FIND_NODE under way that may bring candidates */
-    bool join_settled;    /* the report of this join is final */
-    bool report_told;
-    bool stop_wanted; /* STOP came within a join whose report is owed: told first */
+    bool join_asking;     /* the plan knows that there are any */
+    bool report_told;     /* of this round, at least once */
+    bool stop_wanted;     /* STOP came within a join whose report is owed: told first */
     uint32_t dialed;
     uint32_t failed;
     struct dial_list verified_dials;
@@ -176,9 +200,15 @@ void pc_node_join_pump(struct pc_node *node);
 void pc_node_join_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
                              const char *detail, const struct pc_peer_id *proven, int64_t rtt_us,
                              int64_t proven_us);
-void pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, struct pc_bytes addr,
-                        peercache_via via);
-void pc_node_join_end(struct pc_node *node);
+/* Whether what is learnt still matters to a report. */
+bool pc_node_join_is_open(const struct pc_node *node);
+/* `endpoint`: which one it came from, when via is ENDPOINT. */
+void pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
+                        peercache_via via, size_t endpoint);
+void pc_node_join_verified_inbound(struct pc_node *node, const struct pc_peer_id *id);
+void pc_node_join_fetched(struct pc_node *node, const struct pc_node_fetched *fetched, uint32_t usable);
+void pc_node_join_resolved(struct pc_node *node, const struct pc_node_resolved *resolved);
+void pc_node_join_routes(struct pc_node *node, bool has_ip4, bool has_ip6);
 /* Why a candidate is not dialled at all: the outcome and a detail, or OK. */
 peercache_outcome pc_node_why_not_dialled(const struct pc_node *node,
                                           const struct pc_joiner_candidate *candidate,
@@ -187,6 +217,14 @@ peercache_outcome pc_node_why_not_dialled(const struct pc_node *node,
 /* report.c */
 int pc_node_dial_list_add(struct dial_list *list, const peercache_dial *dial);
 void pc_node_dial_list_clear(struct dial_list *list);
+peercache_join_status pc_node_join_status(const struct pc_node *node, uint32_t verified);
+/* What the pure node knows of an endpoint; its owner adds what it knows. */
+void pc_node_report_endpoint(const struct pc_node *node, size_t index, peercache_endpoint_report *ret_report);
+void pc_node_join_report(struct pc_node *node);
+
+/* fetching.c */
+void pc_node_on_fetched(struct pc_node *node, const struct pc_node_fetched *fetched);
+void pc_node_keep_endpoints(struct pc_node *node);
 
 /* walking.c */
 void pc_node_walk_begin(struct pc_node *node, int64_t deadline_us);
@@ -207,6 +245,12 @@ void pc_node_learn_server(struct pc_node *node, const struct connection *connect
 /* Peers that `teller` told of, each handed to the join or the lookup by the caller too. */
 void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
                           const struct pc_kad_message *kad);
+/* Whether an address may be stored, and so dialled when others name it: 0 and its normal form, or why not. */
+int pc_node_storable(const struct pc_node *node, struct pc_bytes addr, struct pc_maddr *ret_addr);
+void pc_node_remember(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
+                      peercache_source source, const struct pc_netgroup *teller);
+/* Something answered us: failures held back until then count. */
+void pc_node_answered(struct pc_node *node);
 bool pc_node_speaks_our_protocol(const struct pc_node *node, const struct pc_identify *identify);
 void pc_node_answer(struct pc_node *node, const struct pc_libp2p_event *asked);
 
@@ -223,6 +267,7 @@ void pc_node_on_wire(struct pc_node *node, const struct pc_libp2p_event *wire);
 void pc_node_connection_gone(struct pc_node *node, struct connection *connection);
 
 /* node.c */
+void pc_node_join_end(struct pc_node *node);
 void pc_node_after_walk(struct pc_node *node);
 void pc_node_begin_stop(struct pc_node *node);
 

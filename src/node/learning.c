@@ -65,22 +65,54 @@ void pc_node_learn_outcome(struct pc_node *node, const struct connection *connec
                            peercache_outcome outcome, const struct pc_peer_id *proven, int64_t rtt_us)
 {
     uint32_t rtt = rtt_us < 0 || rtt_us >= PC_RTT_UNKNOWN ? PC_RTT_UNKNOWN : (uint32_t)rtt_us;
+    struct pc_ip_port remote;
+    if (outcome == PEERCACHE_OK)
+        node->newest_success_ms = node->now.wall_ms;
+    if (is_answer(outcome))
+        node->answered_at_us = node->now.mono_us;
+    else if (node->plan &&
+             pc_addr_classify(pc_addr_maddr_bytes(&connection->addr), &remote) == PC_ADDR_QUIC_V1 &&
+             !pc_plan_failure_counts(node->plan, remote.family))
+        return; /* nothing comes through this family, whoever is dialled */
     int result = pc_cache_set_report(node->set, &connection->id, pc_addr_maddr_bytes(&connection->addr),
                                      outcome, proven, rtt, source_of_dial(connection), node->now.wall_ms);
     note(node, result, &(struct pc_reason){ "an address that is never stored" });
-    if (is_answer(outcome))
-        node->answered_at_us = node->now.mono_us;
     /* The cache holds silence back until something answers. Where something did while this dial was under way
      * it counts at once: a program that ends after one join would never see another answer. */
     if (outcome == PEERCACHE_OK || node->answered_at_us >= connection->started_us)
         note(node, pc_cache_set_answered(node->set, node->now.wall_ms), NULL);
 }
 
-static void remember(struct pc_node *node, const struct pc_peer_id *id, struct pc_bytes addr,
-                     peercache_source source, const struct pc_netgroup *teller)
+void pc_node_answered(struct pc_node *node)
+{
+    node->answered_at_us = node->now.mono_us;
+    note(node, pc_cache_set_answered(node->set, node->now.wall_ms), NULL);
+}
+
+int pc_node_storable(const struct pc_node *node, struct pc_bytes addr, struct pc_maddr *ret_addr)
+{
+    struct pc_ip_port where;
+    struct pc_maddr normal;
+    if (pc_addr_storable(addr, node->options.mode, false, ret_addr, NULL) == 0)
+        return 0;
+    /* A private address of a network that is allowed by name. */
+    int result = pc_addr_storable(addr, PC_NETGROUP_LOCAL, false, &normal, NULL);
+    if (result)
+        return result;
+    if (pc_addr_classify(pc_addr_maddr_bytes(&normal), &where) != PC_ADDR_QUIC_V1 ||
+        pc_join_filter_judge(&node->filter, &where) != PC_FILTER_ALLOWED)
+        return PEERCACHE_EUNSUPPORTED;
+    *ret_addr = normal;
+    return 0;
+}
+
+void pc_node_remember(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
+                      peercache_source source, const struct pc_netgroup *teller)
 {
     struct pc_reason reason = { "" };
-    note(node, pc_cache_set_add(node->set, id, addr, false, source, teller, node->now.wall_ms, &reason),
+    note(node,
+         pc_cache_set_add(node->set, id, pc_addr_maddr_bytes(addr), false, source, teller, node->now.wall_ms,
+                          &reason),
          &reason);
 }
 
@@ -99,10 +131,10 @@ void pc_node_learn_server(struct pc_node *node, const struct connection *connect
         addrs[count++] = connection->addr;
     for (size_t i = 0; i < identify->addr_count; i++) {
         struct pc_maddr addr;
-        if (pc_addr_storable(identify->addrs[i], node->options.mode, false, &addr, NULL))
+        if (pc_node_storable(node, identify->addrs[i], &addr))
             continue;
-        remember(node, &connection->id, pc_addr_maddr_bytes(&addr),
-                 inbound ? PEERCACHE_SOURCE_INBOUND : PEERCACHE_SOURCE_DHT, &teller);
+        pc_node_remember(node, &connection->id, &addr,
+                         inbound ? PEERCACHE_SOURCE_INBOUND : PEERCACHE_SOURCE_DHT, &teller);
         if (count < PC_KAD_ADDRS_PER_PEER &&
             pc_addr_classify(pc_addr_maddr_bytes(&addr), &remote) == PC_ADDR_QUIC_V1 &&
             (count == 0 || !pc_bytes_equal(pc_addr_maddr_bytes(&addrs[0]), pc_addr_maddr_bytes(&addr))))
@@ -128,10 +160,10 @@ void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
             continue;
         for (size_t j = 0; j < peer->addr_count; j++) {
             struct pc_maddr addr;
-            if (pc_addr_storable(peer->addrs[j], node->options.mode, false, &addr, NULL))
+            if (pc_node_storable(node, peer->addrs[j], &addr))
                 continue;
-            remember(node, &peer->id, pc_addr_maddr_bytes(&addr), PEERCACHE_SOURCE_DHT, &group);
-            pc_node_join_offer(node, &peer->id, pc_addr_maddr_bytes(&addr), PEERCACHE_VIA_DHT);
+            pc_node_remember(node, &peer->id, &addr, PEERCACHE_SOURCE_DHT, &group);
+            pc_node_join_offer(node, &peer->id, &addr, PEERCACHE_VIA_DHT, 0);
         }
     }
 }

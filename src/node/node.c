@@ -3,6 +3,8 @@
 
 #include "base/fsm.h"
 
+#include <peercache/peercache.h>
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -41,6 +43,8 @@ static struct pc_bytes request_number_key(const struct pc_map_node *n)
 
 int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node)
 {
+    if (options->endpoint_count > PC_JOIN_ENDPOINTS_MAX)
+        return PEERCACHE_EINVAL;
     struct pc_node *node = calloc(1, sizeof(*node));
     if (!node)
         return PEERCACHE_ENOMEM;
@@ -60,6 +64,14 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     node->refresh_at_us = PC_TIME_NEVER;
     node->ping_at_us = PC_TIME_NEVER;
     node->commit_at_us = PC_TIME_NEVER;
+    node->has_ip4 = true;
+    node->has_ip6 = true;
+    if (options->filter)
+        node->filter = *options->filter;
+    node->options.filter = NULL;
+    for (size_t i = 0; i < options->endpoint_count; i++)
+        node->kept_endpoints[i].source = options->endpoint_sources ? options->endpoint_sources[i] : i;
+    node->options.endpoint_sources = NULL;
 
     node->kad_protocol = strdup(options->kad_protocol);
     node->sources = calloc(options->source_count + 1, sizeof(*node->sources));
@@ -75,7 +87,11 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
         .mode = options->mode,
         .own_id = options->own_id,
         .memory_only = !options->save,
+        .source_limit = { PEERCACHE_SOURCE_BURST_DEFAULT, PEERCACHE_SOURCE_PER_MIN_DEFAULT },
+        .total_limit = { PEERCACHE_TOTAL_BURST_DEFAULT, PEERCACHE_TOTAL_PER_MIN_DEFAULT },
     };
+    for (size_t i = 0; i < node->filter.count; i++)
+        set_options.admits_private |= node->filter.networks[i].allowed;
     memcpy(set_options.secret, options->secret, sizeof(set_options.secret));
     result = pc_cache_set_new(&set_options, &node->set);
     if (result)
@@ -108,7 +124,7 @@ void pc_node_free(struct pc_node *node)
     pc_base_map_deinit(&node->connections);
     pc_node_dial_list_clear(&node->verified_dials);
     pc_node_dial_list_clear(&node->failed_dials);
-    pc_join_free(node->joiner);
+    pc_plan_free(node->plan);
     pc_kad_lookup_free(node->lookup);
     pc_kad_table_free(node->table);
     pc_cache_set_free(node->set);
@@ -137,8 +153,11 @@ static void schedule_living(struct pc_node *node)
         node->rejoin_at_us = PC_TIME_NEVER;
         return;
     }
-    if (node->options.source_count == 0 && pc_cache_set_count(node->set) == 0)
+    if (node->options.source_count == 0 && node->options.endpoint_count == 0 &&
+        pc_cache_set_count(node->set) == 0)
         return; /* nobody to ask: the first peer that finds us is our way in */
+    if (node->plan && pc_plan_deadline(node->plan) != PC_TIME_NEVER)
+        return; /* it tries by itself */
     node->rejoin_at_us = pc_base_time_add(node->now.mono_us, jittered(node, node->rejoin_pause_us));
     node->rejoin_pause_us = pc_base_time_min(2 * node->rejoin_pause_us, PC_NODE_REJOIN_MAX_US);
 }
@@ -158,7 +177,6 @@ void pc_node_begin_stop(struct pc_node *node)
         return;
     }
     pc_node_move(node, PHASE_STOPPING);
-    node->join_settled = true;
     node->commit_wanted = true;
     node->commit_failed = false; /* one more try */
     for (struct pc_map_node *n = pc_base_map_next(&node->connections, NULL); n;
@@ -200,6 +218,23 @@ static void on_listening(struct pc_node *node, struct pc_bytes addr)
     if (pc_cache_set_own_addr(node->set, addr) == PEERCACHE_ENOMEM)
         pc_base_log(node->options.log, PC_LOG_ERROR, "node",
                     "out of memory: an address of ours may be remembered");
+}
+
+static void on_loaded(struct pc_node *node, const struct pc_record *record)
+{
+    for (size_t i = 0; i < record->addr_count; i++)
+        node->newest_success_ms =
+            pc_base_time_max(node->newest_success_ms, record->addrs[i].history.last_success_ms);
+    if (pc_cache_set_load(node->set, record, node->now.wall_ms) == PEERCACHE_ENOMEM)
+        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a cached peer is not used");
+}
+
+static void on_endpoint(struct pc_node *node, const struct pc_node_event *event)
+{
+    assert(event->endpoint < node->options.endpoint_count && event->breaker.size == PC_BREAKER_BYTES);
+    struct kept_endpoint *kept = &node->kept_endpoints[event->endpoint];
+    kept->has_breaker = true;
+    memcpy(kept->breaker, event->breaker.data, sizeof(kept->breaker));
 }
 
 static void on_committed(struct pc_node *node, const struct pc_node_event *event)
@@ -304,13 +339,15 @@ static void pump(struct pc_node *node)
     /* Not a switch: one phase may lead to the next in the same step. */
     if (node->phase == PHASE_LIVING)
         pump_living(node);
-    if (node->phase == PHASE_JOINING)
+    if (node->phase == PHASE_JOINING ||
+        (!node->options.once && (node->phase == PHASE_WALKING || node->phase == PHASE_LIVING)))
         pc_node_join_pump(node);
     if (node->phase == PHASE_WALKING)
         pc_node_walk_pump(node);
     if (node->phase == PHASE_PINGING)
         pc_node_ping_pump(node);
     pump_cancelled(node);
+    pc_node_keep_endpoints(node);
     pump_commit(node);
     if (node->phase == PHASE_STOPPING)
         pump_stop(node);
@@ -353,8 +390,24 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
         on_listening(node, event->addr);
         break;
     case PC_NODE_LOADED:
-        if (pc_cache_set_load(node->set, event->record, node->now.wall_ms) == PEERCACHE_ENOMEM)
-            pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a cached peer is not used");
+        on_loaded(node, event->record);
+        break;
+    case PC_NODE_BANNED:
+        if (pc_cache_set_ban(node->set, event->ban))
+            pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a ban is not heeded");
+        break;
+    case PC_NODE_ENDPOINT:
+        on_endpoint(node, event);
+        break;
+    case PC_NODE_ROUTES:
+        pc_node_join_routes(node, event->has_ip4, event->has_ip6);
+        break;
+    case PC_NODE_FETCHED:
+        if (node->phase != PHASE_STOPPING)
+            pc_node_on_fetched(node, event->fetched);
+        break;
+    case PC_NODE_RESOLVED:
+        pc_node_join_resolved(node, event->resolved);
         break;
     case PC_NODE_WIRE:
         pc_node_on_wire(node, event->wire);
@@ -366,12 +419,6 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
         break;
     case PC_NODE_STOP:
         pc_node_begin_stop(node);
-        break;
-    case PC_NODE_BANNED:
-    case PC_NODE_ENDPOINT:
-    case PC_NODE_ROUTES:
-    case PC_NODE_FETCHED:
-    case PC_NODE_RESOLVED:
         break;
     }
     pump(node);
@@ -386,8 +433,6 @@ int64_t pc_node_deadline(const struct pc_node *node)
         return node->now.mono_us;
     switch ((enum node_phase)node->phase) {
     case PHASE_JOINING:
-        if (node->joiner && !node->join_settled)
-            at = pc_join_deadline(node->joiner);
         break;
     case PHASE_WALKING:
         at = node->walk_deadline_us;
@@ -403,6 +448,8 @@ int64_t pc_node_deadline(const struct pc_node *node)
     case PHASE_STOPPED:
         return PC_TIME_NEVER;
     }
+    if (node->plan && pc_node_join_is_open(node))
+        at = pc_base_time_min(at, pc_plan_deadline(node->plan));
     return node->options.save ? pc_base_time_min(at, node->commit_at_us) : at;
 }
 

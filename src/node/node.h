@@ -71,7 +71,8 @@ struct pc_node_options {
         *sources; /* copied; those via ENDPOINT are bootstrap peers, which wait for the
                                              cache as endpoints do */
     size_t source_count;
-    size_t endpoint_count; /* ≤ PC_JOIN_ENDPOINTS_MAX; they are told by their index */
+    size_t endpoint_count;            /* ≤ PC_JOIN_ENDPOINTS_MAX; they are told by their index */
+    const uint64_t *endpoint_sources; /* of each a number of its own, that of its URL; copied */
     bool dial_cached;
     bool exclusive;                      /* only `sources` via FLAG and ENV are dialled */
     const struct pc_join_filter *filter; /* copied; NULL: none */

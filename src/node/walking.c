@@ -33,7 +33,8 @@ static bool dial_target(struct pc_node *node, struct connection *connection)
     for (; connection->target_addr < connection->target->addr_count; connection->target_addr++) {
         struct pc_ip_port remote;
         const struct pc_maddr *addr = &connection->target->addrs[connection->target_addr];
-        if (pc_addr_classify(pc_addr_maddr_bytes(addr), &remote) != PC_ADDR_QUIC_V1)
+        if (pc_addr_classify(pc_addr_maddr_bytes(addr), &remote) != PC_ADDR_QUIC_V1 ||
+            pc_join_filter_judge(&node->filter, &remote) == PC_FILTER_DENIED)
             continue;
         connection->addr = *addr;
         connection->started_us = node->now.mono_us;
@@ -54,6 +55,10 @@ static void ask(struct pc_node *node, const struct pc_kad_entry *entry)
     struct connection *connection = pc_node_connection_of(node, &entry->id);
     if (connection) {
         pc_node_find_own_neighbours(node, connection, REQUEST_WALK);
+        return;
+    }
+    if (node->options.exclusive) { /* nobody but those given is dialled */
+        pc_node_walk_failed(node, &entry->id);
         return;
     }
     connection = pc_node_connection_new(node, ++node->next_connection, FOR_WALK);
@@ -146,8 +151,7 @@ void pc_node_walk_answered(struct pc_node *node, const struct pc_peer_id *id,
         size_t count = 0;
         for (size_t j = 0; j < kad->peers[i].addr_count && count < PC_KAD_ADDRS_PER_PEER; j++) {
             struct pc_ip_port unused;
-            if (pc_addr_storable(kad->peers[i].addrs[j], node->options.mode, false, &addrs[count], NULL) ==
-                    0 &&
+            if (pc_node_storable(node, kad->peers[i].addrs[j], &addrs[count]) == 0 &&
                 pc_addr_classify(pc_addr_maddr_bytes(&addrs[count]), &unused) == PC_ADDR_QUIC_V1)
                 count++;
         }

@@ -331,7 +331,7 @@ static void nothing_to_try(void **state)
     assert_string_equal(client.cause, "no_sources");
     assert_int_equal(client.dialing, 0);
     join_in_vain(&client, "/dnsaddr/bootstrap.example");
-    assert_int_equal(client.code, PEERCACHE_UNSUPPORTED);
+    assert_int_equal(client.code, PEERCACHE_DNS_FAILED);
 }
 
 /* ----- stopping ----- */

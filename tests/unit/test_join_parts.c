@@ -410,10 +410,10 @@ static void dnsaddr_leads_to_addresses_of_its_peer(void **state)
     assert_true(pc_names_take_ip(names, question.number, &six, &found));
     assert_int_equal(found.ip_port.family, 6);
     assert_int_equal(found.ip_port.port, 9);
-    assert_true(pc_names_ended(names, question.number, &rng, 6));
-    assert_false(pc_names_ended(names, question.number, &rng, 6));
+    assert_true(pc_names_ended(names, question.number, false, &rng, 6));
+    assert_false(pc_names_ended(names, question.number, false, &rng, 6));
     assert_true(pc_names_may_come(names, 7));
-    assert_true(pc_names_ended(names, first, &rng, 6));
+    assert_true(pc_names_ended(names, first, false, &rng, 6));
     assert_false(pc_names_may_come(names, PC_TIME_NEVER)); /* found, and not asked again */
     pc_names_free(names);
 }
@@ -438,7 +438,7 @@ static void names_are_bounded(void **state)
             snprintf(text, sizeof(text), "dnsaddr=/ip4/9.9.%zu.%u/udp/4001/quic-v1/p2p/" ID_A, asked, i);
             candidates += take_text(names, question.number, text, &found);
         }
-        assert_true(pc_names_ended(names, question.number, &rng, 0));
+        assert_true(pc_names_ended(names, question.number, false, &rng, 0));
     }
     assert_int_equal(asked, PC_NAMES_ASKED_MAX);
     assert_int_equal(candidates, PC_NAMES_FOUND_MAX);
@@ -449,7 +449,7 @@ static void names_are_bounded(void **state)
     assert_int_equal(pc_names_add(names, &root), 0);
     for (asked = 0; pc_names_next(names, 0, &question); asked++) {
         assert_false(take_text(names, question.number, "dnsaddr=/dnsaddr/0.example/p2p/" ID_A, &found));
-        assert_true(pc_names_ended(names, question.number, &rng, 0));
+        assert_true(pc_names_ended(names, question.number, false, &rng, 0));
     }
     assert_int_equal(asked, PC_NAMES_DEPTH_MAX);
     /* Eight at once, 64 in all; what is no name is refused. */
@@ -481,7 +481,7 @@ static void failed_names_are_asked_again(void **state)
     assert_int_equal(pc_names_add(names, &root), 0);
     for (unsigned i = 0; i < 200; i++) {
         assert_true(pc_names_next(names, now_us, &question));
-        assert_true(pc_names_ended(names, question.number, &rng, now_us));
+        assert_true(pc_names_ended(names, question.number, false, &rng, now_us));
         int64_t at_us = pc_names_deadline(names, true);
         assert_in_range(at_us - now_us, PC_NAMES_BACKOFF_US, PC_NAMES_BACKOFF_CAP_US);
         assert_false(pc_names_next(names, at_us - 1, &question));

@@ -128,6 +128,7 @@ static void act(struct sim *sim, const struct pc_plan_action *action)
         take_out(sim, PC_PLAN_FETCH, action->number);
         break;
     case PC_PLAN_CANCEL_RESOLVE:
+    case PC_PLAN_LOST:
         fail_msg("no names here");
         break;
     }
@@ -445,7 +446,7 @@ static void a_mute_caller_hangs_nothing(void **state)
         pc_plan_step(plan, &time, now_us, &action, 1, &count);
         if (count && action.kind <= PC_PLAN_RESOLVE)
             begun[action.kind]++;
-        else if (count)
+        else if (count && action.kind != PC_PLAN_LOST)
             begun[action.kind - PC_PLAN_CANCEL_DIAL]--;
         assert_true(begun[PC_PLAN_FETCH] <= PC_JOIN_FETCHES_MAX);
         assert_true(begun[PC_PLAN_RESOLVE] <= PC_NAMES_AT_ONCE_MAX);
@@ -515,6 +516,117 @@ static void names_are_resolved_and_families_raced(void **state)
     pc_plan_free(plan);
 }
 
+/* Bootstrap peers wait as endpoints do, are offered once a round, and not to who is exclusive. */
+static void bootstrap_peers_wait_for_the_cache(void **state)
+{
+    (void)state;
+    static struct sim sim;
+    const struct pc_plan_event time = { .kind = PC_PLAN_TIME };
+    struct pc_joiner_candidate bootstrap[5];
+    struct pc_join_metrics metrics;
+    for (uint32_t i = 0; i < 5; i++)
+        bootstrap[i] = candidate_of(FIRST_GIVEN + i, PEERCACHE_VIA_ENDPOINT);
+    for (int kind = 0; kind < 3; kind++) {
+        struct pc_plan_options options = options_of(0);
+        options.bootstrap = bootstrap;
+        options.bootstrap_count = 5;
+        options.memory = (struct pc_join_memory){ CACHED, 0, kind == 0 ? 0 : 2 };
+        options.exclusive = kind == 2;
+        memset(&sim, 0, sizeof(sim));
+        sim.dead_percent = 100;
+        begin(&sim, &options, CACHED);
+        int64_t joined_us = run(&sim);
+        pc_plan_metrics(sim.plan, &metrics);
+        assert_int_equal(metrics.offered[PEERCACHE_VIA_ENDPOINT], kind == 2 ? 0 : 5);
+        if (kind == 2)
+            assert_int_equal(joined_us, PC_TIME_NEVER);
+        else /* the stagger, one round trip for a slot, one for the dial */
+            assert_in_range(joined_us, kind * 200000 + ROUND_TRIP_US, kind * 200000 + 2 * ROUND_TRIP_US);
+        pc_plan_free(sim.plan);
+    }
+    /* A memory that serves spares them. */
+    struct pc_plan_options options = options_of(0);
+    options.bootstrap = bootstrap;
+    options.bootstrap_count = 5;
+    options.memory = (struct pc_join_memory){ CACHED, 0, 5 };
+    memset(&sim, 0, sizeof(sim));
+    begin(&sim, &options, CACHED);
+    assert_int_equal(run(&sim), ROUND_TRIP_US);
+    pc_plan_metrics(sim.plan, &metrics);
+    assert_int_equal(metrics.offered[PEERCACHE_VIA_ENDPOINT], 0);
+    tell(&sim, &time);
+    pc_plan_free(sim.plan);
+}
+
+/* While peers are asked for others, the stagger stands and the join is not over. */
+static void who_asks_is_not_exhausted(void **state)
+{
+    (void)state;
+    static struct sim sim;
+    struct pc_plan_options options = options_of(1);
+    const struct pc_plan_event time = { .kind = PC_PLAN_TIME };
+    struct pc_plan_event asking = { .kind = PC_PLAN_ASKING, .asking = true };
+    options.memory = (struct pc_join_memory){ 2, 0, 5 };
+    memset(&sim, 0, sizeof(sim));
+    sim.endpoint = HEALTHY;
+    begin(&sim, &options, 2);
+    tell(&sim, &asking);
+    while (sim.pending_count > 0) {
+        struct pending pending = sim.pending[--sim.pending_count];
+        sim.now_us = ROUND_TRIP_US;
+        finish(&sim, &pending);
+    }
+    assert_int_equal(pc_plan_verified_count(sim.plan), 2);
+    assert_int_equal(pc_plan_phase(sim.plan), PC_JOIN_RUNNING);
+    assert_false(pc_plan_rests(sim.plan));
+    assert_int_equal(sim.fetches, 0);
+    assert_int_equal(pc_plan_deadline(sim.plan), PC_JOIN_STAGGER_MAX_US);
+    asking.asking = false; /* nobody named others: endpoints need not wait any longer */
+    tell(&sim, &asking);
+    tell(&sim, &time);
+    assert_int_equal(sim.fetches, 1);
+    pc_plan_free(sim.plan);
+}
+
+/* A name that gives nobody is a failure of its source, told once. */
+static void a_name_without_addresses_is_lost(void **state)
+{
+    (void)state;
+    struct pc_plan_options options = options_of(0);
+    struct pc_plan_action actions[8];
+    struct pc_join_plan *plan;
+    struct pc_join_metrics metrics;
+    size_t count;
+    static const char text[] = "/dns4/a.example/udp/4001/quic-v1";
+    for (int fails = 0; fails < 2; fails++) {
+        struct pc_joiner_candidate name = candidate_of(7, PEERCACHE_VIA_FLAG);
+        assert_int_equal(pc_addr_maddr_parse(text, strlen(text), &name.addr, NULL), 0);
+        name.ip_port.family = 0;
+        assert_int_equal(pc_plan_new(&options, 0, &plan), 0);
+        struct pc_plan_event event = { .kind = PC_PLAN_OFFERED, .candidate = &name };
+        assert_int_equal(pc_plan_step(plan, &event, 0, actions, 8, &count), 0);
+        assert_int_equal(count, 1);
+        event = (struct pc_plan_event){ .kind = PC_PLAN_RESOLVED,
+                                        .number = actions[0].number,
+                                        .outcome = fails ? PEERCACHE_DNS_FAILED : PEERCACHE_OK };
+        assert_int_equal(pc_plan_step(plan, &event, 1, NULL, 0, &count), 0);
+        assert_int_equal(pc_plan_phase(plan), PC_JOIN_RUNNING); /* it is yet to be told */
+        const struct pc_plan_event time = { .kind = PC_PLAN_TIME };
+        assert_int_equal(pc_plan_step(plan, &time, 1, actions, 8, &count), 0);
+        assert_int_equal(count, 1);
+        assert_int_equal(actions[0].kind, PC_PLAN_LOST);
+        assert_int_equal(actions[0].outcome, fails ? PEERCACHE_DNS_FAILED : PEERCACHE_UNSUPPORTED);
+        assert_int_equal(peer_of(&actions[0].candidate), 7);
+        assert_int_equal(pc_plan_phase(plan), PC_JOIN_EXHAUSTED);
+        assert_int_equal(pc_plan_step(plan, &time, 1, actions, 8, &count), 0);
+        assert_int_equal(count, 0);
+        pc_plan_metrics(plan, &metrics);
+        assert_int_equal(
+            metrics.ended[PEERCACHE_VIA_FLAG][fails ? PEERCACHE_DNS_FAILED : PEERCACHE_UNSUPPORTED], 1);
+        pc_plan_free(plan);
+    }
+}
+
 /* What is under way, by kind, as a random caller sees it. */
 struct held {
     size_t count[3];
@@ -530,6 +642,8 @@ static void hold(struct held *held, const struct pc_plan_action *action, int64_t
         held->actions[action->kind][held->count[action->kind]++] = *action;
         return;
     }
+    if (action->kind == PC_PLAN_LOST) /* nothing is under way for it */
+        return;
     size_t kind = action->kind - PC_PLAN_CANCEL_DIAL, i = 0;
     while (i < held->count[kind] && held->actions[kind][i].number != action->number)
         i++;
@@ -571,6 +685,9 @@ static struct pc_plan_event random_event(struct pc_rng *rng, struct held *held, 
         event.outcome = (peercache_outcome)(pc_base_rng_below(rng, 30) ? 1 + pc_base_rng_below(rng, 11) : 0);
         event.fetch = (peercache_fetch)pc_base_rng_below(rng, PEERCACHE_FETCH_COUNT);
         event.fetch_usable = (uint32_t)pc_base_rng_below(rng, 3);
+    } else if (dice == 91) {
+        event.kind = PC_PLAN_ASKING;
+        event.asking = pc_base_rng_below(rng, 2);
     } else if (dice == 90) {
         event.kind = PC_PLAN_NETWORK_CHANGED;
         event.has_ip4 = pc_base_rng_below(rng, 4);
@@ -627,6 +744,9 @@ int main(void)
         cmocka_unit_test(denied_networks_are_not_dialled),
         cmocka_unit_test(a_mute_caller_hangs_nothing),
         cmocka_unit_test(names_are_resolved_and_families_raced),
+        cmocka_unit_test(bootstrap_peers_wait_for_the_cache),
+        cmocka_unit_test(who_asks_is_not_exhausted),
+        cmocka_unit_test(a_name_without_addresses_is_lost),
         cmocka_unit_test(rules_hold_under_random_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,19 @@ struct pending {
     struct peer *peer;
     bool find_node;
     bool cancelled;
+    bool fetch;
+    bool resolve;
+    uint64_t number; /* of the fetch or the question */
+    size_t endpoint;
+};
+
+/* What an endpoint does: answers with some of the peers, or fails. */
+struct endpoint {
+    peercache_fetch result;
+    size_t from, to; /* its peers */
+    unsigned asked;
+    unsigned kept;
+    uint8_t breaker[PC_BREAKER_BYTES];
 };
 
 struct world {
@@ -54,6 +67,11 @@ struct world {
         struct peer *peer;
     } open[PEERS_MAX];
     size_t open_count;
+    struct endpoint endpoints[2];
+    size_t resolves_to; /* the name's peer; SIZE_MAX: no name resolves */
+    unsigned questions;
+    unsigned kept_joins;
+    uint32_t kept_verified;
     bool commit_out;
     int commit_result;
     size_t committed; /* deltas */
@@ -65,6 +83,7 @@ struct world {
     char cause[32];
     uint32_t verified, dialed, failed;
     int64_t elapsed_us;
+    peercache_join_report report; /* its lists are gone */
     unsigned via_count[PEERCACHE_VIA_COUNT];
     unsigned code_count[PEERCACHE_OUTCOME_COUNT];
     unsigned join_done_count;
@@ -117,6 +136,7 @@ static struct pc_node_options default_options(const struct peer *self)
         .walk = true,
         .save = true,
         .mode = PC_NETGROUP_LOCAL,
+        .dial_cached = true,
         .target = 5,
         .min = 1,
         .timeout_us = 10 * PC_US_PER_S,
@@ -137,6 +157,7 @@ static void make_world(size_t count, size_t degree, bool public_addresses)
     assert_non_null(world);
     pc_base_rng_init_u64(&rng, 77);
     make_peer(&self_peer, 9999, public_addresses);
+    world->resolves_to = SIZE_MAX;
     world->now = (peercache_time){ .wall_ms = INT64_C(1700000000000), .mono_us = 1000 };
     world->peer_count = count;
     for (size_t i = 0; i < count; i++) {
@@ -240,6 +261,32 @@ static void on_close(uint64_t connection)
             world->pending[i].cancelled = true;
 }
 
+/* A fetch or a question to a name server: answered after two latencies. */
+static void on_question(const struct pc_node_action *action)
+{
+    assert_true(world->pending_count < sizeof(world->pending) / sizeof(world->pending[0]));
+    assert_true(action->deadline_us > world->now.mono_us);
+    struct pending *pending = &world->pending[world->pending_count++];
+    memset(pending, 0, sizeof(*pending));
+    pending->at_us = world->now.mono_us + 2 * LATENCY_US;
+    pending->fetch = action->kind == PC_NODE_FETCH;
+    pending->resolve = !pending->fetch;
+    pending->number = action->number;
+    pending->endpoint = action->endpoint;
+    if (pending->fetch)
+        world->endpoints[action->endpoint].asked++;
+    else
+        world->questions++;
+}
+
+static void on_cancel(bool fetch, uint64_t number)
+{
+    for (size_t i = 0; i < world->pending_count; i++)
+        if ((fetch ? world->pending[i].fetch : world->pending[i].resolve) &&
+            world->pending[i].number == number)
+            world->pending[i].cancelled = true;
+}
+
 static void on_tell(const peercache_node_event *event)
 {
     switch (event->kind) {
@@ -266,7 +313,8 @@ static void on_tell(const peercache_node_event *event)
         world->dialed = event->report->dialed;
         world->failed = event->report->failed;
         world->elapsed_us = event->report->elapsed_us;
-        assert_int_equal(event->report->peer_count, event->report->verified);
+        world->report = *event->report;
+        assert_true(event->report->peer_count <= event->report->verified); /* fewer: some dialled us */
         for (size_t i = 0; i < event->report->failure_count; i++)
             assert_true(strlen(event->report->failures[i].addr) > 0);
         break;
@@ -319,10 +367,19 @@ static void step(const struct pc_node_event *event)
             break;
         case PC_NODE_FETCH:
         case PC_NODE_RESOLVE:
+            on_question(&actions[i]);
+            break;
         case PC_NODE_CANCEL_FETCH:
         case PC_NODE_CANCEL_RESOLVE:
+            on_cancel(actions[i].kind == PC_NODE_CANCEL_FETCH, actions[i].number);
+            break;
         case PC_NODE_KEEP_ENDPOINT:
+            world->endpoints[actions[i].endpoint].kept++;
+            memcpy(world->endpoints[actions[i].endpoint].breaker, actions[i].breaker, PC_BREAKER_BYTES);
+            break;
         case PC_NODE_KEEP_JOIN:
+            world->kept_joins++;
+            world->kept_verified = actions[i].count;
             break;
         case PC_NODE_COMMIT:
             assert_false(world->commit_out);
@@ -343,8 +400,39 @@ static void step(const struct pc_node_event *event)
     assert_true(ended == world->stopped);
 }
 
+static void deliver_fetch(const struct pending *pending)
+{
+    static struct pc_node_named peers[PEERS_MAX];
+    const struct endpoint *endpoint = &world->endpoints[pending->endpoint];
+    struct pc_node_fetched fetched = {
+        .number = pending->number, .endpoint = pending->endpoint, .result = endpoint->result, .peers = peers
+    };
+    for (size_t i = endpoint->from; endpoint->result == PEERCACHE_FETCH_OK && i < endpoint->to; i++)
+        peers[fetched.peer_count++] =
+            (struct pc_node_named){ .id = world->peers[i].id, .addr = world->peers[i].addr };
+    step(&(struct pc_node_event){ .kind = PC_NODE_FETCHED, .fetched = &fetched });
+}
+
+static void deliver_resolved(const struct pending *pending)
+{
+    bool fails = world->resolves_to == SIZE_MAX;
+    const struct pc_node_resolved resolved = { .number = pending->number,
+                                               .outcome = fails ? PEERCACHE_DNS_FAILED : PEERCACHE_OK,
+                                               .ips = fails ? NULL : &world->peers[world->resolves_to].at,
+                                               .ip_count = !fails };
+    step(&(struct pc_node_event){ .kind = PC_NODE_RESOLVED, .resolved = &resolved });
+}
+
 static void deliver(struct pending *pending)
 {
+    if (pending->fetch) {
+        deliver_fetch(pending);
+        return;
+    }
+    if (pending->resolve) {
+        deliver_resolved(pending);
+        return;
+    }
     static struct pc_identify identify;
     static struct pc_kad_message kad;
     struct peer *peer = pending->peer;
@@ -562,7 +650,8 @@ static void failures_keep_their_code_and_others_go_on(void **state)
     assert_int_equal(world->code_count[PEERCACHE_REFUSED], 1);
     assert_int_equal(world->code_count[PEERCACHE_PROTOCOL_MISMATCH], 1);
     assert_int_equal(world->code_count[PEERCACHE_WRONG_IDENTITY], 1);
-    assert_int_equal(world->code_count[PEERCACHE_UNSUPPORTED], 2);
+    assert_int_equal(world->code_count[PEERCACHE_UNSUPPORTED], 1);
+    assert_int_equal(world->code_count[PEERCACHE_DNS_FAILED], 1);
     assert_int_equal(world->code_count[PEERCACHE_DENIED], 2);
     /* Neither the foreign peer nor we ourselves are remembered. */
     for (size_t i = 0; i < world->last_batch_count; i++) {
@@ -585,7 +674,7 @@ static void loopback_is_denied_without_local_mode(void **state)
     run(&options);
     assert_int_equal(world->code_count[PEERCACHE_DENIED], 1);
     assert_int_equal(world->dials, 0);
-    assert_string_equal(world->cause, "");
+    assert_string_equal(world->cause, "denied");
 }
 
 static void load_peers(size_t from, size_t to)
@@ -900,6 +989,303 @@ static void ping_of_a_closed_port_ends_at_once(void **state)
     assert_int_equal(world->code_count[PEERCACHE_REFUSED], 1);
 }
 
+/* ----- sources, endpoints and what goes wrong ----- */
+
+/* Run a node whose cache holds the peers [from, to). */
+static void run_with_cache(const struct pc_node_options *options, size_t from, size_t to)
+{
+    assert_int_equal(pc_node_new(options, &world->node), 0);
+    load_peers(from, to);
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(PC_TIME_NEVER - 1);
+}
+
+static void an_empty_cache_is_filled_from_an_endpoint(void **state)
+{
+    (void)state;
+    make_world(40, 0, true);
+    struct pc_node_options options = default_options(&self_peer);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.endpoint_count = 2;
+    world->endpoints[0] = (struct endpoint){ .result = PEERCACHE_FETCH_HTTP_ERROR };
+    world->endpoints[1] = (struct endpoint){ .result = PEERCACHE_FETCH_OK, .from = 0, .to = 20 };
+    run(&options);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    assert_int_equal(world->elapsed_us, 4 * LATENCY_US); /* the answer, then a dial */
+    assert_int_equal(world->via_count[PEERCACHE_VIA_ENDPOINT], 5);
+    assert_int_equal(world->fetched, 2);
+    const peercache_join_report *r = &world->report;
+    assert_int_equal(r->sources[PEERCACHE_VIA_ENDPOINT].offered, 20);
+    assert_int_equal(r->sources[PEERCACHE_VIA_ENDPOINT].verified, 5);
+    assert_int_equal(r->endpoint_count, 2);
+    assert_int_equal(r->metrics.fetches[PEERCACHE_FETCH_OK], 1);
+    assert_int_equal(r->metrics.fetches[PEERCACHE_FETCH_HTTP_ERROR], 1);
+    assert_int_equal(r->metrics.first_verified_us, 4 * LATENCY_US);
+    assert_int_equal(r->metrics.fifth_verified_us, 4 * LATENCY_US);
+    assert_null(r->cause);
+    /* All are remembered, as new, from an endpoint. */
+    size_t from_endpoint = 0;
+    for (size_t i = 0; i < world->last_batch_count; i++)
+        from_endpoint += world->last_batch[i].source == PEERCACHE_SOURCE_ENDPOINT;
+    assert_int_equal(from_endpoint, 20);
+    assert_int_equal(world->kept_joins, 0); /* the cache had no part in it */
+}
+
+static void a_good_memory_asks_no_endpoint(void **state)
+{
+    (void)state;
+    make_world(60, 12, true);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source bootstrap = source_of(&world->peers[59]);
+    bootstrap.via = PEERCACHE_VIA_ENDPOINT;
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.endpoint_count = 1;
+    options.last_verified = 5;
+    options.sources = &bootstrap;
+    options.source_count = 1;
+    options.walk = false;
+    run_with_cache(&options, 0, 40);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    assert_int_equal(world->elapsed_us, 2 * LATENCY_US);
+    assert_int_equal(world->endpoints[0].asked, 0);
+    assert_int_equal(world->report.sources[PEERCACHE_VIA_ENDPOINT].offered, 0);
+    assert_int_equal(world->report.metrics.cache_hits, 5);
+    assert_int_equal(world->kept_joins, 1);
+    assert_int_equal(world->kept_verified, 5);
+}
+
+/* Lesson 14: a stale cache made joining slower than none at all. */
+static void a_stale_cache_is_no_slower_than_none(void **state)
+{
+    (void)state;
+    int64_t took_us[2];
+    for (int cached = 0; cached < 2; cached++) {
+        make_world(100, 0, true);
+        struct pc_node_options options = default_options(&self_peer);
+        options.mode = PC_NETGROUP_PUBLIC;
+        options.endpoint_count = 1;
+        options.walk = false;
+        world->endpoints[0] = (struct endpoint){ .result = PEERCACHE_FETCH_OK, .from = 80, .to = 100 };
+        for (size_t i = 0; i < 80; i++)
+            world->peers[i].habit = SILENT;
+        run_with_cache(&options, 0, cached ? 80 : 0);
+        assert_int_equal(world->status, PEERCACHE_JOINED);
+        took_us[cached] = world->elapsed_us;
+        assert_int_equal(world->kept_joins, cached);
+        assert_int_equal(world->kept_verified, 0); /* so the next join waits for the cache no longer */
+        tear_down(NULL);
+    }
+    assert_true(took_us[1] <= took_us[0] + 2 * LATENCY_US);
+}
+
+static void a_breaker_outlives_the_process(void **state)
+{
+    (void)state;
+    uint8_t breaker[PC_BREAKER_BYTES];
+    make_world(1, 0, true);
+    struct pc_node_options options = default_options(&self_peer);
+    options.once = false;
+    options.endpoint_count = 1;
+    options.timeout_us = 60 * PC_US_PER_S;
+    world->endpoints[0] = (struct endpoint){ .result = PEERCACHE_FETCH_HTTP_ERROR };
+    start(&options);
+    run_until(world->now.mono_us + 150 * PC_US_PER_S);
+    step(&(struct pc_node_event){ .kind = PC_NODE_STOP });
+    run_until(PC_TIME_NEVER - 1);
+    assert_string_equal(world->cause, "endpoints_down");
+    assert_true(world->endpoints[0].kept >= 5);
+    assert_true(world->endpoints[0].asked >= 15); /* five fetches with their retries */
+    memcpy(breaker, world->endpoints[0].breaker, sizeof(breaker));
+    tear_down(NULL);
+
+    make_world(1, 0, true);
+    options.once = true;
+    options.timeout_us = 5 * PC_US_PER_S;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    world->now.wall_ms += 150000;
+    step(&(struct pc_node_event){
+        .kind = PC_NODE_ENDPOINT, .endpoint = 0, .breaker = pc_bytes_of(breaker, sizeof(breaker)) });
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(PC_TIME_NEVER - 1);
+    assert_int_equal(world->endpoints[0].asked, 0);
+    assert_int_equal(world->status, PEERCACHE_FAILED);
+    assert_string_equal(world->cause, "endpoints_down");
+    assert_true(world->report.endpoints != NULL && world->stopped);
+}
+
+/* Lesson 16: one failed round of all endpoints at start, and the node stayed alone for ever. */
+static void a_node_that_failed_joins_once_something_answers(void **state)
+{
+    (void)state;
+    make_world(30, 5, true);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.once = false;
+    options.endpoint_count = 1;
+    options.sources = &source;
+    options.source_count = 1;
+    world->endpoints[0] = (struct endpoint){ .result = PEERCACHE_FETCH_REFUSED };
+    world->peers[0].habit = SILENT;
+    start(&options);
+    run_until(world->now.mono_us + 3600 * PC_US_PER_S);
+    assert_int_equal(world->status, PEERCACHE_FAILED);
+    unsigned rounds = world->join_done_count;
+    assert_true(rounds >= 3);
+    assert_true(world->endpoints[0].asked < 400); /* its breaker is open most of the time */
+    world->endpoints[0] = (struct endpoint){ .result = PEERCACHE_FETCH_OK, .from = 1, .to = 30 };
+    run_until(world->now.mono_us + 2 * 3600 * PC_US_PER_S);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    assert_true(world->join_done_count > rounds);
+    assert_true(world->was_walked);
+    assert_true(pc_node_table_count(world->node) > 5);
+}
+
+/* Lesson of a poisoned cache: all entries of one attacker's group, and wrong identities. */
+static void a_poisoned_cache_does_not_keep_us_out(void **state)
+{
+    (void)state;
+    make_world(60, 0, true);
+    struct pc_node_options options = default_options(&self_peer);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.endpoint_count = 1;
+    options.last_verified = 5;
+    options.walk = false;
+    world->endpoints[0] = (struct endpoint){ .result = PEERCACHE_FETCH_OK, .from = 50, .to = 60 };
+    for (size_t i = 0; i < 50; i++) {
+        world->peers[i].habit = IMPOSTOR;
+        world->peers[i].at.ip[0] = 66;
+        world->peers[i].at.ip[1] = 6;
+        world->peers[i].at.ip[3] = (uint8_t)i;
+        pc_addr_from_ip_port(&world->peers[i].at, &world->peers[i].addr);
+    }
+    run_with_cache(&options, 0, 50);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    assert_true(world->elapsed_us <= PC_JOIN_STAGGER_MAX_US + 6 * LATENCY_US);
+    /* What lied is out at once: it is removed, not merely marked. */
+    size_t removed = 0;
+    for (size_t i = 0; i < world->last_batch_count; i++)
+        removed += world->last_batch[i].removed_ms > 0;
+    assert_true(removed > 0);
+    assert_int_equal(removed, world->code_count[PEERCACHE_WRONG_IDENTITY]);
+
+    /* Without anybody honest the report says so. */
+    tear_down(NULL);
+    make_world(20, 0, true);
+    for (size_t i = 0; i < 20; i++)
+        world->peers[i].habit = IMPOSTOR;
+    options.endpoint_count = 0;
+    run_with_cache(&options, 0, 20);
+    assert_int_equal(world->status, PEERCACHE_FAILED);
+    assert_string_equal(world->cause, "poisoned");
+}
+
+static void exclusive_dials_nobody_else(void **state)
+{
+    (void)state;
+    make_world(40, 10, true);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[30]);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.sources = &source;
+    options.source_count = 1;
+    options.exclusive = true;
+    options.endpoint_count = 1;
+    world->endpoints[0] = (struct endpoint){ .result = PEERCACHE_FETCH_OK, .from = 0, .to = 20 };
+    run_with_cache(&options, 0, 20);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    assert_int_equal(world->dials, 1);
+    assert_int_equal(world->endpoints[0].asked, 0);
+    assert_true(world->was_walked);
+}
+
+static void networks_are_allowed_and_denied(void **state)
+{
+    (void)state;
+    static struct pc_join_filter filter;
+    for (int allowed = 0; allowed < 2; allowed++) {
+        make_world(2, 0, true);
+        struct pc_node_options options = default_options(&self_peer);
+        struct pc_node_source sources[2];
+        options.mode = PC_NETGROUP_PUBLIC;
+        world->peers[0].at.ip[0] = 10; /* private */
+        pc_addr_from_ip_port(&world->peers[0].at, &world->peers[0].addr);
+        memset(&filter, 0, sizeof(filter));
+        if (allowed)
+            assert_int_equal(pc_join_filter_add(&filter, "10.0.0.0/8", true, NULL), 0);
+        assert_int_equal(pc_join_filter_add(&filter, "16.0.0.0/4", false, NULL), 0);
+        for (size_t i = 0; i < 2; i++)
+            sources[i] = source_of(&world->peers[i]);
+        options.sources = sources;
+        options.source_count = 2;
+        options.filter = &filter;
+        run(&options);
+        assert_int_equal(world->dials, allowed); /* peers[1] is 21.1.0.1 */
+        assert_int_equal(world->verified, allowed);
+        size_t stored = 0;
+        for (size_t i = 0; i < world->last_batch_count; i++)
+            stored += world->last_batch[i].history.success_count > 0;
+        assert_int_equal(stored, allowed); /* what is allowed is remembered too */
+        if (!allowed)
+            assert_string_equal(world->cause, "denied");
+        tear_down(NULL);
+    }
+}
+
+static void a_name_is_resolved_and_dialled(void **state)
+{
+    (void)state;
+    make_world(5, 0, true);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[3]);
+    static char name[64];
+    (void)snprintf(name, sizeof(name), "/dns4/peer.example/udp/%u/quic-v1", world->peers[3].at.port);
+    assert_int_equal(pc_addr_maddr_parse(name, strlen(name), &source.addr, NULL), 0);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.sources = &source;
+    options.source_count = 1;
+    world->resolves_to = 3;
+    run(&options);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    assert_int_equal(world->questions, 1);
+    assert_int_equal(world->via_count[PEERCACHE_VIA_FLAG], 1);
+    assert_int_equal(world->report.metrics.first_verified_us, 4 * LATENCY_US);
+    assert_int_equal(world->report.local.questions, 1);
+    tear_down(NULL);
+
+    make_world(5, 0, true);
+    run(&options);
+    assert_string_equal(world->cause, "dns_failed");
+    assert_int_equal(world->code_count[PEERCACHE_DNS_FAILED], 1);
+}
+
+/* No interface: nothing is dialled and nobody is blamed; a route that comes is used at once. */
+static void offline_blames_nobody(void **state)
+{
+    (void)state;
+    make_world(30, 5, true);
+    struct pc_node_options options = default_options(&self_peer);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.once = false;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    load_peers(0, 20);
+    step(&(struct pc_node_event){ .kind = PC_NODE_ROUTES });
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(world->now.mono_us + 100 * PC_US_PER_S);
+    assert_int_equal(world->dials, 0);
+    assert_int_equal(world->status, PEERCACHE_FAILED);
+    assert_string_equal(world->cause, "offline");
+    assert_false(world->report.local.has_ip4 || world->report.local.has_ip6);
+    int64_t back_us = world->now.mono_us;
+    step(&(struct pc_node_event){ .kind = PC_NODE_ROUTES, .has_ip4 = true });
+    run_until(back_us + 4 * LATENCY_US);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    step(&(struct pc_node_event){ .kind = PC_NODE_STOP });
+    run_until(PC_TIME_NEVER - 1);
+    for (size_t i = 0; i < world->last_batch_count; i++)
+        assert_int_equal(world->last_batch[i].history.failure_count, 0);
+}
+
 static void a_run_repeats_from_its_seed(void **state)
 {
     (void)state;
@@ -946,6 +1332,16 @@ int main(void)
         cmocka_unit_test_teardown(a_join_that_is_stopped_reports_what_it_has, tear_down),
         cmocka_unit_test_teardown(pings_are_a_second_apart, tear_down),
         cmocka_unit_test_teardown(ping_of_a_closed_port_ends_at_once, tear_down),
+        cmocka_unit_test_teardown(an_empty_cache_is_filled_from_an_endpoint, tear_down),
+        cmocka_unit_test_teardown(a_good_memory_asks_no_endpoint, tear_down),
+        cmocka_unit_test_teardown(a_stale_cache_is_no_slower_than_none, tear_down),
+        cmocka_unit_test_teardown(a_breaker_outlives_the_process, tear_down),
+        cmocka_unit_test_teardown(a_node_that_failed_joins_once_something_answers, tear_down),
+        cmocka_unit_test_teardown(a_poisoned_cache_does_not_keep_us_out, tear_down),
+        cmocka_unit_test_teardown(exclusive_dials_nobody_else, tear_down),
+        cmocka_unit_test_teardown(networks_are_allowed_and_denied, tear_down),
+        cmocka_unit_test_teardown(a_name_is_resolved_and_dialled, tear_down),
+        cmocka_unit_test_teardown(offline_blames_nobody, tear_down),
         cmocka_unit_test_teardown(a_run_repeats_from_its_seed, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,65 @@
+/* What endpoints bring: their peers are learnt as new, each endpoint one source, and offered to the join. */
+#include "node/internal.h"
+
+/* Endpoints are told apart by their place in the list; no network has a group of this shape. */
+static struct pc_netgroup group_of(const struct pc_node *node, size_t endpoint)
+{
+    struct pc_netgroup group = { .size = 2 + sizeof(uint64_t), .bytes = { 'e' } };
+    memcpy(group.bytes + 2, &node->kept_endpoints[endpoint].source, sizeof(uint64_t));
+    return group;
+}
+
+/* Take in one peer; whether it may be dialled. */
+static bool take(struct pc_node *node, size_t endpoint, const struct pc_node_named *named,
+                 const struct pc_netgroup *group)
+{
+    struct pc_joiner_candidate candidate = { .id = named->id, .via = PEERCACHE_VIA_ENDPOINT };
+    struct pc_bytes bytes = pc_addr_maddr_bytes(&named->addr);
+    const char *unused;
+    if (pc_node_storable(node, bytes, &candidate.addr))
+        return false; /* relayed, private, a name: neither stored nor dialled */
+    pc_node_remember(node, &named->id, &candidate.addr, PEERCACHE_SOURCE_ENDPOINT, group);
+    if (pc_addr_classify(pc_addr_maddr_bytes(&candidate.addr), &candidate.ip_port) != PC_ADDR_QUIC_V1 ||
+        pc_node_why_not_dialled(node, &candidate, &unused) != PEERCACHE_OK)
+        return false;
+    pc_node_join_offer(node, &named->id, &candidate.addr, PEERCACHE_VIA_ENDPOINT, endpoint);
+    return true;
+}
+
+void pc_node_on_fetched(struct pc_node *node, const struct pc_node_fetched *fetched)
+{
+    const struct pc_netgroup group = group_of(node, fetched->endpoint);
+    uint32_t usable = 0;
+    if (!node->plan)
+        return;
+    for (size_t i = 0; i < fetched->peer_count; i++)
+        usable += take(node, fetched->endpoint, &fetched->peers[i], &group);
+    pc_node_join_fetched(node, fetched, usable);
+    bool answered = fetched->result == PEERCACHE_FETCH_OK || fetched->result == PEERCACHE_FETCH_NOT_MODIFIED;
+    /* An answer over TCP shows that we are not cut off; it says nothing of UDP where that is a black hole. */
+    if (answered && !pc_plan_is_hole(node->plan, 4) && !pc_plan_is_hole(node->plan, 6))
+        pc_node_answered(node);
+    peercache_endpoint_report *report = &node->endpoint_reports[fetched->endpoint];
+    pc_node_report_endpoint(node, fetched->endpoint, report);
+    pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_FETCHED,
+                                                .count = (uint32_t)fetched->endpoint,
+                                                .endpoint = report });
+}
+
+/* The breakers whose state has changed, to be kept for the next start. */
+void pc_node_keep_endpoints(struct pc_node *node)
+{
+    for (size_t i = 0; node->plan && !node->options.exclusive && i < node->options.endpoint_count; i++) {
+        const struct pc_breaker *breaker = &pc_plan_endpoint(node->plan, i)->breaker;
+        struct kept_endpoint *kept = &node->kept_endpoints[i];
+        if (breaker->transitions == kept->transitions && breaker->failures == kept->failures)
+            continue;
+        if (!pc_node_has_room(node, 0))
+            return;
+        kept->transitions = breaker->transitions;
+        kept->failures = breaker->failures;
+        struct pc_node_action *action = pc_node_act(node, PC_NODE_KEEP_ENDPOINT);
+        action->endpoint = i;
+        pc_plan_save_breaker(node->plan, i, node->now.wall_ms, action->breaker);
+    }
+}
