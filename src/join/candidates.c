@@ -243,6 +243,11 @@ static int find_or_make_peer(struct pc_candidates *set, const struct pc_peer_id 
     return 0;
 }
 
+static int64_t next_rank(const struct pc_candidates *set, peercache_via via)
+{
+    return ((int64_t)pc_lane_of(via) << LANE_SHIFT) | set->offers;
+}
+
 /* Make the candidate and put it where it waits. A group or peer made on the way stays when a later step
  * fails: it is empty and found again. */
 static int make(struct pc_candidates *set, const struct pc_joiner_candidate *offered, struct pc_bytes key)
@@ -264,10 +269,10 @@ static int make(struct pc_candidates *set, const struct pc_joiner_candidate *off
     pc_base_heap_node_init(&candidate->rest);
     candidate->group = group;
     candidate->peer = peer;
-    candidate->rank = ((int64_t)pc_lane_of(offered->via) << LANE_SHIFT) | set->offers;
+    candidate->rank = next_rank(set, offered->via);
     candidate->ip_port = offered->ip_port;
     candidate->via = offered->via;
-    candidate->endpoint = offered->endpoint;
+    candidate->endpoints = offered->endpoints;
     candidate->key_size = (uint16_t)key.size;
     memcpy(candidate->key, key.data, key.size);
     if (pc_base_map_insert(&set->known, &candidate->node) != 0) {
@@ -284,17 +289,63 @@ static int make(struct pc_candidates *set, const struct pc_joiner_candidate *off
     return 0;
 }
 
+/* What makes two candidates the same. Returns its size. */
+static size_t key_of(const struct pc_joiner_candidate *offered, uint8_t ret_key[KEY_MAX_BYTES])
+{
+    size_t id_size = offered->id.size;
+    assert(id_size <= PC_PEER_ID_MAX_BYTES && offered->addr.size <= PC_MADDR_MAX_BYTES);
+    ret_key[0] = offered->id.size;
+    memcpy(ret_key + 1, offered->id.bytes, id_size);
+    memcpy(ret_key + 1 + id_size, offered->addr.bytes, offered->addr.size);
+    return 1 + id_size + offered->addr.size;
+}
+
+struct pc_candidate *pc_candidates_find(const struct pc_candidates *set,
+                                        const struct pc_joiner_candidate *offered)
+{
+    uint8_t key[KEY_MAX_BYTES];
+    struct pc_map_node *found = pc_base_map_find(&set->known, pc_bytes_of(key, key_of(offered, key)));
+    return found ? PC_CONTAINER_OF(found, struct pc_candidate, node) : NULL;
+}
+
+bool pc_candidates_is_open(const struct pc_candidate *candidate)
+{
+    return candidate->is_dialled || candidate->place.index != PC_HEAP_OUTSIDE ||
+           candidate->rest.index != PC_HEAP_OUTSIDE;
+}
+
+/* One that waits among the cache's, which may be many and stale, is named by somebody now. Without memory it stays. */
+static void freshen(struct pc_candidates *set, struct pc_candidate *candidate, peercache_via via)
+{
+    int64_t rank = candidate->rank;
+    if (candidate->via != PEERCACHE_VIA_CACHE || via == PEERCACHE_VIA_CACHE ||
+        candidate->place.index == PC_HEAP_OUTSIDE)
+        return;
+    take_out(set, candidate);
+    candidate->via = via;
+    candidate->rank = next_rank(set, via);
+    if (put_in(set, candidate) == 0) {
+        set->offers++;
+        return;
+    }
+    candidate->via = PEERCACHE_VIA_CACHE;
+    candidate->rank = rank;
+    int result = put_in(set, candidate);
+    assert(result == 0); /* into the place that it has just left */
+    (void)result;
+}
+
 int pc_candidates_add(struct pc_candidates *set, const struct pc_joiner_candidate *offered)
 {
     uint8_t key[KEY_MAX_BYTES];
-    size_t id_size = offered->id.size;
-    size_t key_size = 1 + id_size + offered->addr.size;
-    assert(id_size <= PC_PEER_ID_MAX_BYTES && offered->addr.size <= PC_MADDR_MAX_BYTES);
-    key[0] = offered->id.size;
-    memcpy(key + 1, offered->id.bytes, id_size);
-    memcpy(key + 1 + id_size, offered->addr.bytes, offered->addr.size);
-    if (pc_base_map_find(&set->known, pc_bytes_of(key, key_size)))
+    size_t key_size = key_of(offered, key);
+    struct pc_map_node *found = pc_base_map_find(&set->known, pc_bytes_of(key, key_size));
+    if (found) {
+        struct pc_candidate *known = PC_CONTAINER_OF(found, struct pc_candidate, node);
+        known->endpoints |= offered->endpoints;
+        freshen(set, known, offered->via);
         return 0;
+    }
     if (set->waiting_count == PC_JOIN_CANDIDATES_MAX || set->known.count == PC_JOIN_KNOWN_MAX)
         return PEERCACHE_ELIMIT;
     return make(set, offered, pc_bytes_of(key, key_size));
@@ -456,5 +507,5 @@ void pc_candidates_give_out(const struct pc_candidate *candidate, struct pc_join
     memcpy(ret_candidate->addr.bytes, candidate->key + 1 + id_size, ret_candidate->addr.size);
     ret_candidate->ip_port = candidate->ip_port;
     ret_candidate->via = candidate->via;
-    ret_candidate->endpoint = candidate->endpoint;
+    ret_candidate->endpoints = candidate->endpoints;
 }

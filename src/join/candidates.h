@@ -63,8 +63,8 @@ struct pc_candidate {
     struct pc_ip_port ip_port;
     peercache_via via;
     uint32_t failures; /* in a row */
-    uint8_t endpoint;
-    bool is_dialled;
+    uint32_t endpoints;
+    bool is_dialled; /* now */
     uint16_t key_size;
     uint8_t key[]; /* size of the id, id, address: what makes two candidates the same */
 };
@@ -85,8 +85,13 @@ struct pc_candidates {
 
 void pc_candidates_init(struct pc_candidates *set, enum pc_netgroup_mode mode, const uint8_t secret[16]);
 void pc_candidates_deinit(struct pc_candidates *set);
-/* Known already: 0, nothing changes. ELIMIT, ENOMEM as pc_join_offer. */
+/* Known already: 0, see pc_join_offer. ELIMIT, ENOMEM as pc_join_offer. */
 int pc_candidates_add(struct pc_candidates *set, const struct pc_joiner_candidate *offered);
+/* NULL: not known. */
+struct pc_candidate *pc_candidates_find(const struct pc_candidates *set,
+                                        const struct pc_joiner_candidate *offered);
+/* It waits, rests, or is being dialled. */
+bool pc_candidates_is_open(const struct pc_candidate *candidate);
 /* The lane's next and its key; NULL with BLOCKED when none may be dialled. */
 struct pc_candidate *pc_candidates_first(const struct pc_candidates *set, enum pc_lane lane,
                                          int64_t *ret_key);

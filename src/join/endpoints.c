@@ -70,6 +70,8 @@ bool pc_endpoints_next(struct pc_endpoints *endpoints, int64_t now_us, size_t *r
     }
     pc_base_fsm_move(allowed, &best->phase, PC_ENDPOINT_ASKED);
     best->attempts++;
+    best->known_failed = 0;
+    best->known_verified = 0;
     best->fetch = ++endpoints->last_fetch;
     best->deadline_us = pc_base_time_add(now_us, PC_JOIN_FETCH_TIMEOUT_US);
     endpoints->under_way++;
@@ -149,10 +151,10 @@ static void fetch_ended(struct pc_endpoint *endpoint, enum pc_breaker_verdict ve
     endpoint->wait_us = 0;
     endpoint->ask_at_us = pc_base_time_add(now_us, pc_join_backoff_lengthened(rng, PC_JOIN_FETCH_AGAIN_US));
     if (usable > 0) {
-        endpoint->is_judged = false;
+        endpoint->is_judged = endpoint->known_verified > 0;
         endpoint->delivered += usable;
         endpoint->batch = usable;
-        endpoint->batch_failed = 0;
+        endpoint->batch_failed = endpoint->known_failed;
         endpoint->batch_silent = 0;
     }
 }
@@ -178,8 +180,23 @@ size_t pc_endpoints_ended(struct pc_endpoints *endpoints, uint64_t fetch, peerca
         endpoint->ask_at_us = pc_base_time_add(now_us, endpoint->wait_us);
         return index;
     }
-    fetch_ended(endpoint, verdict_of(result, usable), usable, others_answer, rng, now_us);
+    enum pc_breaker_verdict verdict = verdict_of(result, usable);
+    /* All that it names is known to be dead, and that is not for want of a network here. */
+    if (verdict == PC_BREAKER_SUCCESS && usable > 0 && endpoint->known_failed >= usable && others_answer)
+        verdict = PC_BREAKER_FAILURE;
+    fetch_ended(endpoint, verdict, usable, others_answer, rng, now_us);
     return index;
+}
+
+void pc_endpoints_known(struct pc_endpoints *endpoints, size_t index, bool is_verified)
+{
+    assert(index < endpoints->count);
+    if (is_verified) {
+        endpoints->endpoints[index].known_verified++;
+        endpoints->endpoints[index].verified++;
+    } else {
+        endpoints->endpoints[index].known_failed++;
+    }
 }
 
 void pc_endpoints_dialled(struct pc_endpoints *endpoints, size_t index, peercache_outcome outcome,

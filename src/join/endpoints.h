@@ -48,6 +48,8 @@ struct pc_endpoint {
     uint32_t batch; /* candidates of the last success */
     uint32_t batch_failed;
     uint32_t batch_silent;
+    uint32_t known_failed; /* of the answer under way, candidates that were dialled in vain before it came */
+    uint32_t known_verified; /* and those that were verified */
 };
 
 struct pc_endpoints {
@@ -66,7 +68,9 @@ bool pc_endpoints_next(struct pc_endpoints *endpoints, int64_t now_us, size_t *r
  * when there is no such fetch. */
 size_t pc_endpoints_ended(struct pc_endpoints *endpoints, uint64_t fetch, peercache_fetch result,
                           uint32_t usable, bool others_answer, struct pc_rng *rng, int64_t now_us);
-/* A candidate that came from this endpoint was dialled. */
+/* A candidate of the attempt under way turns out to be known: its peer is verified, or was dialled in vain. */
+void pc_endpoints_known(struct pc_endpoints *endpoints, size_t index, bool is_verified);
+/* A candidate that this endpoint named was dialled. */
 void pc_endpoints_dialled(struct pc_endpoints *endpoints, size_t index, peercache_outcome outcome,
                           bool others_answer, struct pc_rng *rng, int64_t now_us);
 /* An attempt that is beyond its deadline: it is to be told ended. */

@@ -181,6 +181,16 @@ int pc_join_offer(struct pc_joiner *joiner, const struct pc_joiner_candidate *ca
     return result;
 }
 
+enum pc_join_fate pc_join_fate_of(const struct pc_joiner *joiner, const struct pc_joiner_candidate *candidate)
+{
+    if (is_verified(joiner, &candidate->id))
+        return PC_JOIN_VERIFIED;
+    const struct pc_candidate *known = pc_candidates_find(&joiner->candidates, candidate);
+    if (!known)
+        return PC_JOIN_UNKNOWN;
+    return pc_candidates_is_open(known) ? PC_JOIN_OPEN : PC_JOIN_FAILED;
+}
+
 static void count_dial(struct pc_joiner *joiner, const struct pc_candidate *candidate, bool more)
 {
     uint32_t *unstalled = &joiner->lanes[pc_lane_of(candidate->via)].unstalled;

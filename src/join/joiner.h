@@ -65,7 +65,7 @@ struct pc_joiner_candidate {
     struct pc_maddr addr;
     struct pc_ip_port ip_port; /* family 0: cannot be dialled (a name, another transport) */
     peercache_via via;
-    uint8_t endpoint; /* which one it came from, of the caller's numbering; not looked at here */
+    uint32_t endpoints; /* which ones named it, a bit each; not looked at here */
 };
 
 struct pc_joiner;
@@ -75,7 +75,9 @@ struct pc_joiner;
 int pc_join_new(const struct pc_joiner_options *options, int64_t now_us, struct pc_joiner **ret_joiner);
 void pc_join_free(struct pc_joiner *joiner);
 /*
- * Offer a candidate; one that is known (same id and address), or of a peer that is verified, is ignored.
+ * Offer a candidate; one that is known (same id and address), or of a peer that is verified, is not taken twice:
+ * its endpoints are added, and one that waits as the cache's becomes that of the source that names it now, for
+ * that one is fresher.
  * ELIMIT: too many wait (of this peer, or in all), or are known. ENOMEM.
  */
 int pc_join_offer(struct pc_joiner *joiner, const struct pc_joiner_candidate *candidate);
@@ -91,6 +93,15 @@ bool pc_join_next(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial,
  */
 void pc_join_ended(struct pc_joiner *joiner, uint64_t dial, peercache_outcome outcome,
                    const struct pc_peer_id *id, int64_t rtt_us, int64_t now_us);
+/* What has become of a candidate that was offered, or would become of it. */
+enum pc_join_fate {
+    PC_JOIN_UNKNOWN,
+    PC_JOIN_OPEN,     /* waits, rests, or is being dialled */
+    PC_JOIN_FAILED,   /* was dialled in vain, and will not be again in this join */
+    PC_JOIN_VERIFIED, /* its peer is */
+};
+enum pc_join_fate pc_join_fate_of(const struct pc_joiner *joiner,
+                                  const struct pc_joiner_candidate *candidate);
 /* A peer verified by another way (it dialled us) counts to the target too, once. */
 void pc_join_verified_inbound(struct pc_joiner *joiner, const struct pc_peer_id *id);
 

@@ -144,6 +144,16 @@ static void note_verified(struct pc_join_plan *plan)
         plan->round_wait_us = 0;
 }
 
+/* What is known of it already counts for the endpoints that name it, without another dial. */
+static void judge_known(struct pc_join_plan *plan, const struct pc_joiner_candidate *candidate)
+{
+    enum pc_join_fate fate =
+        candidate->endpoints ? pc_join_fate_of(plan->joiner, candidate) : PC_JOIN_UNKNOWN;
+    for (size_t i = 0; i < plan->endpoints.count; i++)
+        if (candidate->endpoints >> i & 1 && (fate == PC_JOIN_FAILED || fate == PC_JOIN_VERIFIED))
+            pc_endpoints_known(&plan->endpoints, i, fate == PC_JOIN_VERIFIED);
+}
+
 static int offer(struct pc_join_plan *plan, const struct pc_joiner_candidate *candidate)
 {
     bool is_given = candidate->via == PEERCACHE_VIA_FLAG || candidate->via == PEERCACHE_VIA_ENV;
@@ -159,6 +169,7 @@ static int offer(struct pc_join_plan *plan, const struct pc_joiner_candidate *ca
         plan->facts.refused_offers++;
         return PEERCACHE_EPERM;
     }
+    judge_known(plan, candidate);
     if (candidate->ip_port.family == 0 &&
         pc_addr_classify(pc_addr_maddr_bytes(&candidate->addr), &unused) == PC_ADDR_DNS)
         result = pc_names_add(plan->names, candidate);
@@ -215,9 +226,10 @@ static void dial_ended(struct pc_join_plan *plan, uint64_t number, peercache_out
         plan->metrics.cache_hits++;
     else if (candidate.via == PEERCACHE_VIA_CACHE && outcome != PEERCACHE_CANCELLED)
         plan->metrics.cache_misses++;
-    if (candidate.via == PEERCACHE_VIA_ENDPOINT && candidate.endpoint < plan->endpoints.count)
-        pc_endpoints_dialled(&plan->endpoints, candidate.endpoint, outcome,
-                             others_answer(plan, candidate.endpoint), &plan->rng, plan->now_us);
+    for (size_t i = 0; i < plan->endpoints.count; i++)
+        if (candidate.endpoints >> i & 1)
+            pc_endpoints_dialled(&plan->endpoints, i, outcome, others_answer(plan, i), &plan->rng,
+                                 plan->now_us);
     pc_join_ended(plan->joiner, number, outcome, id, rtt_us, plan->now_us);
     note_verified(plan);
 }

@@ -181,7 +181,8 @@ int peercache_joiner_offer(peercache_joiner *joiner, const char *addr, peercache
     if (result)
         return result;
     candidate.ip_port = ip_port_of(&candidate.addr);
-    candidate.endpoint = via == PEERCACHE_VIA_ENDPOINT ? (uint8_t)endpoint : 0;
+    candidate.endpoints =
+        via == PEERCACHE_VIA_ENDPOINT && endpoint < PC_JOIN_ENDPOINTS_MAX ? UINT32_C(1) << endpoint : 0;
     const struct pc_plan_event event = { .kind = PC_PLAN_OFFERED, .candidate = &candidate };
     return tell(joiner, &event, now);
 }
@@ -207,7 +208,6 @@ int peercache_joiner_next(peercache_joiner *joiner, peercache_time now, peercach
                                      sizeof(ret_action->addr));
         pc_addr_peer_id_format(&action.candidate.id, ret_action->peer_id);
         ret_action->via = action.candidate.via;
-        ret_action->endpoint = action.candidate.endpoint;
     } else if (action.kind == PC_PLAN_RESOLVE) {
         ret_action->record = (peercache_record)action.question.type;
         memcpy(ret_action->name, action.question.name, sizeof(action.question.name));

@@ -53,7 +53,7 @@ void pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, const
     if (!pc_node_join_is_open(node))
         return;
     struct pc_joiner_candidate candidate = candidate_of(id, addr, via);
-    candidate.endpoint = (uint8_t)endpoint;
+    candidate.endpoints = via == PEERCACHE_VIA_ENDPOINT ? UINT32_C(1) << endpoint : 0;
     offer(node, &candidate);
 }
 
@@ -112,9 +112,8 @@ static int make_plan(struct pc_node *node, uint32_t cached_count)
         return PEERCACHE_ENOMEM;
     for (size_t i = 0; i < given->source_count && options.bootstrap_count < PC_JOIN_BOOTSTRAP_MAX; i++)
         if (node->sources[i].via == PEERCACHE_VIA_ENDPOINT) {
-            struct pc_joiner_candidate *candidate = &bootstrap[options.bootstrap_count++];
-            *candidate = candidate_of(&node->sources[i].id, &node->sources[i].addr, PEERCACHE_VIA_ENDPOINT);
-            candidate->endpoint = UINT8_MAX; /* of none that is asked */
+            bootstrap[options.bootstrap_count++] =
+                candidate_of(&node->sources[i].id, &node->sources[i].addr, PEERCACHE_VIA_ENDPOINT);
         }
     options.bootstrap = bootstrap;
     pc_base_rng_bytes(&node->rng, options.joiner.secret, sizeof(options.joiner.secret));

@@ -152,6 +152,17 @@ static int tell(struct sim *sim, const struct pc_plan_event *event)
     return result;
 }
 
+/* The peers that endpoints give. */
+static void offer_fresh(struct sim *sim, peercache_via via, uint32_t endpoints)
+{
+    for (uint32_t i = 0; i < FRESH; i++) {
+        struct pc_joiner_candidate c = candidate_of(FIRST_FRESH + i, via);
+        const struct pc_plan_event offered = { .kind = PC_PLAN_OFFERED, .candidate = &c };
+        c.endpoints = endpoints;
+        tell(sim, &offered);
+    }
+}
+
 static void finish(struct sim *sim, const struct pending *pending)
 {
     struct pc_plan_event event = { .number = pending->action.number, .rtt_us = -1 };
@@ -169,12 +180,7 @@ static void finish(struct sim *sim, const struct pending *pending)
     if (sim->endpoint != DOWN) {
         event.fetch = PEERCACHE_FETCH_OK;
         event.fetch_usable = FRESH;
-        for (uint32_t i = 0; i < FRESH; i++) {
-            struct pc_joiner_candidate c = candidate_of(FIRST_FRESH + i, PEERCACHE_VIA_ENDPOINT);
-            const struct pc_plan_event offered = { .kind = PC_PLAN_OFFERED, .candidate = &c };
-            c.endpoint = (uint8_t)pending->action.endpoint;
-            tell(sim, &offered);
-        }
+        offer_fresh(sim, PEERCACHE_VIA_ENDPOINT, 1U << pending->action.endpoint);
     }
     tell(sim, &event);
 }
@@ -253,7 +259,7 @@ static void the_bound_holds_in_every_cell(void **state)
             int64_t without_us = run(&sim);
             pc_plan_free(sim.plan);
             for (size_t dead = 0; dead < 5; dead++) {
-                for (int mode = 0; mode < 4; mode++) {
+                for (int mode = 0; mode < 8; mode++) {
                     options.memory = (struct pc_join_memory){ CACHED, 0, mode & 1 ? 5 : 0 };
                     int64_t stagger_us = pc_join_stagger_us(&options.memory);
                     memset(&sim, 0, sizeof(sim));
@@ -262,6 +268,8 @@ static void the_bound_holds_in_every_cell(void **state)
                     sim.dead_percent = dead_percents[dead];
                     sim.refusing = mode & 2;
                     begin(&sim, &options, CACHED);
+                    if (mode & 4) /* those that the endpoint names are cached too, behind all others */
+                        offer_fresh(&sim, PEERCACHE_VIA_CACHE, 0);
                     int64_t with_us = run(&sim);
                     if (without_us != PC_TIME_NEVER)
                         assert_true(with_us <= without_us + stagger_us + ROUND_TRIP_US);
@@ -558,6 +566,31 @@ static void bootstrap_peers_wait_for_the_cache(void **state)
     pc_plan_free(sim.plan);
 }
 
+/* An endpoint that names only whom the cache knew, and who was dialled in vain, has failed. */
+static void an_endpoint_of_dead_peers_fails(void **state)
+{
+    (void)state;
+    static struct sim sim;
+    for (int lives = 0; lives < 2; lives++) {
+        struct pc_plan_options options = options_of(1);
+        options.memory = (struct pc_join_memory){ FRESH, 0, 3 };
+        options.joiner.target = 30; /* not reached */
+        memset(&sim, 0, sizeof(sim));
+        sim.endpoint = HEALTHY;
+        sim.refusing = true;
+        sim.fresh_dead_percent = lives ? 50 : 100;
+        begin(&sim, &options, 0);
+        offer_fresh(&sim, PEERCACHE_VIA_CACHE, 0);
+        (void)run(&sim);
+        const struct pc_endpoint *endpoint = pc_plan_endpoint(sim.plan, 0);
+        assert_int_equal(sim.fetches, 1);
+        assert_int_equal(sim.dials, FRESH); /* nobody twice */
+        assert_int_equal(endpoint->breaker.failures, lives ? 0 : 1);
+        assert_int_equal(endpoint->verified > 0, lives);
+        pc_plan_free(sim.plan);
+    }
+}
+
 /* While peers are asked for others, the stagger stands and the join is not over. */
 static void who_asks_is_not_exhausted(void **state)
 {
@@ -662,7 +695,7 @@ static struct pc_plan_event random_event(struct pc_rng *rng, struct held *held, 
     if (dice < 40) {
         *c = candidate_of(1 + (uint32_t)pc_base_rng_below(rng, 3000),
                           (peercache_via)pc_base_rng_below(rng, 5));
-        c->endpoint = (uint8_t)pc_base_rng_below(rng, 4);
+        c->endpoints = (uint32_t)pc_base_rng_below(rng, 16);
         if (dice == 0) {
             assert_int_equal(pc_addr_maddr_parse(text, strlen(text), &c->addr, NULL), 0);
             c->ip_port.family = 0;
@@ -745,6 +778,7 @@ int main(void)
         cmocka_unit_test(a_mute_caller_hangs_nothing),
         cmocka_unit_test(names_are_resolved_and_families_raced),
         cmocka_unit_test(bootstrap_peers_wait_for_the_cache),
+        cmocka_unit_test(an_endpoint_of_dead_peers_fails),
         cmocka_unit_test(who_asks_is_not_exhausted),
         cmocka_unit_test(a_name_without_addresses_is_lost),
         cmocka_unit_test(rules_hold_under_random_events),
