@@ -109,6 +109,38 @@ int pc_driver_fetch_url_init(struct pc_driver_fetch_url *url, const char *text, 
     return code == CURLUE_OK ? read_parts(url, ret_reason) : refuse(code, ret_reason);
 }
 
+static bool has_part(const struct pc_driver_fetch_url *url, CURLUPart part)
+{
+    char *value = NULL;
+    bool has = curl_url_get(url->curl, part, &value, 0) == CURLUE_OK;
+    curl_free(value);
+    return has;
+}
+
+static bool is_visible_ascii(const char *text)
+{
+    for (; *text; text++)
+        if (*text <= ' ' || *text > '~')
+            return false;
+    return true;
+}
+
+int pc_driver_fetch_url_check_endpoint(const char *text, struct pc_reason *ret_reason)
+{
+    struct pc_driver_fetch_url url;
+    int result = pc_driver_fetch_url_init(&url, text, ret_reason);
+    if (result == 0 && !is_visible_ascii(text)) {
+        pc_base_reason(ret_reason, "blanks and letters beyond ASCII have to be written as %%XX: %s", hint);
+        result = PEERCACHE_EPARSE;
+    }
+    if (result == 0 && (has_part(&url, CURLUPART_USER) || has_part(&url, CURLUPART_PASSWORD))) {
+        pc_base_reason(ret_reason, "an endpoint's URL has no user or password: %s", hint);
+        result = PEERCACHE_EPARSE;
+    }
+    pc_driver_fetch_url_deinit(&url);
+    return result;
+}
+
 int pc_driver_fetch_url_redirect(struct pc_driver_fetch_url *url, const char *location,
                                  struct pc_reason *ret_reason)
 {

@@ -19,6 +19,9 @@ struct pc_driver_fetch_url {
 
 /* Parse one from the user. EPARSE with the reason: no URL, not http or https, no host that can be asked for. ENOMEM. */
 int pc_driver_fetch_url_init(struct pc_driver_fetch_url *url, const char *text, struct pc_reason *ret_reason);
+/* Whether it will do for an endpoint: one that init takes, of visible ASCII alone, and without a user or password, for it
+ * is shown in reports and kept in the cache. EPARSE with the reason; ENOMEM. */
+int pc_driver_fetch_url_check_endpoint(const char *text, struct pc_reason *ret_reason);
 /* Move to where a redirect leads, relative to where we are. EPARSE with the reason: it may not lead there; the URL is
  * then unusable. ENOMEM. */
 int pc_driver_fetch_url_redirect(struct pc_driver_fetch_url *url, const char *location,

@@ -1,6 +1,10 @@
 #include "driver/options.h"
 
 #include "driver/clock.h"
+#include "driver/fetch_url.h"
+#include "driver/resolve.h"
+
+#include <peercache/peercache.h>
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -16,6 +20,8 @@ peercache_node_options *peercache_node_options_new(void)
     memcpy(options->network, "ipfs", sizeof("ipfs"));
     options->save = true;
     options->walk = true;
+    options->dial_cached = true;
+    options->max_peers = PEERCACHE_MAX_PEERS_DEFAULT;
     options->target = 5;
     options->min = 1;
     options->timeout_ms = 10000;
@@ -65,21 +71,39 @@ void peercache_node_options_set_local(peercache_node_options *options, bool loca
     options->local = local;
 }
 
-int peercache_node_options_set_cache(peercache_node_options *options, const char *path)
+/* NULL clears it. EINVAL: empty or too long. */
+static int set_path(peercache_node_options *options, const char *what, const char *path,
+                    char ret_path[PC_STORE_PATH_BYTES])
 {
     size_t length = path ? strlen(path) : 0;
     if (path && length == 0) {
-        pc_base_reason(&options->error, "the path of the cache is empty");
+        pc_base_reason(&options->error, "the path of %s is empty", what);
         return PEERCACHE_EINVAL;
     }
-    if (length >= sizeof(options->cache)) {
-        pc_base_reason(&options->error, "the path of the cache is over %zu bytes",
-                       sizeof(options->cache) - 1);
+    if (length >= PC_STORE_PATH_BYTES) {
+        pc_base_reason(&options->error, "the path of %s is over %d bytes", what, PC_STORE_PATH_BYTES - 1);
         return PEERCACHE_EINVAL;
     }
-    options->has_cache = path != NULL;
-    if (path)
-        memcpy(options->cache, path, length + 1);
+    memcpy(ret_path, path ? path : "", length + 1);
+    return 0;
+}
+
+int peercache_node_options_set_cache(peercache_node_options *options, const char *path)
+{
+    int result = set_path(options, "the cache", path, options->cache);
+    if (result == 0)
+        options->has_cache = path != NULL;
+    return result;
+}
+
+int peercache_node_options_set_max_peers(peercache_node_options *options, uint32_t max_peers)
+{
+    if (max_peers < 1 || max_peers > PEERCACHE_MAX_PEERS_LIMIT) {
+        pc_base_reason(&options->error, "%u peers at most: it must be 1 to %d", max_peers,
+                       PEERCACHE_MAX_PEERS_LIMIT);
+        return PEERCACHE_EINVAL;
+    }
+    options->max_peers = max_peers;
     return 0;
 }
 
@@ -116,16 +140,13 @@ int pc_driver_source_parse(const char *text, struct pc_node_source *ret_source, 
     return 0;
 }
 
-int peercache_node_options_add_peer(peercache_node_options *options, const char *multiaddr)
+static int add_source(peercache_node_options *options, const char *multiaddr, peercache_via via)
 {
     struct pc_node_source source;
-    if (!multiaddr) {
-        pc_base_reason(&options->error, "no multiaddr");
-        return PEERCACHE_EPARSE;
-    }
     int result = pc_driver_source_parse(multiaddr, &source, &options->error);
     if (result != 0)
         return result;
+    source.via = via;
     if (options->source_count == PC_NODE_PEERS_MAX) {
         pc_base_reason(&options->error, "more than %d peers are given", PC_NODE_PEERS_MAX);
         return PEERCACHE_ELIMIT;
@@ -142,6 +163,125 @@ int peercache_node_options_add_peer(peercache_node_options *options, const char 
     }
     options->sources[options->source_count++] = source;
     return 0;
+}
+
+static int no_multiaddr(peercache_node_options *options)
+{
+    pc_base_reason(&options->error, "no multiaddr");
+    return PEERCACHE_EPARSE;
+}
+
+int peercache_node_options_add_peer(peercache_node_options *options, const char *multiaddr)
+{
+    return multiaddr ? add_source(options, multiaddr, PEERCACHE_VIA_FLAG) : no_multiaddr(options);
+}
+
+/* Without the white space around it; cut in place. */
+static char *trim(char *text)
+{
+    static const char blanks[] = " \t\r\n\v\f";
+    text += strspn(text, blanks);
+    size_t length = strlen(text);
+    while (length > 0 && strchr(blanks, text[length - 1]))
+        length--;
+    text[length] = '\0';
+    return text;
+}
+
+int peercache_node_options_add_env_peers(peercache_node_options *options, const char *list)
+{
+    size_t count_before = options->source_count;
+    int result = 0;
+    if (!list)
+        return no_multiaddr(options);
+    char *copy = strdup(list);
+    if (!copy) {
+        pc_base_reason(&options->error, "out of memory");
+        return PEERCACHE_ENOMEM;
+    }
+    char *next = copy;
+    for (char *part = strsep(&next, ","); part && result == 0; part = strsep(&next, ",")) {
+        part = trim(part);
+        if (*part != '\0')
+            result = add_source(options, part, PEERCACHE_VIA_ENV);
+    }
+    if (result != 0)
+        options->source_count = count_before; /* all of the list or nothing */
+    free(copy);
+    return result;
+}
+
+int peercache_node_options_add_endpoint(peercache_node_options *options, const char *url)
+{
+    struct pc_reason why = { "out of memory" };
+    if (!url) {
+        pc_base_reason(&options->error, "no URL");
+        return PEERCACHE_EPARSE;
+    }
+    int result = pc_driver_fetch_url_check_endpoint(url, &why);
+    if (result != 0) {
+        pc_base_reason(&options->error, "\"%.64s\" cannot be asked: %.110s", url, why.text);
+        return result;
+    }
+    if (options->endpoint_count == PC_JOIN_ENDPOINTS_MAX) {
+        pc_base_reason(&options->error, "more than %d endpoints are given", PC_JOIN_ENDPOINTS_MAX);
+        return PEERCACHE_ELIMIT;
+    }
+    memcpy(options->endpoints[options->endpoint_count++], url, strlen(url) + 1);
+    return 0;
+}
+
+void peercache_node_options_set_described_sources(peercache_node_options *options, bool use)
+{
+    options->has_described = true;
+    options->described = use;
+}
+
+void peercache_node_options_set_dial_cached(peercache_node_options *options, bool dial)
+{
+    options->dial_cached = dial;
+}
+
+void peercache_node_options_set_exclusive(peercache_node_options *options, bool exclusive)
+{
+    options->exclusive = exclusive;
+}
+
+static int add_network(peercache_node_options *options, const char *cidr, bool allowed)
+{
+    if (!cidr) {
+        pc_base_reason(&options->error, "no network");
+        return PEERCACHE_EPARSE;
+    }
+    return pc_join_filter_add(&options->filter, cidr, allowed, &options->error);
+}
+
+int peercache_node_options_allow(peercache_node_options *options, const char *cidr)
+{
+    return add_network(options, cidr, true);
+}
+
+int peercache_node_options_deny(peercache_node_options *options, const char *cidr)
+{
+    return add_network(options, cidr, false);
+}
+
+int peercache_node_options_set_resolver(peercache_node_options *options, const char *server)
+{
+    struct pc_ip_port address;
+    int result = server ? pc_driver_resolver_server_parse(server, &address, &options->error) : 0;
+    if (result != 0)
+        return result;
+    if (server)
+        pc_addr_ip_port_format(&address, options->resolver);
+    else
+        options->resolver[0] = '\0';
+    return 0;
+}
+
+int peercache_node_options_set_ca_file(peercache_node_options *options, const char *path)
+{
+    return set_path(options, "the certificates", path, options->ca_file);
 }
 
 int peercache_node_options_add_listen(peercache_node_options *options, const char *multiaddr)

@@ -2,7 +2,10 @@
 #ifndef PC_DRIVER_OPTIONS_H
 #define PC_DRIVER_OPTIONS_H
 
+#include "driver/fetch.h"
 #include "driver/network.h"
+#include "join/endpoints.h"
+#include "join/filter.h"
 #include "libp2p/identity.h"
 #include "node/node.h"
 #include "store/store.h"
@@ -26,6 +29,11 @@ struct peercache_node_options {
     bool walk;
     bool once;
     bool handle_signals;
+    bool dial_cached;
+    bool exclusive;
+    bool has_described; /* `described` was set; until then it is used unless `local` */
+    bool described;
+    uint32_t max_peers;
     uint32_t target;
     uint32_t min;
     uint32_t timeout_ms;
@@ -36,12 +44,23 @@ struct peercache_node_options {
     size_t source_count;
     struct pc_node_source *sources; /* grown by doubling */
     size_t source_room;
+    size_t endpoint_count;
+    char endpoints[PC_JOIN_ENDPOINTS_MAX][PC_DRIVER_FETCH_URL_MAX_BYTES + 1];
+    struct pc_join_filter filter;
+    char resolver[PC_IP_PORT_TEXT_BYTES]; /* "": those of the system */
+    char ca_file[PC_STORE_PATH_BYTES];    /* "": what the system trusts */
     size_t listen_count;
     struct pc_driver_listen listens[PC_LIBP2P_LISTEN_ADDRS_MAX];
     struct pc_reason error;
 };
 
-/* A peer to dial, from its text. EPARSE, ELIMIT with the reason. */
+/* Whether the bootstrap peers and endpoints of the network's description are used. */
+static inline bool pc_driver_options_described(const struct peercache_node_options *options)
+{
+    return options->has_described ? options->described : !options->local;
+}
+
+/* A peer to dial, from its text, via FLAG. EPARSE with the reason. */
 int pc_driver_source_parse(const char *text, struct pc_node_source *ret_source, struct pc_reason *ret_reason);
 
 #endif

@@ -489,7 +489,7 @@ void pc_driver_resolve_cancel(struct pc_driver_query *query)
 /* ----- the resolver ----- */
 
 /* One IP address, with or without a port. c-ares reads more than that, and skips what it can't read. */
-static bool parse_server(const char *text, struct pc_ip_port *ret_server)
+static bool read_server(const char *text, struct pc_ip_port *ret_server)
 {
     uint8_t ip[PC_IP6_BYTES];
     uint64_t port = NAMESERVER_PORT;
@@ -513,16 +513,27 @@ static bool parse_server(const char *text, struct pc_ip_port *ret_server)
     return !brackets || ret_server->family == 6;
 }
 
+int pc_driver_resolver_server_parse(const char *text, struct pc_ip_port *ret_server,
+                                    struct pc_reason *ret_reason)
+{
+    struct pc_ip_port server;
+    if (!read_server(text, &server)) {
+        pc_base_reason(
+            ret_reason,
+            "\"%.80s\" is no address of a name server (192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53)", text);
+        return PEERCACHE_EPARSE;
+    }
+    *ret_server = server;
+    return 0;
+}
+
 int pc_driver_resolver_new(uv_loop_t *loop, const char *server, struct pc_driver_resolver **ret_resolver,
                            struct pc_reason *ret_reason)
 {
     struct pc_ip_port address;
-    if (server && !parse_server(server, &address)) {
-        pc_base_reason(
-            ret_reason,
-            "\"%.80s\" is no address of a name server (192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53)", server);
-        return PEERCACHE_EINVAL;
-    }
+    int result = server ? pc_driver_resolver_server_parse(server, &address, ret_reason) : 0;
+    if (result != 0)
+        return result;
     struct pc_driver_resolver *resolver = calloc(1, sizeof(*resolver));
     if (!resolver)
         return PEERCACHE_ENOMEM;

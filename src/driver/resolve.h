@@ -51,14 +51,16 @@ struct pc_driver_resolved {
 struct pc_driver_resolver;
 struct pc_driver_query;
 
+/* The address of a name server, "192.0.2.1", "192.0.2.1:5353" or "[2001:db8::1]:5353", no name; the port is 53 when none
+ * is given. EPARSE with the reason. */
+int pc_driver_resolver_server_parse(const char *text, struct pc_ip_port *ret_server,
+                                    struct pc_reason *ret_reason);
+
 /* On the loop's thread, once a query, never within resolve or cancel. The query is gone then, and what `resolved`
  * points to goes after the call. */
 typedef void (*pc_driver_resolve_done)(void *context, const struct pc_driver_resolved *resolved);
 
-/*
- * `server`: the one name server to ask, "192.0.2.1", "192.0.2.1:5353" or "[2001:db8::1]:5353", no name; NULL: those of
- * the system. The loop is borrowed. EINVAL with the reason: no such address. ENOMEM.
- */
+/* `server`: the one name server to ask, as above; NULL: those of the system. The loop is borrowed. EPARSE, ENOMEM. */
 int pc_driver_resolver_new(uv_loop_t *loop, const char *server, struct pc_driver_resolver **ret_resolver,
                            struct pc_reason *ret_reason);
 /* Ask. A name that is none is an answer too: FAILED. ENOMEM; ELIMIT: too many under way. After a failure `done` is

@@ -293,7 +293,7 @@ static void what_is_no_server(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct pc_driver_resolver *none = NULL;
         struct pc_reason why = { "" };
-        if (pc_driver_resolver_new(&loop, bad[i], &none, &why) != PEERCACHE_EINVAL)
+        if (pc_driver_resolver_new(&loop, bad[i], &none, &why) != PEERCACHE_EPARSE)
             fail_msg("\"%s\" was taken", bad[i]);
         assert_null(none);
         assert_non_null(strstr(why.text, "no address of a name server"));
