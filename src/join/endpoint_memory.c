@@ -64,7 +64,7 @@ void pc_endpoint_memory_set_condition(struct pc_endpoint_memory *memory, const c
 void pc_endpoint_memory_set_detail(struct pc_endpoint_memory *memory, const char *text)
 {
     size_t size = 0;
-    for (; text[size] != '\0' && size < sizeof(memory->detail) - 1; size++)
+    for (; size < sizeof(memory->detail) - 1 && text[size] != '\0'; size++)
         memory->detail[size] = (unsigned char)text[size] < ' ' || text[size] == 0x7f ? '?' : text[size];
     memory->detail[size] = '\0';
 }
