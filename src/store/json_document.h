@@ -11,13 +11,12 @@
 #include "cache/pack.h"
 #include "store/store.h"
 
-#define PC_JSON_VERSION              1
-#define PC_JSON_LEDGER_MAX           1024  /* writers remembered: they are rewritten by each commit */
-#define PC_JSON_TOMBSTONES_MAX       10000 /* the newest are kept */
-#define PC_JSON_META_KEY_MAX_BYTES   256
-#define PC_JSON_META_VALUE_MAX_BYTES 65536
-#define PC_JSON_META_MAX             64  /* keys */
-#define PC_JSON_NETWORK_BYTES        128 /* with the NUL */
+#define PC_JSON_VERSION        1
+#define PC_JSON_LEDGER_MAX     1024              /* writers remembered: they are rewritten by each commit */
+#define PC_JSON_TOMBSTONES_MAX 10000             /* the newest are kept */
+#define PC_JSON_META_MAX       64                /* keys */
+#define PC_JSON_META_MAX_BYTES (8 * 1024 * 1024) /* of all values: twice as much in the file, read whole */
+#define PC_JSON_NETWORK_BYTES  128               /* with the NUL */
 
 /* A peer, packed. One whose removal is yet to be told has no addresses. */
 struct pc_json_peer {
@@ -133,10 +132,9 @@ static inline struct pc_bytes pc_json_tombstone_addr(const struct pc_json_tombst
     return pc_bytes_of(tombstone->bytes + tombstone->key_size, tombstone->addr_size);
 }
 
-/* ENOTFOUND; ELIMIT it does not fit. */
-int pc_json_document_meta_get(const struct pc_json_document *document, struct pc_bytes key,
-                              uint8_t *ret_value, size_t capacity, size_t *ret_size);
-/* ELIMIT: over PC_JSON_META_…; EINVAL: the key is not UTF-8, or holds NUL; ENOMEM. */
+/* A value, valid until the next put; data NULL: there is none. */
+struct pc_bytes pc_json_document_meta(struct pc_json_document *document, struct pc_bytes key);
+/* ELIMIT: over PC_STORE_META_… or PC_JSON_META_…; EINVAL: the key is not UTF-8, or holds NUL; ENOMEM. */
 int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes key, struct pc_bytes value);
 
 /* Keep a ban as of its since_ms. ELIMIT: over PC_CACHE_BANS_MAX; ENOMEM. */

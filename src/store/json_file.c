@@ -446,21 +446,32 @@ static int json_meta_get(struct pc_store *head, const char *key, uint8_t *ret_va
 {
     struct pc_json_store *store = of(head);
     int result = be_current_unlocked(store);
-    return result ? result
-                  : pc_json_document_meta_get(store->document, pc_bytes_of(key, strlen(key)), ret_value,
-                                              capacity, ret_size);
+    if (result)
+        return result;
+    struct pc_bytes value = pc_json_document_meta(store->document, pc_bytes_of(key, strlen(key)));
+    if (!value.data)
+        return PEERCACHE_ENOTFOUND;
+    if (value.size > capacity)
+        return PEERCACHE_ELIMIT;
+    if (value.size)
+        memcpy(ret_value, value.data, value.size);
+    *ret_size = value.size;
+    return 0;
 }
 
-static int json_meta_put(struct pc_store *head, const char *key, struct pc_bytes value, uint32_t timeout_ms)
+static int json_meta_update(struct pc_store *head, const char *key, pc_store_change change, void *context,
+                            uint32_t timeout_ms)
 {
+    const struct pc_bytes key_bytes = pc_bytes_of(key, strlen(key));
+    struct pc_bytes value;
     struct pc_json_store *store = of(head);
     int result = lock_now(store, timeout_ms);
     if (result)
         return result;
     result = be_current_locked(store);
-    if (result == 0 && !head->read_only)
-        result =
-            save(store, pc_json_document_meta_put(store->document, pc_bytes_of(key, strlen(key)), value));
+    if (result == 0 && change(context, pc_json_document_meta(store->document, key_bytes), &value) &&
+        !head->read_only)
+        result = save(store, pc_json_document_meta_put(store->document, key_bytes, value));
     pc_store_lock_release(&store->lock);
     return result;
 }
@@ -557,7 +568,7 @@ static const struct pc_store_ops json_ops = {
     .query = json_query,
     .commit = json_commit,
     .meta_get = json_meta_get,
-    .meta_put = json_meta_put,
+    .meta_update = json_meta_update,
     .bans = json_bans,
     .ban_put = json_ban_put,
     .count = json_count,

@@ -84,10 +84,15 @@ static void put_string(struct text *text, const char *words)
 static void put_hex(struct text *text, const uint8_t *data, size_t size)
 {
     static const char digits[] = "0123456789abcdef";
+    char piece[512];
     put_text(text, "\"");
-    for (size_t i = 0; i < size; i++) {
-        put(text, &digits[data[i] >> 4], 1);
-        put(text, &digits[data[i] & 15], 1);
+    for (size_t i = 0, length = 0; i < size; i++) {
+        piece[length++] = digits[data[i] >> 4];
+        piece[length++] = digits[data[i] & 15];
+        if (length == sizeof(piece) || i + 1 == size) {
+            put(text, piece, length);
+            length = 0;
+        }
     }
     put_text(text, "\"");
 }

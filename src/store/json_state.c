@@ -63,43 +63,39 @@ int pc_json_document_unban(struct pc_json_document *document, const struct pc_ba
 /* --- metadata --- */
 
 /* Where the pointer to the value of a key is, or the end. */
-static struct pc_json_meta **place_of_meta(struct pc_json_document *document, struct pc_bytes key,
-                                           size_t *ret_count)
+static struct pc_json_meta **place_of_meta(struct pc_json_document *document, struct pc_bytes key)
 {
     struct pc_json_meta **place = &document->meta;
-    *ret_count = 0;
-    while (*place && !pc_bytes_equal(pc_bytes_of((*place)->key, strlen((*place)->key)), key)) {
+    while (*place && !pc_bytes_equal(pc_bytes_of((*place)->key, strlen((*place)->key)), key))
         place = &(*place)->next;
-        ++*ret_count;
-    }
     return place;
 }
 
-int pc_json_document_meta_get(const struct pc_json_document *document, struct pc_bytes key,
-                              uint8_t *ret_value, size_t capacity, size_t *ret_size)
+struct pc_bytes pc_json_document_meta(struct pc_json_document *document, struct pc_bytes key)
 {
-    const struct pc_json_meta *meta = document->meta;
-    while (meta && !pc_bytes_equal(pc_bytes_of(meta->key, strlen(meta->key)), key))
-        meta = meta->next;
-    if (!meta)
-        return PEERCACHE_ENOTFOUND;
-    if (meta->value_size > capacity)
-        return PEERCACHE_ELIMIT;
-    if (meta->value_size)
-        memcpy(ret_value, meta->value, meta->value_size);
-    *ret_size = meta->value_size;
-    return 0;
+    const struct pc_json_meta *meta = *place_of_meta(document, key);
+    return meta ? pc_bytes_of(meta->value, meta->value_size) : pc_bytes_of(NULL, 0);
+}
+
+/* Whether there is room for a value of this size where `place` is. */
+static bool has_room(const struct pc_json_document *document, const struct pc_json_meta *place, size_t size)
+{
+    size_t count = place ? 0 : 1;
+    for (const struct pc_json_meta *meta = document->meta; meta; meta = meta->next) {
+        count++;
+        size += meta == place ? 0 : meta->value_size;
+    }
+    return count <= PC_JSON_META_MAX && size <= PC_JSON_META_MAX_BYTES;
 }
 
 int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes key, struct pc_bytes value)
 {
-    size_t count;
-    if (key.size > PC_JSON_META_KEY_MAX_BYTES || value.size > PC_JSON_META_VALUE_MAX_BYTES)
+    if (key.size > PC_STORE_META_KEY_MAX_BYTES || value.size > PC_STORE_META_VALUE_MAX_BYTES)
         return PEERCACHE_ELIMIT;
     if (!pc_format_is_utf8(key) || (key.size && memchr(key.data, 0, key.size)))
         return PEERCACHE_EINVAL;
-    struct pc_json_meta **place = place_of_meta(document, key, &count);
-    if (!*place && count >= PC_JSON_META_MAX)
+    struct pc_json_meta **place = place_of_meta(document, key);
+    if (!has_room(document, *place, value.size))
         return PEERCACHE_ELIMIT;
     struct pc_json_meta *meta = malloc(sizeof(*meta) + value.size + key.size + 1);
     if (!meta)

@@ -375,7 +375,32 @@ static int sqlite_meta_get(struct pc_store *head, const char *key, uint8_t *ret_
     return result ? result : pc_sqlite_meta_get(&of(head)->sqlite, key, ret_value, capacity, ret_size);
 }
 
-static int sqlite_meta_put(struct pc_store *head, const char *key, struct pc_bytes value, uint32_t timeout_ms)
+/* Under the lock, which every writer takes. */
+static int change_meta(struct pc_sqlite_store *store, const char *key, pc_store_change change, void *context)
+{
+    size_t size = 0;
+    struct pc_bytes next;
+    uint8_t *value = malloc(PC_STORE_META_VALUE_MAX_BYTES);
+    if (!value)
+        return PEERCACHE_ENOMEM;
+    int result = pc_sqlite_meta_get(&store->sqlite, key, value, PC_STORE_META_VALUE_MAX_BYTES, &size);
+    if (result == 0 || result == PEERCACHE_ENOTFOUND) {
+        bool changes = change(context, pc_bytes_of(result == 0 ? value : NULL, size), &next);
+        result = 0;
+        if (changes && next.size > PC_STORE_META_VALUE_MAX_BYTES) {
+            pc_base_reason(&store->head.error, "%s: a value of the metadata is over %d bytes",
+                           store->head.path, PC_STORE_META_VALUE_MAX_BYTES);
+            result = PEERCACHE_ELIMIT;
+        } else if (changes && !store->head.read_only) {
+            result = pc_sqlite_meta_put(&store->sqlite, key, next);
+        }
+    }
+    free(value);
+    return result;
+}
+
+static int sqlite_meta_update(struct pc_store *head, const char *key, pc_store_change change, void *context,
+                              uint32_t timeout_ms)
 {
     struct pc_sqlite_store *store = of(head);
     int result = lock_now(store, timeout_ms);
@@ -383,7 +408,7 @@ static int sqlite_meta_put(struct pc_store *head, const char *key, struct pc_byt
         return result;
     result = be_current(store);
     if (result == 0)
-        result = pc_sqlite_meta_put(&store->sqlite, key, value);
+        result = change_meta(store, key, change, context);
     pc_store_lock_release(&store->lock);
     return result;
 }
@@ -529,7 +554,7 @@ static const struct pc_store_ops sqlite_ops = {
     .query = sqlite_query,
     .commit = sqlite_commit,
     .meta_get = sqlite_meta_get,
-    .meta_put = sqlite_meta_put,
+    .meta_update = sqlite_meta_update,
     .bans = sqlite_bans,
     .ban_put = sqlite_ban_put,
     .count = sqlite_count,

@@ -63,11 +63,45 @@ int pc_store_meta_get(struct pc_store *store, const char *key, uint8_t *ret_valu
     return store->ops->meta_get(store, key, ret_value, capacity, ret_size);
 }
 
+static bool replace(void *context, struct pc_bytes value, struct pc_bytes *ret_value)
+{
+    (void)value;
+    *ret_value = *(const struct pc_bytes *)context;
+    return true;
+}
+
 int pc_store_meta_put(struct pc_store *store, const char *key, struct pc_bytes value, uint32_t timeout_ms)
 {
-    if (store->read_only)
-        return 0;
-    return store->ops->meta_put(store, key, value, timeout_ms);
+    return store->read_only ? 0 : pc_store_meta_update(store, key, replace, &value, timeout_ms);
+}
+
+/* Of a store that can't be written: what it has is shown to `change` all the same. */
+static int show_meta(struct pc_store *store, const char *key, pc_store_change change, void *context)
+{
+    size_t size = 0;
+    struct pc_bytes ignored;
+    uint8_t *value = malloc(PC_STORE_META_VALUE_MAX_BYTES);
+    if (!value)
+        return PEERCACHE_ENOMEM;
+    int result = pc_store_meta_get(store, key, value, PC_STORE_META_VALUE_MAX_BYTES, &size);
+    if (result == 0 || result == PEERCACHE_ENOTFOUND) {
+        (void)change(context, pc_bytes_of(result == 0 ? value : NULL, size), &ignored);
+        result = 0;
+    }
+    free(value);
+    return result;
+}
+
+int pc_store_meta_update(struct pc_store *store, const char *key, pc_store_change change, void *context,
+                         uint32_t timeout_ms)
+{
+    if (strlen(key) > PC_STORE_META_KEY_MAX_BYTES) {
+        pc_base_reason(&store->error, "%s: a key of the metadata is over %d bytes", store->path,
+                       PC_STORE_META_KEY_MAX_BYTES);
+        return PEERCACHE_ELIMIT;
+    }
+    return store->read_only ? show_meta(store, key, change, context)
+                            : store->ops->meta_update(store, key, change, context, timeout_ms);
 }
 
 int pc_store_bans(struct pc_store *store, pc_store_visit_ban visit, void *context)

@@ -14,6 +14,8 @@
 #define PC_STORE_LOCK_TIMEOUT_MS      5000
 #define PC_STORE_PATH_BYTES           4096
 #define PC_STORE_PEERS_MAX_DEFAULT    10000
+#define PC_STORE_META_KEY_MAX_BYTES   256
+#define PC_STORE_META_VALUE_MAX_BYTES (256 * 1024)
 #define PC_STORE_RETENTION_DEFAULT_MS (INT64_C(90) * 24 * 3600 * 1000)
 
 struct pc_store_options {
@@ -57,6 +59,11 @@ struct pc_store_query {
 /* What a reader of bans visits. */
 typedef int (*pc_store_visit_ban)(void *context, const struct pc_ban *ban, int64_t since_ms);
 
+/* What becomes of a value of the metadata: `value` is what it is, valid during the call; data NULL when there is none
+ * yet. True: *ret_value, which must stay valid until the update returns, is the new one. False: it stays as it is. Must not
+ * use this store. */
+typedef bool (*pc_store_change)(void *context, struct pc_bytes value, struct pc_bytes *ret_value);
+
 /* Every slot is filled by every kind of store. Errors and the text are those of the functions below. */
 struct pc_store_ops {
     int (*query)(struct pc_store *store, const struct pc_store_query *query, pc_store_visit visit,
@@ -65,7 +72,8 @@ struct pc_store_ops {
                   int64_t now_ms, uint32_t timeout_ms);
     int (*meta_get)(struct pc_store *store, const char *key, uint8_t *ret_value, size_t capacity,
                     size_t *ret_size);
-    int (*meta_put)(struct pc_store *store, const char *key, struct pc_bytes value, uint32_t timeout_ms);
+    int (*meta_update)(struct pc_store *store, const char *key, pc_store_change change, void *context,
+                       uint32_t timeout_ms);
     int (*bans)(struct pc_store *store, pc_store_visit_ban visit, void *context);
     int (*ban_put)(struct pc_store *store, const struct pc_ban *ban, int64_t since_ms, uint32_t timeout_ms);
     int (*count)(struct pc_store *store, uint64_t ret_counts[PEERCACHE_STATE_COUNT]);
@@ -125,10 +133,16 @@ int pc_store_query(struct pc_store *store, const struct pc_store_query *query, p
  */
 int pc_store_commit(struct pc_store *store, uint64_t sequence, const struct pc_delta *deltas, size_t count,
                     int64_t now_ms, uint32_t timeout_ms);
-/* ENOTFOUND; ELIMIT. */
+/* ENOTFOUND; ELIMIT it is over `capacity`, never so with PC_STORE_META_VALUE_MAX_BYTES. */
 int pc_store_meta_get(struct pc_store *store, const char *key, uint8_t *ret_value, size_t capacity,
                       size_t *ret_size);
+/* ELIMIT: over PC_STORE_META_…, or over what the store holds of them (64 keys and 8 MiB in a JSON file); errors as of
+ * commit. */
 int pc_store_meta_put(struct pc_store *store, const char *key, struct pc_bytes value, uint32_t timeout_ms);
+/* Read, change and write one value under one lock, so that no update of another process is lost. `change` is called once
+ * unless the store fails first. Read-only: it is called, and nothing is kept. Errors as of put. */
+int pc_store_meta_update(struct pc_store *store, const char *key, pc_store_change change, void *context,
+                         uint32_t timeout_ms);
 /* Bans, by their bytes. Errors as of query. */
 int pc_store_bans(struct pc_store *store, pc_store_visit_ban visit, void *context);
 /* Keep a ban, or (since_ms 0) lift it: ENOTFOUND there is none. Others learn of it when they ask for bans.

@@ -630,6 +630,131 @@ static void meta_is_kept(void **state)
     pc_store_close(store);
 }
 
+static void meta_may_be_long(void **state)
+{
+    (void)state;
+    char key[PC_STORE_META_KEY_MAX_BYTES + 2];
+    size_t size = 0;
+    uint8_t *value = malloc(PC_STORE_META_VALUE_MAX_BYTES + 1);
+    uint8_t *read = malloc(PC_STORE_META_VALUE_MAX_BYTES);
+    assert_true(value && read);
+    memset(key, 'k', sizeof(key));
+    key[sizeof(key) - 1] = '\0';
+    for (size_t i = 0; i <= PC_STORE_META_VALUE_MAX_BYTES; i++)
+        value[i] = (uint8_t)(i * 7 + i / 256);
+    struct pc_store *store = conformance_open(1);
+    assert_int_equal(pc_store_meta_put(store, key, pc_bytes_of("abc", 3), 1000), PEERCACHE_ELIMIT);
+    assert_non_null(strstr(store->error.text, conformance_path));
+    key[sizeof(key) - 2] = '\0';
+    assert_int_equal(
+        pc_store_meta_put(store, key, pc_bytes_of(value, PC_STORE_META_VALUE_MAX_BYTES + 1), 1000),
+        PEERCACHE_ELIMIT);
+    assert_non_null(strstr(store->error.text, conformance_path));
+    assert_int_equal(pc_store_meta_get(store, key, read, PC_STORE_META_VALUE_MAX_BYTES, &size),
+                     PEERCACHE_ENOTFOUND);
+    assert_int_equal(pc_store_meta_put(store, "none", pc_bytes_of(NULL, 0), 1000), 0);
+    assert_int_equal(pc_store_meta_put(store, key, pc_bytes_of(value, PC_STORE_META_VALUE_MAX_BYTES), 1000),
+                     0);
+    pc_store_close(store);
+    store = conformance_open(2);
+    assert_int_equal(pc_store_meta_get(store, key, read, PC_STORE_META_VALUE_MAX_BYTES, &size), 0);
+    assert_int_equal(size, PC_STORE_META_VALUE_MAX_BYTES);
+    assert_memory_equal(read, value, size);
+    assert_int_equal(pc_store_meta_get(store, "none", read, 0, &size), 0);
+    assert_int_equal(size, 0);
+    pc_store_close(store);
+    free(value);
+    free(read);
+}
+
+/* Adds one to a number, at most `max` times. */
+struct raise {
+    uint64_t number, max;
+    unsigned calls;
+    bool is_new;
+};
+
+static bool raise_number(void *context, struct pc_bytes value, struct pc_bytes *ret_value)
+{
+    struct raise *raise = context;
+    raise->calls++;
+    raise->is_new = value.data == NULL;
+    raise->number = 0;
+    if (value.size == sizeof(raise->number))
+        memcpy(&raise->number, value.data, value.size);
+    if (raise->number >= raise->max)
+        return false;
+    raise->number++;
+    *ret_value = pc_bytes_of(&raise->number, sizeof(raise->number));
+    return true;
+}
+
+static uint64_t number_of(struct pc_store *store)
+{
+    uint64_t number = 0;
+    size_t size = 0;
+    assert_int_equal(pc_store_meta_get(store, "number", (uint8_t *)&number, sizeof(number), &size), 0);
+    assert_int_equal(size, sizeof(number));
+    return number;
+}
+
+static void meta_is_changed_by_what_it_was(void **state)
+{
+    (void)state;
+    struct raise raise = { .max = 3 };
+    struct pc_store *a = conformance_open(1);
+    struct pc_store *b = conformance_open(2);
+    for (uint64_t i = 0; i < 5; i++) {
+        assert_int_equal(pc_store_meta_update(i % 2 ? a : b, "number", raise_number, &raise, 1000), 0);
+        assert_int_equal(raise.calls, i + 1);
+        assert_int_equal(raise.is_new, i == 0);
+        assert_int_equal(number_of(i % 2 ? b : a), i < 3 ? i + 1 : 3);
+    }
+    pc_store_close(a);
+    pc_store_close(b);
+    struct pc_store_options options = conformance_options(3);
+    options.read_only = true;
+    raise.max = 100;
+    assert_int_equal(pc_store_open(conformance_path, &options, &a, NULL), 0);
+    assert_int_equal(pc_store_meta_update(a, "number", raise_number, &raise, 1000), 0);
+    assert_int_equal(raise.number, 4); /* it was asked, and saw what there is */
+    assert_int_equal(number_of(a), 3);
+    assert_int_equal(pc_store_meta_update(a, "other", raise_number, &raise, 1000), 0);
+    assert_true(raise.is_new);
+    pc_store_close(a);
+}
+
+static void no_change_of_meta_is_lost(void **state)
+{
+    (void)state;
+    pid_t pids[WRITERS];
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        pids[i] = fork();
+        assert_true(pids[i] >= 0);
+        if (pids[i] == 0) {
+            struct pc_store_options options = conformance_options((uint8_t)(10 + i));
+            struct raise raise = { .max = UINT64_MAX };
+            struct pc_store *store = NULL;
+            options.timeout_ms = 20000;
+            if (pc_store_open(conformance_path, &options, &store, NULL))
+                _exit(1);
+            for (uint32_t n = 0; n < COMMITS; n++)
+                if (pc_store_meta_update(store, "number", raise_number, &raise, 20000) ||
+                    raise.calls != n + 1)
+                    _exit(2);
+            _exit(0);
+        }
+    }
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        int status = 0;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, 0);
+    }
+    struct pc_store *store = conformance_open(1);
+    assert_int_equal(number_of(store), WRITERS * COMMITS);
+    pc_store_close(store);
+}
+
 static void the_file_taken_away_is_made_anew(void **state)
 {
     (void)state;
@@ -688,6 +813,9 @@ int conformance_run(const char *suffix)
         CASE(users_share_a_setgid_directory_only),
         CASE(a_held_lock_is_a_clear_error),
         CASE(meta_is_kept),
+        CASE(meta_may_be_long),
+        CASE(meta_is_changed_by_what_it_was),
+        CASE(no_change_of_meta_is_lost),
         CASE(the_file_taken_away_is_made_anew),
         CASE(the_default_path_follows_the_environment),
     };

@@ -2,6 +2,7 @@
 #include "conformance.h"
 
 #include "format/format.h"
+#include "store/json_document.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -447,6 +448,34 @@ static void bans_are_kept_by_others_and_by_a_repair(void **state)
     pc_store_close(store);
 }
 
+static void the_metadata_has_its_room(void **state)
+{
+    (void)state;
+    size_t size = 0;
+    char key[8];
+    uint8_t *value = calloc(1, PC_STORE_META_VALUE_MAX_BYTES);
+    assert_non_null(value);
+    struct pc_store *store = conformance_open(1);
+    const struct pc_bytes large = pc_bytes_of(value, PC_STORE_META_VALUE_MAX_BYTES);
+    const int fitting = PC_JSON_META_MAX_BYTES / PC_STORE_META_VALUE_MAX_BYTES;
+    for (int i = 0; i < fitting + 1; i++) {
+        (void)snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(pc_store_meta_put(store, key, large, 1000), i < fitting ? 0 : PEERCACHE_ELIMIT);
+    }
+    assert_int_equal(pc_store_meta_put(store, "k0", large, 1000), 0); /* in its own place there is room */
+    pc_store_close(store);
+    store = conformance_open(2);
+    assert_int_equal(pc_store_meta_get(store, "k31", value, PC_STORE_META_VALUE_MAX_BYTES, &size), 0);
+    assert_int_equal(size, PC_STORE_META_VALUE_MAX_BYTES);
+    for (int i = 0; i < PC_JSON_META_MAX + 1; i++) {
+        (void)snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(pc_store_meta_put(store, key, pc_bytes_of("v", 1), 1000),
+                         i < PC_JSON_META_MAX ? 0 : PEERCACHE_ELIMIT);
+    }
+    pc_store_close(store);
+    free(value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -462,6 +491,7 @@ int main(void)
         CASE(bans_are_kept_by_others_and_by_a_repair),
         CASE(a_cut_list_of_the_seed_gives_what_stands_before_the_cut),
         CASE(the_mode_of_the_file_stays),
+        CASE(the_metadata_has_its_room),
     };
     conformance_suffix_set(".json");
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);

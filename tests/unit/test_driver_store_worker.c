@@ -1,4 +1,4 @@
-/* The worker over a store that is slow, fails on demand, and notices when it is used by two at once. */
+/* The worker over a store that is slow, fails on demand, and notices when it is used by two at once; commits and jobs. */
 #include "check.h"
 
 #include "driver/store_worker.h"
@@ -203,6 +203,137 @@ static void a_store_that_could_not_be_opened_is_opened_for_a_commit(void **state
     assert_ptr_equal(store, &slow.head);
 }
 
+/* ----- jobs ----- */
+
+#define JOBS_MAX 32
+
+/* What ran, in its order: of work on the pool, of done on the loop. A commit's end is 'C'. */
+static char worked_text[JOBS_MAX + 1], done_text[JOBS_MAX + 1];
+
+struct test_job {
+    struct pc_driver_store_job job;
+    char name;
+    int more; /* asked for again in done */
+    struct pc_store *store;
+    pthread_t thread;
+};
+
+static void append(char *text, char c)
+{
+    size_t size = strlen(text);
+    if (size == JOBS_MAX)
+        abort();
+    text[size] = c;
+    text[size + 1] = '\0';
+}
+
+static void job_work(void *context, struct pc_store *given)
+{
+    struct test_job *job = context;
+    struct timespec delay = { .tv_nsec = 2000000L };
+    if (atomic_fetch_add(&slow.inside, 1) != 0)
+        atomic_fetch_add(&slow.overlaps, 1);
+    nanosleep(&delay, NULL);
+    append(worked_text, job->name);
+    job->store = given;
+    job->thread = pthread_self();
+    atomic_fetch_sub(&slow.inside, 1);
+}
+
+static void job_done(void *context, int result)
+{
+    struct test_job *job = context;
+    assert_int_equal(result, 0);
+    assert_false(pthread_equal(job->thread, pthread_self()));
+    append(done_text, job->name);
+    if (job->more > 0) {
+        job->more--;
+        assert_int_equal(pc_driver_store_worker_do(worker, &job->job), 0);
+    }
+}
+
+static void job_init(struct test_job *job, char name)
+{
+    *job = (struct test_job){ .job = { .work = job_work, .done = job_done, .context = job }, .name = name };
+}
+
+static void on_commit_among_jobs(void *context, int result, const char *text)
+{
+    on_done(context, result, text);
+    append(done_text, 'C');
+}
+
+static void jobs_and_commits_keep_their_order(void **state)
+{
+    (void)state;
+    struct test_job jobs[6];
+    struct pc_delta one = delta(1);
+    pc_driver_store_worker_free(worker);
+    worked_text[0] = done_text[0] = '\0';
+    assert_int_equal(pc_driver_store_worker_new(&loop, &store, NULL, on_commit_among_jobs, &slow, &worker),
+                     0);
+    for (size_t i = 0; i < 6; i++) {
+        job_init(&jobs[i], (char)('a' + i));
+        if (i == 3) {
+            assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 7), 0);
+            assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 7), PEERCACHE_ESTATE);
+        }
+        assert_int_equal(pc_driver_store_worker_do(worker, &jobs[i].job), 0);
+        assert_false(pc_driver_store_worker_idle(worker));
+    }
+    assert_string_equal(done_text, "");
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_true(pc_driver_store_worker_idle(worker));
+    assert_string_equal(worked_text, "abcdef");
+    assert_string_equal(done_text, "abcCdef");
+    assert_int_equal(slow.count, 1);
+    assert_int_equal(atomic_load(&slow.overlaps), 0);
+    for (size_t i = 0; i < 6; i++)
+        assert_ptr_equal(jobs[i].store, &slow.head);
+}
+
+static void jobs_from_within_done_go_behind_what_waits(void **state)
+{
+    (void)state;
+    struct test_job a, b, lone;
+    worked_text[0] = done_text[0] = '\0';
+    job_init(&a, 'a');
+    job_init(&b, 'b');
+    a.more = 2;
+    assert_int_equal(pc_driver_store_worker_do(worker, &a.job), 0);
+    assert_int_equal(pc_driver_store_worker_do(worker, &b.job), 0);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_string_equal(worked_text, "abaa");
+    assert_string_equal(done_text, "abaa");
+    job_init(&lone, 'l'); /* with nothing behind it */
+    lone.more = 3;
+    assert_int_equal(pc_driver_store_worker_do(worker, &lone.job), 0);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_string_equal(done_text, "abaallll");
+    assert_int_equal(atomic_load(&slow.overlaps), 0);
+}
+
+static void a_job_learns_that_no_store_is_open(void **state)
+{
+    (void)state;
+    struct test_job before, after;
+    struct pc_delta one = delta(1);
+    worked_text[0] = done_text[0] = '\0';
+    pc_driver_store_worker_free(worker);
+    store = NULL;
+    reopen_failures = 0;
+    assert_int_equal(pc_driver_store_worker_new(&loop, &store, reopen, on_done, &slow, &worker), 0);
+    job_init(&before, 'b');
+    job_init(&after, 'a');
+    assert_int_equal(pc_driver_store_worker_do(worker, &before.job), 0);
+    assert_int_equal(pc_driver_store_worker_commit(worker, &one, 1, 5), 0);
+    assert_int_equal(pc_driver_store_worker_do(worker, &after.job), 0);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_string_equal(done_text, "ba");
+    assert_null(before.store);
+    assert_ptr_equal(after.store, &slow.head);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -213,6 +344,9 @@ int main(void)
         TEST(a_failure_is_told_and_retried_under_its_number),
         TEST(a_commit_from_within_done),
         TEST(a_store_that_could_not_be_opened_is_opened_for_a_commit),
+        TEST(jobs_and_commits_keep_their_order),
+        TEST(jobs_from_within_done_go_behind_what_waits),
+        TEST(a_job_learns_that_no_store_is_open),
     };
     return cmocka_run_group_tests_name("driver_store_worker", tests, NULL, NULL);
 }
