@@ -1,6 +1,7 @@
 #include "driver/network.h"
 
 #include "addr/multiaddr.h"
+#include "driver/fetch_url.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,16 +28,23 @@ bool pc_driver_network_name_valid(const char *name)
     return true;
 }
 
+/* 1 to capacity - 1 characters of visible ASCII. */
+static bool is_word(const char *text, size_t capacity)
+{
+    size_t length = strlen(text);
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
+            return false;
+    return length > 0 && length < capacity;
+}
+
 bool pc_driver_kad_protocol_valid(const char *protocol)
 {
     size_t parts = 0;
-    if (strlen(protocol) >= PC_DRIVER_KAD_PROTOCOL_BYTES || protocol[0] != '/')
+    if (!is_word(protocol, PC_DRIVER_KAD_PROTOCOL_BYTES) || protocol[0] != '/')
         return false;
     for (const char *c = protocol; *c; c++) {
-        unsigned char byte = (unsigned char)*c;
-        if (byte <= ' ' || byte >= 0x7f)
-            return false;
-        if (byte != '/')
+        if (*c != '/')
             continue;
         if (c[1] == '/' || c[1] == '\0')
             return false;
@@ -62,32 +70,79 @@ static int refuse(struct parsing *parsing, int result, const char *what, const c
     return 0; /* libinih: an error in this line */
 }
 
+/* The handlers of libinih's lines: 1, or 0 after a refusal. */
+
+static int on_kad_protocol(struct parsing *parsing, const char *value)
+{
+    struct pc_driver_network *network = parsing->network;
+    if (network->kad_protocol[0] != '\0')
+        return refuse(parsing, PEERCACHE_EPARSE, "a second kad_protocol", value);
+    if (!pc_driver_kad_protocol_valid(value))
+        return refuse(parsing, PEERCACHE_EPARSE, "kad_protocol is not of the form /a/b:", value);
+    memcpy(network->kad_protocol, value, strlen(value) + 1);
+    return 1;
+}
+
+static int on_bootstrap(struct parsing *parsing, const char *value)
+{
+    struct pc_driver_network *network = parsing->network;
+    uint8_t bytes[PC_MULTIADDR_MAX_BYTES];
+    size_t size;
+    if (network->bootstrap_count == PC_DRIVER_NETWORK_BOOTSTRAP_MAX)
+        return refuse(parsing, PEERCACHE_ELIMIT, "too many bootstrap addresses at", value);
+    if (strlen(value) >= PEERCACHE_ADDR_TEXT_BYTES)
+        return refuse(parsing, PEERCACHE_ELIMIT, "a bootstrap address is too long:", value);
+    if (pc_addr_multiaddr_parse(value, strlen(value), bytes, sizeof(bytes), &size, NULL) != 0)
+        return refuse(parsing, PEERCACHE_EPARSE, "a bootstrap address is no multiaddr:", value);
+    memcpy(network->bootstrap[network->bootstrap_count++], value, strlen(value) + 1);
+    return 1;
+}
+
+static int on_endpoint(struct parsing *parsing, const char *value)
+{
+    struct pc_driver_network *network = parsing->network;
+    struct pc_reason why = { "out of memory" };
+    char what[PEERCACHE_DETAIL_BYTES];
+    if (network->endpoint_count == PC_JOIN_ENDPOINTS_MAX)
+        return refuse(parsing, PEERCACHE_ELIMIT, "too many endpoints at", value);
+    int result = pc_driver_fetch_url_check_endpoint(value, &why);
+    if (result != 0) {
+        (void)snprintf(what, sizeof(what), "an endpoint can't be asked (%.100s):", why.text);
+        return refuse(parsing, result, what, value);
+    }
+    memcpy(network->endpoints[network->endpoint_count++], value, strlen(value) + 1);
+    return 1;
+}
+
+static int on_network_version(struct parsing *parsing, const char *value)
+{
+    struct pc_driver_network *network = parsing->network;
+    if (network->network_version[0] != '\0')
+        return refuse(parsing, PEERCACHE_EPARSE, "a second network_version", value);
+    if (!is_word(value, PC_DRIVER_NETWORK_VERSION_BYTES))
+        return refuse(parsing, PEERCACHE_EPARSE,
+                      "network_version is no word of 1 to 63 characters without blanks:", value);
+    memcpy(network->network_version, value, strlen(value) + 1);
+    return 1;
+}
+
 static int on_value(void *context, const char *section, const char *key, const char *value)
 {
+    static const struct {
+        const char *key;
+        int (*take)(struct parsing *parsing, const char *value);
+    } keys[] = {
+        { "kad_protocol", on_kad_protocol },
+        { "bootstrap", on_bootstrap },
+        { "endpoint", on_endpoint },
+        { "network_version", on_network_version },
+    };
     struct parsing *parsing = context;
-    struct pc_driver_network *network = parsing->network;
     if (section[0] != '\0')
         return refuse(parsing, PEERCACHE_EPARSE, "unknown section", section);
-    if (strcmp(key, "kad_protocol") == 0) {
-        if (network->kad_protocol[0] != '\0')
-            return refuse(parsing, PEERCACHE_EPARSE, "a second kad_protocol", value);
-        if (!pc_driver_kad_protocol_valid(value))
-            return refuse(parsing, PEERCACHE_EPARSE, "kad_protocol is not of the form /a/b:", value);
-        memcpy(network->kad_protocol, value, strlen(value) + 1);
-        return 1;
-    }
-    if (strcmp(key, "bootstrap") == 0) {
-        uint8_t bytes[PC_MULTIADDR_MAX_BYTES];
-        size_t size;
-        if (network->bootstrap_count == PC_DRIVER_NETWORK_BOOTSTRAP_MAX)
-            return refuse(parsing, PEERCACHE_ELIMIT, "too many bootstrap addresses at", value);
-        if (strlen(value) >= PEERCACHE_ADDR_TEXT_BYTES)
-            return refuse(parsing, PEERCACHE_ELIMIT, "a bootstrap address is too long:", value);
-        if (pc_addr_multiaddr_parse(value, strlen(value), bytes, sizeof(bytes), &size, NULL) != 0)
-            return refuse(parsing, PEERCACHE_EPARSE, "a bootstrap address is no multiaddr:", value);
-        memcpy(network->bootstrap[network->bootstrap_count++], value, strlen(value) + 1);
-        return 1;
-    }
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (strcmp(key, keys[i].key) == 0)
+            return keys[i].take(parsing, value);
     return refuse(parsing, PEERCACHE_EPARSE, "unknown key", key);
 }
 

@@ -179,13 +179,23 @@ static void a_whole_description(void **state)
                            "\n"
                            "bootstrap = /ip6/2001:db8::1/udp/4001/quic-v1\n"
                            "kad_protocol=/my/kad/1.0.0\r\n"
-                           "bootstrap = /dnsaddr/boot.example\n"),
+                           "endpoint = https://peers.example/v1?format=text\n"
+                           "network_version = 1_1.0\n"
+                           "bootstrap = /dnsaddr/boot.example\n"
+                           "endpoint = http://[2001:db8::1]:8080/\n"),
                      0);
     assert_string_equal(network.name, "x");
     assert_string_equal(network.kad_protocol, "/my/kad/1.0.0");
     assert_int_equal(network.bootstrap_count, 2);
     assert_string_equal(network.bootstrap[0], "/ip6/2001:db8::1/udp/4001/quic-v1");
     assert_string_equal(network.bootstrap[1], "/dnsaddr/boot.example");
+    assert_int_equal(network.endpoint_count, 2);
+    assert_string_equal(network.endpoints[0], "https://peers.example/v1?format=text");
+    assert_string_equal(network.endpoints[1], "http://[2001:db8::1]:8080/");
+    assert_string_equal(network.network_version, "1_1.0");
+    assert_int_equal(parse("kad_protocol = /a/b\n"), 0);
+    assert_int_equal(network.endpoint_count, 0);
+    assert_string_equal(network.network_version, "");
 }
 
 static void what_is_refused(void **state)
@@ -205,6 +215,17 @@ static void what_is_refused(void **state)
         { "kad_protocol = /a/b\nbootstrap = example.org\n", "no multiaddr" },
         { "kad_protocol = /a/b\nbootstrap = /ip4/300.0.0.1/udp/1/quic-v1\n", "no multiaddr" },
         { "kad_protocol = /a/b\n{\"json\": 1}\n", "line 2" },
+        { "kad_protocol = /a/b\nendpoint = peers.example\n", "line 2: an endpoint can't be asked" },
+        { "kad_protocol = /a/b\nendpoint = ftp://peers.example/\n", "the scheme \"ftp\"" },
+        { "kad_protocol = /a/b\nendpoint = https://me:word@peers.example/\n", "no user or password" },
+        { "kad_protocol = /a/b\nendpoint =\n", "an endpoint can't be asked" },
+        { "kad_protocol = /a/b\nnetwork_version = 1\nnetwork_version = 2\n",
+          "line 3: a second network_version \"2\"" },
+        { "kad_protocol = /a/b\nnetwork_version = a b\n", "network_version is no word" },
+        { "kad_protocol = /a/b\nnetwork_version =\n", "network_version is no word" },
+        { "kad_protocol = /a/b\nnetwork_version = "
+          "0123456789012345678901234567890123456789012345678901234567890123\n",
+          "network_version is no word" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_int_equal(parse(cases[i].text), PEERCACHE_EPARSE);
@@ -230,6 +251,19 @@ static void lines_and_bytes_beyond_the_text(void **state)
     assert_int_equal(pc_driver_network_parse("x", nul, sizeof(nul) - 1, "here", &network, &why),
                      PEERCACHE_EPARSE);
     assert_non_null(strstr(why.text, "not a text"));
+}
+
+static void endpoints_have_a_limit(void **state)
+{
+    (void)state;
+    static char text[8192] = "kad_protocol = /a/b\n";
+    for (int i = 0; i < PC_JOIN_ENDPOINTS_MAX; i++)
+        strcat(text, "endpoint = https://peers.example/\n");
+    assert_int_equal(parse(text), 0);
+    assert_int_equal(network.endpoint_count, PC_JOIN_ENDPOINTS_MAX);
+    strcat(text, "endpoint = https://peers.example/\n");
+    assert_int_equal(parse(text), PEERCACHE_ELIMIT);
+    assert_non_null(strstr(why.text, "too many endpoints"));
 }
 
 static void bootstraps_have_a_limit(void **state)
@@ -277,6 +311,7 @@ int main(void)
         TEST(what_is_refused),
         TEST(lines_and_bytes_beyond_the_text),
         TEST(bootstraps_have_a_limit),
+        TEST(endpoints_have_a_limit),
         TEST(the_environment_says_where),
     };
     return cmocka_run_group_tests_name("driver_network", tests, NULL, NULL);
