@@ -2,6 +2,8 @@
 #include "cli/commands.h"
 #include "cli/session.h"
 
+#include "driver/options.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -212,7 +214,14 @@ static enum pc_cli_exit join_with(struct join *join, const struct pc_cli_options
     enum pc_cli_exit exit = pc_cli_session_init(&join->session, o, true);
     if (exit)
         return exit;
+    exit = pc_cli_session_add_sources(&join->session);
+    if (exit)
+        return exit;
     peercache_node_options *n = join->session.node_options;
+    if (o->exclusive && n->source_count == 0)
+        return pc_cli_fail(
+            o->json, PC_CLI_USAGE, "usage",
+            "--exclusive dials the given peers alone, and none is given: add --peer or " PC_CLI_ENV_PEERS);
     peercache_node_options_set_once(n, true);
     peercache_node_options_set_save(n, !o->no_save);
     peercache_node_options_set_walk(n, !o->no_walk);

@@ -1,6 +1,6 @@
 #include "cli/options.h"
 
-#include "addr/multiaddr.h"
+#include "cli/value.h"
 
 #include <peercache/peercache.h>
 
@@ -15,6 +15,20 @@
  * both. */
 #define FLAG_LIST(X)                                                                                         \
     X(FLAG_PEER, "peer", 0, "MULTIADDR", "dial this peer first; may be given up to 256 times")               \
+    X(FLAG_ENDPOINT, "endpoint", 0, "URL",                                                                   \
+      "ask here too for peers, when the cache does not serve; up to 32")                                     \
+    X(FLAG_NO_ENDPOINTS, "no-endpoints", 0, NULL, "use no endpoint and no bootstrap peer of the network")    \
+    X(FLAG_NO_ENV, "no-env", 0, NULL, "pass over the peers in PEERCACHE_PEERS")                              \
+    X(FLAG_EXCLUSIVE, "exclusive", 0, NULL, "dial the given peers only: no cache, nobody that others name")  \
+    X(FLAG_NEW_NETWORK, "new-network", 0, NULL, "begin a network: dial nobody to join")                      \
+    X(FLAG_IGNORE_CACHE, "ignore-cache", 0, NULL,                                                            \
+      "don't dial peers of the cache; what is met is kept there")                                            \
+    X(FLAG_ALLOW, "allow", 0, "CIDR", "may be dialled though it is private; may be given several times")     \
+    X(FLAG_DENY, "deny", 0, "CIDR", "may not be dialled; the longest prefix decides")                        \
+    X(FLAG_RESOLVER, "resolver", 0, "ADDRESS", "ask this name server: 192.0.2.1, 192.0.2.1:5353, [::1]:53")  \
+    X(FLAG_CA_FILE, "ca-file", 0, "FILE", "certificates (PEM) that https endpoints must be signed by")       \
+    X(FLAG_FIRST, "first", 0, NULL, "older name of --new-network")                                           \
+    X(FLAG_CONTACTS, "network-contacts-url", 0, "URLS", "older name of --endpoint; a comma-separated list")  \
     X(FLAG_TARGET, "target-peers", 0, "N", "stop joining at so many verified peers (default 5)")             \
     X(FLAG_MIN, "min-peers", 0, "N", "fewer verified peers are a failure (default 1)")                       \
     X(FLAG_TIMEOUT, "timeout", 0, "DURATION", "for the whole join: 10s, 500ms, 2m (default 10s)")            \
@@ -66,19 +80,29 @@ static const struct flag_row {
 #undef X
 };
 
+_Static_assert(FLAG_COUNT_OF <= 64, "a set of flags is 64 bits");
 #define BIT(flag)   (UINT64_C(1) << (flag))
 #define BITS_OUTPUT (BIT(FLAG_JSON) | BIT(FLAG_VERBOSE) | BIT(FLAG_HELP))
 #define BITS_SHARED                                                                                          \
     (BIT(FLAG_CACHE) | BIT(FLAG_NO_CACHE) | BIT(FLAG_NETWORK) | BIT(FLAG_LOCAL) | BIT(FLAG_KAD_PROTOCOL) |   \
      BITS_OUTPUT)
 
-#define BITS_CACHE (BITS_SHARED | BIT(FLAG_MAX_PEERS))
+#define BITS_CACHE     (BITS_SHARED | BIT(FLAG_MAX_PEERS))
+
+#define BITS_DIAL      (BIT(FLAG_ALLOW) | BIT(FLAG_DENY) | BIT(FLAG_RESOLVER))
+#define BITS_ENDPOINTS (BIT(FLAG_ENDPOINT) | BIT(FLAG_CONTACTS) | BIT(FLAG_NO_ENDPOINTS))
+/* Where peers to join through come from, and which may be dialled. */
+#define BITS_SOURCES                                                                                         \
+    (BITS_DIAL | BITS_ENDPOINTS | BIT(FLAG_PEER) | BIT(FLAG_NO_ENV) | BIT(FLAG_EXCLUSIVE) |                  \
+     BIT(FLAG_NEW_NETWORK) | BIT(FLAG_FIRST) | BIT(FLAG_IGNORE_CACHE) | BIT(FLAG_CA_FILE) |                  \
+     BIT(FLAG_MAX_PEERS))
 
 const uint64_t pc_cli_flags_shared = BITS_SHARED;
-const uint64_t pc_cli_flags_join = BITS_SHARED | BIT(FLAG_PEER) | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
+const uint64_t pc_cli_flags_join = BITS_SHARED | BITS_SOURCES | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
                                    BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK);
-const uint64_t pc_cli_flags_run = BITS_SHARED | BIT(FLAG_LISTEN) | BIT(FLAG_PEER) | BIT(FLAG_KEY);
-const uint64_t pc_cli_flags_ping = BITS_SHARED | BIT(FLAG_COUNT);
+const uint64_t pc_cli_flags_run = BITS_SHARED | BITS_SOURCES | BIT(FLAG_LISTEN) | BIT(FLAG_KEY);
+const uint64_t pc_cli_flags_ping = BITS_SHARED | BITS_DIAL | BIT(FLAG_COUNT);
+const uint64_t pc_cli_flags_endpoints = BITS_SHARED | BITS_ENDPOINTS;
 const uint64_t pc_cli_flags_id = BITS_SHARED | BIT(FLAG_KEY);
 const uint64_t pc_cli_flags_demo = BITS_OUTPUT | BIT(FLAG_NODES);
 const uint64_t pc_cli_flags_cache = BITS_CACHE;
@@ -90,14 +114,6 @@ const uint64_t pc_cli_flags_prune = BITS_CACHE | BIT(FLAG_POLICY) | BIT(FLAG_DRY
 const uint64_t pc_cli_flags_import = BITS_CACHE | BIT(FLAG_FORMAT) | BIT(FLAG_TRUST);
 const uint64_t pc_cli_flags_export = BITS_CACHE | BIT(FLAG_FORMAT) | BIT(FLAG_OUTPUT);
 const uint64_t pc_cli_flags_check = BITS_CACHE | BIT(FLAG_REPAIR);
-
-const char *pc_cli_policy_name(uint32_t policy)
-{
-    return policy == PEERCACHE_PRUNE_UNRELIABLE ? "unreliable"
-           : policy == PEERCACHE_PRUNE_STALE    ? "stale"
-           : policy == PEERCACHE_PRUNE_CAPACITY ? "capacity"
-                                                : "banned";
-}
 
 size_t pc_cli_distance(const char *a, const char *b)
 {
@@ -122,72 +138,6 @@ size_t pc_cli_distance(const char *a, const char *b)
     return row[b_length];
 }
 
-int pc_cli_duration_parse(const char *text, uint32_t *ret_ms, struct pc_reason *ret_reason)
-{
-    static const struct {
-        const char *unit;
-        uint32_t ms;
-    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 } };
-    size_t digits = strspn(text, "0123456789");
-    uint64_t number = 0;
-
-    if (digits == 0) {
-        pc_base_reason(ret_reason,
-                       "'%.64s' is no duration: expected digits and a unit, such as 10s, 500ms or 2m", text);
-        return PEERCACHE_EPARSE;
-    }
-    for (size_t i = 0; i < digits && number <= PC_CLI_TIMEOUT_MAX_MS; i++)
-        number = number * 10 + (uint64_t)(text[i] - '0');
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (strcmp(text + digits, units[i].unit) != 0)
-            continue;
-        /* number is at most ten times the limit and the unit at most the limit: no overflow in 64 bits */
-        number *= units[i].ms;
-        if (number < 1 || number > PC_CLI_TIMEOUT_MAX_MS) {
-            pc_base_reason(ret_reason, "'%.64s' is out of range: 1ms to 1h", text);
-            return PEERCACHE_ELIMIT;
-        }
-        *ret_ms = (uint32_t)number;
-        return 0;
-    }
-    if (text[digits] == '\0')
-        pc_base_reason(ret_reason, "'%.64s' has no unit: write %.32ss, %.32sms or %.32sm", text, text, text,
-                       text);
-    else
-        pc_base_reason(ret_reason, "'%.64s' has an unknown unit '%.32s': use ms, s, m or h", text,
-                       text + digits);
-    return PEERCACHE_EPARSE;
-}
-
-/* A whole number in words of its flag. EINVAL with the sentence. */
-static int number_parse(enum flag flag, const char *text, uint32_t min, uint32_t max, uint32_t *ret_number,
-                        struct pc_reason *ret_reason)
-{
-    size_t digits = strspn(text, "0123456789");
-    uint64_t number = 0;
-    for (size_t i = 0; i < digits && number <= max; i++)
-        number = number * 10 + (uint64_t)(text[i] - '0');
-    if (digits == 0 || text[digits] != '\0' || number < min || number > max) {
-        pc_base_reason(ret_reason, "--%s: '%.64s' is not a whole number from %u to %u", flag_rows[flag].word,
-                       text, min, max);
-        return PEERCACHE_EINVAL;
-    }
-    *ret_number = (uint32_t)number;
-    return 0;
-}
-
-/* A multiaddr is looked at before anything is opened, so that its reason is the first thing said. */
-static int multiaddr_check(const char *where, const char *text, struct pc_reason *ret_reason)
-{
-    uint8_t bytes[PC_MULTIADDR_MAX_BYTES];
-    size_t size;
-    struct pc_reason why = { "" };
-    if (pc_addr_multiaddr_parse(text, strlen(text), bytes, sizeof(bytes), &size, &why) == 0)
-        return 0;
-    pc_base_reason(ret_reason, "%s: '%.80s' is no multiaddr: %.80s", where, text, why.text);
-    return PEERCACHE_EINVAL;
-}
-
 static int text_check(enum flag flag, const char *text, struct pc_reason *ret_reason)
 {
     if (*text)
@@ -196,128 +146,103 @@ static int text_check(enum flag flag, const char *text, struct pc_reason *ret_re
     return PEERCACHE_EINVAL;
 }
 
-/* Names become directories, so they may not lead elsewhere. */
-static int network_check(const char *name, struct pc_reason *ret_reason)
-{
-    if (*name && *name != '.' && !strchr(name, '/') && strlen(name) <= 63)
-        return 0;
-    pc_base_reason(ret_reason,
-                   "--network: '%.64s' is no name of a network: 1 to 63 characters, no '/', no leading dot",
-                   name);
-    return PEERCACHE_EINVAL;
-}
-
-static int kad_protocol_check(const char *name, struct pc_reason *ret_reason)
-{
-    if (name[0] == '/' && name[1] && name[1] != '/' && strlen(name) <= 128)
-        return 0;
-    pc_base_reason(ret_reason,
-                   "--kad-protocol: '%.64s' is no protocol name: expected one like /ipfs/kad/1.0.0", name);
-    return PEERCACHE_EINVAL;
-}
-
-static int code_parse(const char *text, peercache_outcome *ret_outcome, struct pc_reason *ret_reason)
-{
-    for (int i = PEERCACHE_OK + 1; i < PEERCACHE_OUTCOME_COUNT; i++)
-        if (strcmp(text, peercache_outcome_name((peercache_outcome)i)) == 0) {
-            *ret_outcome = (peercache_outcome)i;
-            return 0;
-        }
-    pc_base_reason(
-        ret_reason,
-        "--code: '%.32s' is no failure: timeout, refused, unreachable, tls_failed, wrong_identity, "
-        "protocol_mismatch, misbehaved, dns_failed, ...",
-        text);
-    return PEERCACHE_EINVAL;
-}
-
-static int policy_parse(const char *text, uint32_t *policies, struct pc_reason *ret_reason)
-{
-    for (uint32_t bit = 1; bit <= PEERCACHE_PRUNE_ALL; bit <<= 1)
-        if (strcmp(text, pc_cli_policy_name(bit)) == 0) {
-            *policies |= bit;
-            return 0;
-        }
-    pc_base_reason(ret_reason, "--policy: '%.64s' is none of unreliable, stale, capacity", text);
-    return PEERCACHE_EINVAL;
-}
-
-static int format_parse(const char *text, peercache_format *ret_format, struct pc_reason *ret_reason)
-{
-    if (peercache_format_from_name(text, ret_format) == 0)
-        return 0;
-    pc_base_reason(ret_reason, "--format: '%.64s' is none of list, map, ant-v0, ant-v1, endpoint, text, kubo",
-                   text);
-    return PEERCACHE_EINVAL;
-}
-
-static int duration_parse(enum flag flag, const char *text, uint32_t *ret_ms, struct pc_reason *ret_reason)
-{
-    struct pc_reason why = { "" };
-    if (pc_cli_duration_parse(text, ret_ms, &why) == 0)
-        return 0;
-    pc_base_reason(ret_reason, "--%s: %.170s", flag_rows[flag].word, why.text);
-    return PEERCACHE_EINVAL;
-}
-
 static int list_add(enum flag flag, const char *value, const char **list, size_t capacity, size_t *count,
                     struct pc_reason *ret_reason)
 {
-    char where[32];
-    (void)snprintf(where, sizeof(where), "--%s", flag_rows[flag].word);
     if (*count == capacity) {
         pc_base_reason(ret_reason, "--%s: given more than %zu times", flag_rows[flag].word, capacity);
         return PEERCACHE_EINVAL;
     }
-    int error = multiaddr_check(where, value, ret_reason);
+    int error = text_check(flag, value, ret_reason);
     if (error)
         return error;
     list[(*count)++] = value;
     return 0;
 }
 
+static int multiaddrs_add(enum flag flag, const char *value, const char **list, size_t capacity,
+                          size_t *count, struct pc_reason *ret_reason)
+{
+    char where[32];
+    (void)snprintf(where, sizeof(where), "--%s", flag_rows[flag].word);
+    int error = pc_cli_multiaddr_check(where, value, ret_reason);
+    return error ? error : list_add(flag, value, list, capacity, count, ret_reason);
+}
+
 static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value,
                      struct pc_reason *ret_reason)
 {
+    const char *word = flag_rows[flag].word;
     switch (flag) {
     case FLAG_PEER:
-        return list_add(flag, value, o->peers, PC_CLI_PEERS_MAX, &o->peer_count, ret_reason);
+        return multiaddrs_add(flag, value, o->peers, PC_CLI_PEERS_MAX, &o->peer_count, ret_reason);
     case FLAG_LISTEN:
-        return list_add(flag, value, o->listens, PC_CLI_LISTENS_MAX, &o->listen_count, ret_reason);
+        return multiaddrs_add(flag, value, o->listens, PC_CLI_LISTENS_MAX, &o->listen_count, ret_reason);
+    case FLAG_ENDPOINT:
+        return list_add(flag, value, o->endpoints, PC_CLI_ENDPOINTS_MAX, &o->endpoint_count, ret_reason);
+    case FLAG_CONTACTS:
+        return list_add(flag, value, o->contacts, PC_CLI_ENDPOINTS_MAX, &o->contact_count, ret_reason);
+    case FLAG_ALLOW:
+        return list_add(flag, value, o->allowed, PC_CLI_RANGES_MAX, &o->allowed_count, ret_reason);
+    case FLAG_DENY:
+        return list_add(flag, value, o->denied, PC_CLI_RANGES_MAX, &o->denied_count, ret_reason);
+    case FLAG_NO_ENDPOINTS:
+        o->no_endpoints = true;
+        return 0;
+    case FLAG_NO_ENV:
+        o->no_env = true;
+        return 0;
+    case FLAG_EXCLUSIVE:
+        o->exclusive = true;
+        return 0;
+    case FLAG_NEW_NETWORK:
+    case FLAG_FIRST:
+        o->new_network = true;
+        return 0;
+    case FLAG_IGNORE_CACHE:
+        o->ignore_cache = true;
+        return 0;
+    case FLAG_RESOLVER:
+        o->resolver = value;
+        return text_check(flag, value, ret_reason);
+    case FLAG_CA_FILE:
+        o->ca_file = value;
+        return text_check(flag, value, ret_reason);
     case FLAG_TARGET:
-        return number_parse(flag, value, 1, PC_CLI_TARGET_MAX, &o->target, ret_reason);
+        return pc_cli_number_parse(word, value, 1, PC_CLI_TARGET_MAX, &o->target, ret_reason);
     case FLAG_MIN:
-        return number_parse(flag, value, 1, PC_CLI_TARGET_MAX, &o->min, ret_reason);
+        return pc_cli_number_parse(word, value, 1, PC_CLI_TARGET_MAX, &o->min, ret_reason);
     case FLAG_COUNT:
-        return number_parse(flag, value, 1, PC_CLI_COUNT_MAX, &o->count, ret_reason);
+        return pc_cli_number_parse(word, value, 1, PC_CLI_COUNT_MAX, &o->count, ret_reason);
     case FLAG_NODES:
-        return number_parse(flag, value, PC_CLI_DEMO_NODES_MIN, PC_CLI_DEMO_NODES_MAX, &o->nodes, ret_reason);
+        return pc_cli_number_parse(word, value, PC_CLI_DEMO_NODES_MIN, PC_CLI_DEMO_NODES_MAX, &o->nodes,
+                                   ret_reason);
     case FLAG_TIMEOUT:
-        return duration_parse(flag, value, &o->timeout_ms, ret_reason);
+        return pc_cli_duration_parse(word, value, &o->timeout_ms, ret_reason);
     case FLAG_TIMES:
-        return number_parse(flag, value, 1, UINT32_MAX, &o->times, ret_reason);
+        return pc_cli_number_parse(word, value, 1, UINT32_MAX, &o->times, ret_reason);
     case FLAG_RTT:
-        return duration_parse(flag, value, &o->rtt_ms, ret_reason);
+        return pc_cli_duration_parse(word, value, &o->rtt_ms, ret_reason);
     case FLAG_CODE:
-        return code_parse(value, &o->code, ret_reason);
+        return pc_cli_code_parse(value, &o->code, ret_reason);
     case FLAG_UNVERIFIED:
         o->unverified = true;
         return 0;
     case FLAG_NUMBER:
-        return number_parse(flag, value, 1, PEERCACHE_PICK_MAX, &o->number, ret_reason);
+        return pc_cli_number_parse(word, value, 1, PEERCACHE_PICK_MAX, &o->number, ret_reason);
     case FLAG_EXPLAIN:
         o->explain = true;
         return 0;
     case FLAG_SEED:
         o->has_seed = true;
-        return number_parse(flag, value, 0, UINT32_MAX, &o->seed, ret_reason);
+        return pc_cli_number_parse(word, value, 0, UINT32_MAX, &o->seed, ret_reason);
     case FLAG_POLICY:
-        return policy_parse(value, &o->policies, ret_reason);
+        return pc_cli_policy_parse(value, &o->policies, ret_reason);
     case FLAG_DRY_RUN:
         o->dry_run = true;
         return 0;
     case FLAG_FORMAT:
-        return format_parse(value, &o->format, ret_reason);
+        return pc_cli_format_parse(value, &o->format, ret_reason);
     case FLAG_TRUST:
         o->trust = true;
         return 0;
@@ -331,7 +256,7 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
         o->list_bans = true;
         return 0;
     case FLAG_MAX_PEERS:
-        return number_parse(flag, value, 1, PEERCACHE_MAX_PEERS_LIMIT, &o->max_peers, ret_reason);
+        return pc_cli_number_parse(word, value, 1, PEERCACHE_MAX_PEERS_LIMIT, &o->max_peers, ret_reason);
     case FLAG_CACHE:
         o->cache = value;
         return text_check(flag, value, ret_reason);
@@ -340,10 +265,10 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
         return text_check(flag, value, ret_reason);
     case FLAG_NETWORK:
         o->network = value;
-        return network_check(value, ret_reason);
+        return pc_cli_network_check(value, ret_reason);
     case FLAG_KAD_PROTOCOL:
         o->kad_protocol = value;
-        return kad_protocol_check(value, ret_reason);
+        return pc_cli_kad_protocol_check(value, ret_reason);
     case FLAG_NO_SAVE:
         o->no_save = true;
         return 0;
@@ -398,8 +323,32 @@ static void unknown_flag(const struct pc_cli_command *command, const char *given
         pc_base_reason(ret_reason, "unknown flag '%s'; see 'peercache %s --help'", name, command->name);
 }
 
+/* Flags that mean the opposite of each other; `given` are those of the line. */
+static int contradictions_check(uint64_t given, struct pc_reason *ret_reason)
+{
+    static const struct {
+        enum flag one;
+        enum flag other;
+    } pairs[] = {
+        { FLAG_CACHE, FLAG_NO_CACHE },        { FLAG_ENDPOINT, FLAG_NO_ENDPOINTS },
+        { FLAG_CONTACTS, FLAG_NO_ENDPOINTS }, { FLAG_NEW_NETWORK, FLAG_PEER },
+        { FLAG_NEW_NETWORK, FLAG_ENDPOINT },  { FLAG_NEW_NETWORK, FLAG_CONTACTS },
+        { FLAG_NEW_NETWORK, FLAG_EXCLUSIVE }, { FLAG_FIRST, FLAG_PEER },
+        { FLAG_FIRST, FLAG_ENDPOINT },        { FLAG_FIRST, FLAG_CONTACTS },
+        { FLAG_FIRST, FLAG_EXCLUSIVE },       { FLAG_EXCLUSIVE, FLAG_ENDPOINT },
+        { FLAG_EXCLUSIVE, FLAG_CONTACTS },
+    };
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        if (given & BIT(pairs[i].one) && given & BIT(pairs[i].other)) {
+            pc_base_reason(ret_reason, "--%s and --%s exclude each other", flag_rows[pairs[i].one].word,
+                           flag_rows[pairs[i].other].word);
+            return PEERCACHE_EINVAL;
+        }
+    return 0;
+}
+
 /* What only the whole line shows. */
-static int line_check(const struct pc_cli_options *o, struct pc_reason *ret_reason)
+static int line_check(const struct pc_cli_options *o, uint64_t given, struct pc_reason *ret_reason)
 {
     const struct pc_cli_command *command = o->command;
     if (o->argument_count < command->arguments_min) {
@@ -416,7 +365,7 @@ static int line_check(const struct pc_cli_options *o, struct pc_reason *ret_reas
         return PEERCACHE_EINVAL;
     }
     for (size_t i = 0; i < command->multiaddrs && i < o->argument_count; i++) {
-        int error = multiaddr_check(command->name, o->arguments[i], ret_reason);
+        int error = pc_cli_multiaddr_check(command->name, o->arguments[i], ret_reason);
         if (error)
             return error;
     }
@@ -424,11 +373,7 @@ static int line_check(const struct pc_cli_options *o, struct pc_reason *ret_reas
         pc_base_reason(ret_reason, "--min-peers %u is more than --target-peers %u", o->min, o->target);
         return PEERCACHE_EINVAL;
     }
-    if (o->cache && o->no_cache) {
-        pc_base_reason(ret_reason, "--cache and --no-cache exclude each other");
-        return PEERCACHE_EINVAL;
-    }
-    return 0;
+    return contradictions_check(given, ret_reason);
 }
 
 #define FIRST_VALUE 256 /* what getopt returns for a long flag; above every letter */
@@ -463,6 +408,7 @@ int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **
     };
     char letters[2 * FLAG_COUNT_OF + 2] = ":"; /* a missing value is told apart from an unknown flag */
     size_t row_count = 0, letter_count = 1;
+    uint64_t given_flags = 0;
     int value, error;
 
     for (int i = 0; i < FLAG_COUNT_OF; i++) {
@@ -495,6 +441,7 @@ int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **
                 unknown_flag(command, given, ret_reason);
             return PEERCACHE_EINVAL;
         }
+        given_flags |= BIT(flag_of(value));
         error = flag_take(&o, flag_of(value), optarg, ret_reason);
         if (error)
             return error;
@@ -503,7 +450,7 @@ int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **
     }
     o.arguments = argv + optind;
     o.argument_count = (size_t)(argc - optind);
-    error = o.help ? 0 : line_check(&o, ret_reason);
+    error = o.help ? 0 : line_check(&o, given_flags, ret_reason);
     if (error)
         return error;
     *ret_options = o;
@@ -520,7 +467,7 @@ void pc_cli_options_help(const struct pc_cli_command *command)
             continue;
         (void)snprintf(left, sizeof(left), "--%s%s%s", flag_rows[i].word, flag_rows[i].value ? " " : "",
                        flag_rows[i].value ? flag_rows[i].value : "");
-        printf("  %-24s %s\n", left, flag_rows[i].text);
+        printf("  %-27s %s\n", left, flag_rows[i].text);
     }
     printf("\nExit status: 0 done, 1 could not, 2 wrong usage. The manual: man peercache\n");
 }

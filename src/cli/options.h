@@ -16,9 +16,10 @@
 
 #define PC_CLI_PEERS_MAX          256     /* --peer */
 #define PC_CLI_LISTENS_MAX        16      /* --listen */
+#define PC_CLI_ENDPOINTS_MAX      32      /* --endpoint, --network-contacts-url */
+#define PC_CLI_RANGES_MAX         256     /* --allow, --deny */
 #define PC_CLI_TARGET_MAX         1000    /* --target-peers, --min-peers */
 #define PC_CLI_COUNT_MAX          1000000 /* --count */
-#define PC_CLI_TIMEOUT_MAX_MS     3600000
 #define PC_CLI_DEMO_NODES_MIN     3
 #define PC_CLI_DEMO_NODES_MAX     100
 #define PC_CLI_TARGET_DEFAULT     5
@@ -34,6 +35,9 @@ enum pc_cli_exit {
     PC_CLI_COULD_NOT = 1,
     PC_CLI_USAGE = 2,
 };
+
+/* The environment variable with peers to join through, comma-separated. */
+#define PC_CLI_ENV_PEERS "PEERCACHE_PEERS"
 
 /* Texts are borrowed from argv. */
 struct pc_cli_options {
@@ -53,6 +57,21 @@ struct pc_cli_options {
     size_t peer_count;
     const char *listens[PC_CLI_LISTENS_MAX];
     size_t listen_count;
+    const char *endpoints[PC_CLI_ENDPOINTS_MAX];
+    size_t endpoint_count;
+    const char *contacts[PC_CLI_ENDPOINTS_MAX]; /* each a comma-separated list of endpoints */
+    size_t contact_count;
+    const char *allowed[PC_CLI_RANGES_MAX]; /* CIDR */
+    size_t allowed_count;
+    const char *denied[PC_CLI_RANGES_MAX];
+    size_t denied_count;
+    bool no_endpoints;
+    bool no_env;
+    bool exclusive;
+    bool new_network;
+    bool ignore_cache;
+    const char *resolver; /* NULL: those of the system */
+    const char *ca_file;  /* NULL: what the system trusts */
     uint32_t target;
     uint32_t min;
     uint32_t timeout_ms;
@@ -104,6 +123,7 @@ extern const uint64_t pc_cli_flags_prune;
 extern const uint64_t pc_cli_flags_import;
 extern const uint64_t pc_cli_flags_export;
 extern const uint64_t pc_cli_flags_check;
+extern const uint64_t pc_cli_flags_endpoints;
 
 /*
  * Parse what follows the command's name. EINVAL: wrong usage, the reason is the sentence. After --help the
@@ -111,14 +131,8 @@ extern const uint64_t pc_cli_flags_check;
  */
 int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **argv,
                          struct pc_cli_options *ret_options, struct pc_reason *ret_reason);
-/* "10s", "500ms", "2m", "1h": digits and a unit, 1 ms to PC_CLI_TIMEOUT_MAX_MS. EPARSE; ELIMIT; the reason
- * says what is wrong with it. */
-int pc_cli_duration_parse(const char *text, uint32_t *ret_ms, struct pc_reason *ret_reason);
 /* The usage and the flags of a command, on standard output. */
 void pc_cli_options_help(const struct pc_cli_command *command);
-
-/* The word of one PEERCACHE_PRUNE_… bit; "banned" for 0, as prune tells it. */
-const char *pc_cli_policy_name(uint32_t policy);
 
 /* The edit distance of two words, each cut at 32 letters; for "did you mean". */
 #define PC_CLI_NEAR 2 /* at most this far is a near match */

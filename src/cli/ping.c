@@ -83,6 +83,9 @@ static enum pc_cli_exit ping_with(struct ping *ping, const struct pc_cli_options
     enum pc_cli_exit exit = pc_cli_session_init(&ping->session, o, o->cache != NULL);
     if (exit)
         return exit;
+    exit = pc_cli_session_add_ranges(&ping->session);
+    if (exit)
+        return exit;
     ping->session.on_event = on_event;
     ping->pings = json_array();
     if (!ping->pings)

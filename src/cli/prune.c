@@ -1,6 +1,7 @@
 /* peercache prune: the whole cache once, in bounded steps. */
 #include "cli/cache.h"
 #include "cli/commands.h"
+#include "cli/value.h"
 
 #include <stdio.h>
 

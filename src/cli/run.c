@@ -113,6 +113,9 @@ static enum pc_cli_exit run_with(struct pc_cli_session *session, const struct pc
     enum pc_cli_exit exit = pc_cli_session_init(session, o, true);
     if (exit)
         return exit;
+    exit = pc_cli_session_add_sources(session);
+    if (exit)
+        return exit;
     session->on_event = on_event;
     peercache_node_options_set_mode(session->node_options, PEERCACHE_MODE_SERVER);
     if (o->key)

@@ -84,12 +84,6 @@ enum pc_cli_exit pc_cli_session_init(struct pc_cli_session *session, const struc
         if (error)
             return pc_cli_session_refused(session, error, "--cache");
     }
-    for (size_t i = 0; i < options->peer_count; i++) {
-        (void)snprintf(flag, sizeof(flag), "--peer '%s'", options->peers[i]);
-        error = peercache_node_options_add_peer(o, options->peers[i]);
-        if (error)
-            return pc_cli_session_refused(session, error, flag);
-    }
     for (size_t i = 0; i < options->listen_count; i++) {
         (void)snprintf(flag, sizeof(flag), "--listen '%s'", options->listens[i]);
         error = peercache_node_options_add_listen(o, options->listens[i]);

@@ -30,12 +30,18 @@ struct pc_cli_session {
 };
 
 /*
- * Begin: the options of the node with all shared flags, --peer, --listen, the cache (when `with_cache`) and
- * the signals. The command sets what is its own on session->node_options. Not PC_CLI_DONE: it was said why;
- * deinit in any case.
+ * Begin: the options of the node with all shared flags, --listen, the cache (when `with_cache`) and the
+ * signals. The command sets what is its own on session->node_options. Not PC_CLI_DONE: it was said why; deinit
+ * in any case.
  */
 enum pc_cli_exit pc_cli_session_init(struct pc_cli_session *session, const struct pc_cli_options *options,
                                      bool with_cache);
+/* Add what a node joins through: the peers of flags and environment, endpoints, and all of add_ranges. As init. */
+enum pc_cli_exit pc_cli_session_add_sources(struct pc_cli_session *session);
+/* The endpoints alone, and whether those of the description are used. */
+enum pc_cli_exit pc_cli_session_add_endpoints(struct pc_cli_session *session);
+/* What may be dialled: --allow, --deny; and --resolver. */
+enum pc_cli_exit pc_cli_session_add_ranges(struct pc_cli_session *session);
 /* Make the node: opens sockets and cache, dials nothing. */
 enum pc_cli_exit pc_cli_session_open(struct pc_cli_session *session);
 /* Run until the node stops. */

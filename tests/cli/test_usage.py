@@ -1,7 +1,7 @@
 """Wrong usage: a sentence that names what and where, exit 2, and nothing opened, made or dialled."""
 import os
 
-from harness import STRANGER, addr_of, case, expect, got_datagram, main, run, silent_port
+from harness import STRANGER, addr_of, case, environment, expect, got_datagram, main, run, silent_port
 
 COMMANDS = ['join', 'run', 'list', 'show', 'add', 'report', 'remove', 'ban', 'unban', 'pick', 'prune', 'import', 'export', 'stats',
             'check', 'ping', 'id', 'multiaddr', 'demo']
@@ -152,6 +152,72 @@ def cache_and_no_cache(place):
     refused(place, ['join', '--cache', 'x.db', '--no-cache'], '--cache', '--no-cache')
     refused(place, ['join', '--cache', ''], '--cache')
     refused(place, ['list', '--no-cache'], '--no-cache')
+
+
+@case
+def contradicting_flags_are_named_both(place):
+    peer, url = addr_of(1, STRANGER), 'https://peers.example/'
+    for one, other in [(['--endpoint', url], ['--no-endpoints']), (['--network-contacts-url', url], ['--no-endpoints']),
+                       (['--new-network'], ['--peer', peer]), (['--new-network'], ['--endpoint', url]),
+                       (['--new-network'], ['--network-contacts-url', url]), (['--new-network'], ['--exclusive']),
+                       (['--first'], ['--peer', peer]), (['--first'], ['--endpoint', url]),
+                       (['--first'], ['--network-contacts-url', url]), (['--first'], ['--exclusive']),
+                       (['--exclusive', '--peer', peer], ['--endpoint', url]),
+                       (['--exclusive', '--peer', peer], ['--network-contacts-url', url])]:
+        for command in ['join', 'run']:
+            for line in (one + other, other + one):
+                refused(place, [command, *line], one[0], other[0], 'exclude each other')
+
+
+@case
+def exclusive_needs_a_peer(place):
+    refused(place, ['join', '--exclusive'], '--exclusive', '--peer', 'PEERCACHE_PEERS')
+
+
+@case
+def endpoints_that_cannot_be_asked(place):
+    for url, why in [('peers.example', 'cannot be asked'), ('ftp://peers.example/', '"ftp"'),
+                     ('file:///etc/passwd', 'cannot be asked'), ('https://me:word@peers.example/', 'user or password'),
+                     ('', 'URL is empty'), ('http://' + 'x' * 2050, 'over 2048')]:
+        refused(place, ['join', '--endpoint', url], '--endpoint', why)
+    for urls, why in [('https://a.example/,b.example', '"b.example"'), ('https://a.example/,', '""'), ('', 'is empty')]:
+        refused(place, ['run', '--network-contacts-url', urls], '--network-contacts-url', why)
+    many = ['--endpoint', 'https://peers.example/'] * 33
+    refused(place, ['join', *many], '--endpoint', '32')
+    refused(place, ['join', '--network-contacts-url', ','.join(many[1::2])], '--network-contacts-url', '32')
+
+
+@case
+def ranges_that_are_none(place):
+    for flag in ['--allow', '--deny']:
+        for command in [['join'], ['run'], ['ping', addr_of(1)]]:
+            for text, why in [('ten', 'not a network'), ('10.0.0.0/33', 'prefix'), ('10.0.0.1/8', 'beyond the prefix'),
+                              ('fd00::/129', 'prefix'), ('', 'CIDR is empty')]:
+                refused(place, [*command, flag, text], flag, why)
+
+
+@case
+def name_servers_that_are_none(place):
+    for text, why in [('dns.example', 'dns.example'), ('192.0.2.1:0', '192.0.2.1:0'), ('192.0.2.1,192.0.2.2', 'no address'),
+                      ('', 'is empty')]:
+        refused(place, ['join', '--resolver', text], '--resolver', why)
+
+
+@case
+def certificates_that_cannot_be_read(place):
+    refused(place, ['join', '--ca-file', os.path.join(place, 'none.pem')], '--ca-file', 'none.pem')
+    refused(place, ['run', '--ca-file', ''], '--ca-file', 'is empty')
+
+
+@case
+def peers_of_the_environment_that_are_none(place):
+    for peers, part in [('x', '"x"'), (addr_of(1, STRANGER) + ', /ip4/1.2.3/udp/1/quic-v1', '"/ip4/1.2.3/udp/1/quic-v1"'),
+                        ('/p2p/' + STRANGER, '"/p2p/' + STRANGER), (','.join([addr_of(1)] * 257), '256')]:
+        for command in ['join', 'run']:
+            result = run(place, command, '--json', env=environment(place, PEERCACHE_PEERS=peers))
+            expect(result, 2, 'PEERCACHE_PEERS: ', part)
+            assert result.json()['error']['code'] == 'usage', str(result)
+            assert os.listdir(place) == [], os.listdir(place)
 
 
 @case
