@@ -3,12 +3,12 @@
  * nothing else; with --json every event is one object a line, so that a program can follow it.
  */
 #include "cli/commands.h"
+#include "cli/join_report.h"
 #include "cli/key_file.h"
 #include "cli/session.h"
 
 #include <sodium.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 /* Where to listen when nothing is said: every interface, or only this machine in local mode; any free port.
@@ -17,20 +17,29 @@ static const char listen_local[] = "/ip4/127.0.0.1/udp/0/quic-v1";
 static const char listen_ip4[] = "/ip4/0.0.0.0/udp/0/quic-v1";
 static const char listen_ip6[] = "/ip6/::/udp/0/quic-v1";
 
+/* Print one event: its name, and what else there is of it. The references are taken. */
+static void print_event(const char *name, json_t *more)
+{
+    json_t *event = json_pack("{s:s}", "event", name);
+    if (!more || !event || json_object_update_new(event, more) != 0) {
+        json_decref(event);
+        event = NULL;
+    }
+    (void)pc_cli_json_print(event);
+}
+
 static void event_json(const struct pc_cli_session *session, const peercache_node_event *event)
 {
-    const peercache_join_report *r = event->report;
     switch (event->kind) {
     case PEERCACHE_NODE_LISTENING:
         (void)pc_cli_json_print(
             json_pack("{s:s,s:o}", "event", "listening", "addr", pc_cli_json_text(event->addr)));
         break;
     case PEERCACHE_NODE_JOIN_DONE:
-        (void)pc_cli_json_print(json_pack(
-            "{s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:o}", "event", "join", "status",
-            peercache_join_status_name(r->status), "cause", pc_cli_json_text(r->cause), "target",
-            (json_int_t)r->target, "verified", (json_int_t)r->verified, "dialed", (json_int_t)r->dialed,
-            "failed", (json_int_t)r->failed, "elapsed_ms", pc_cli_json_ms(r->elapsed_us)));
+        print_event("join", pc_cli_join_report_json(event->report, false));
+        break;
+    case PEERCACHE_NODE_FETCHED:
+        print_event("fetch", pc_cli_endpoint_json(event->endpoint));
         break;
     case PEERCACHE_NODE_WALKED:
         (void)pc_cli_json_print(json_pack("{s:s,s:I}", "event", "walked", "met", (json_int_t)event->count));
@@ -42,7 +51,6 @@ static void event_json(const struct pc_cli_session *session, const peercache_nod
     case PEERCACHE_NODE_STOPPED:
         (void)pc_cli_json_print(json_pack("{s:s,s:b}", "event", "stopped", "saved", (int)session->saved));
         break;
-    case PEERCACHE_NODE_FETCHED:
     case PEERCACHE_NODE_DIALING:
     case PEERCACHE_NODE_VERIFIED:
     case PEERCACHE_NODE_UNJOINED:
@@ -51,10 +59,20 @@ static void event_json(const struct pc_cli_session *session, const peercache_nod
     }
 }
 
+/* What came of a join; -v told the figures already. */
+static void note_join(const peercache_join_report *r, bool verbose)
+{
+    char ms[PC_CLI_MS_BYTES];
+    if (!verbose)
+        pc_cli_note("%s: %u of %u peers verified in %s ms, %u failed", peercache_join_status_name(r->status),
+                    r->verified, r->target, pc_cli_ms(r->elapsed_us, ms), r->failed);
+    if (r->cause && *r->cause)
+        pc_cli_note("likely cause: %s. %s", r->cause, r->next_step ? r->next_step : "");
+}
+
 static void on_event(struct pc_cli_session *session, const peercache_node_event *event)
 {
-    char text[PC_CLI_TEXT_BYTES], ms[PC_CLI_MS_BYTES];
-    const peercache_join_report *r = event->report;
+    char text[PC_CLI_TEXT_BYTES];
     if (session->options->json) {
         event_json(session, event);
         return;
@@ -63,14 +81,10 @@ static void on_event(struct pc_cli_session *session, const peercache_node_event 
         printf("%s\n", pc_cli_clean(event->addr, text));
         fflush(stdout); /* who waits for it through a pipe has it at once */
     }
-    if (event->kind == PEERCACHE_NODE_JOIN_DONE && !session->options->verbose) {
-        if (r->cause && strcmp(r->cause, "no_sources") == 0)
-            pc_cli_note("nobody to join through (no --peer, no peers in the cache); waiting to be dialled");
-        else
-            pc_cli_note("%s: %u of %u peers verified in %s ms, %u failed",
-                        peercache_join_status_name(r->status), r->verified, r->target,
-                        pc_cli_ms(r->elapsed_us, ms), r->failed);
-    }
+    if (event->kind == PEERCACHE_NODE_JOIN_DONE)
+        note_join(event->report, session->options->verbose);
+    if (event->kind == PEERCACHE_NODE_FETCHED && !session->options->verbose)
+        pc_cli_note("asked %.300s: %s", event->endpoint->url, pc_cli_endpoint_answer(event->endpoint, text));
     if (event->kind == PEERCACHE_NODE_STOPPED && !session->options->verbose)
         pc_cli_note(session->saved ? "stopped; saved to %s" : "stopped; nothing saved", session->cache);
 }

@@ -1,5 +1,7 @@
 #include "cli/session.h"
 
+#include "cli/join_report.h"
+
 #include "store/store.h"
 
 #include <pwd.h>
@@ -112,7 +114,7 @@ static void timeline_dial(struct pc_cli_session *session, const char *what, cons
 
 static void timeline(struct pc_cli_session *session, const peercache_node_event *event)
 {
-    char at[PC_CLI_MS_BYTES], text[PC_CLI_TEXT_BYTES];
+    char at[PC_CLI_MS_BYTES], text[PC_CLI_TEXT_BYTES], answer[PC_CLI_TEXT_BYTES];
     switch (event->kind) {
     case PEERCACHE_NODE_LISTENING:
         fprintf(stderr, "%9s     %-9s %s\n", "", "listening", pc_cli_clean(event->addr, text));
@@ -141,6 +143,9 @@ static void timeline(struct pc_cli_session *session, const peercache_node_event 
         fprintf(stderr, "%9s     %-9s %s\n", "", "stopped", event->saved ? "cache saved" : "nothing saved");
         break;
     case PEERCACHE_NODE_FETCHED:
+        fprintf(stderr, "%9s     %-9s %s", "", "fetched", pc_cli_clean(event->endpoint->url, text));
+        fprintf(stderr, "  %s\n", pc_cli_clean(pc_cli_endpoint_answer(event->endpoint, answer), text));
+        break;
     case PEERCACHE_NODE_PONG:
     case PEERCACHE_NODE_WARNING:
         break; /* the commands tell these, -v or not */

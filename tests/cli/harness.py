@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -191,6 +192,15 @@ class Node:
     def __exit__(self, *_):
         if self.process.poll() is None:
             self.kill()
+
+
+def causes():
+    """The words of the causes of a failed join, as the source lists them."""
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'src', 'join', 'diagnose.h')
+    with open(source, encoding='utf-8') as text:
+        words = re.findall(r'X\(PC_CAUSE_\w+,\s*"(\w+)"', text.read())
+    assert len(words) > 10 and words[0] == 'none', words
+    return words[1:]
 
 
 def silent_port():

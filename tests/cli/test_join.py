@@ -9,12 +9,34 @@ import socket
 import subprocess
 import time
 
-from harness import (PEERCACHE, STRANGER, WAIT_S, Node, addr_of, case, closed, environment, expect, got_datagram,
+from harness import (PEERCACHE, STRANGER, WAIT_S, Node, addr_of, case, causes, closed, environment, expect, got_datagram,
                      main, run, silent_port, unused_port)
 
-REPORT = ['cause', 'dialed', 'elapsed_ms', 'failed', 'failures', 'peers', 'saved', 'status', 'target', 'verified']
+REPORT = ['cache', 'cause', 'dialed', 'elapsed_ms', 'endpoints', 'failed', 'failures', 'local', 'metrics', 'next_step',
+          'peers', 'saved', 'sources', 'status', 'target', 'verified']
+VIAS = ['cache', 'dht', 'endpoint', 'env', 'flag']
+LOCAL = ['clock_ahead_ms', 'descriptors', 'descriptors_max', 'dns', 'holes', 'ip4', 'ip6']
+CACHE = ['healthy', 'last_success', 'new', 'path', 'problem', 'tried', 'writable']
+METRICS = ['breaker_transitions', 'cache_hits', 'cache_misses', 'dials', 'fetches', 'fifth_verified_ms',
+           'first_verified_ms', 'questions', 'questions_failed', 'rounds']
 PEER = ['addr', 'elapsed_ms', 'id', 'rtt_ms', 'via']
 FAILURE = ['addr', 'code', 'detail', 'elapsed_ms', 'id', 'via']
+
+
+def check_parts(report):
+    """The parts of a report that are always there, and that they agree."""
+    assert sorted(report['sources']) == VIAS and sorted(report['metrics']['dials']) == VIAS, report
+    for via, source in report['sources'].items():
+        assert sorted(source) == ['dialed', 'failed', 'offered', 'verified'], source
+        assert source['dialed'] == source['verified'] + sum(source['failed'].values()), source
+        ended = report['metrics']['dials'][via]['ended']
+        assert sum(ended.values()) <= report['metrics']['dials'][via]['begun'] + source['dialed'], report
+    assert sorted(report['local']) == LOCAL and sorted(report['local']['dns']) == ['failed', 'questions'], report
+    assert report['cache'] is None or sorted(report['cache']) == CACHE, report
+    assert sorted(report['metrics']) == METRICS, report
+    assert (report['cause'] is None) == (report['status'] == 'joined'), report
+    assert (report['next_step'] is None) == (report['cause'] is None), report
+    assert report['cause'] is None or report['cause'] in causes(), report
 
 
 def join(place, *arguments, code, **more):
@@ -27,6 +49,7 @@ def join(place, *arguments, code, **more):
     for failure in report['failures']:
         assert sorted(failure) == FAILURE, failure
         assert failure['detail'], failure
+    check_parts(report)
     assert report['verified'] == len(report['peers']), report
     assert report['status'] == ('failed' if code else report['status']), report
     assert code or report['status'] in ('joined', 'degraded'), report
@@ -36,7 +59,8 @@ def join(place, *arguments, code, **more):
 
 def only_failure(place, addr, code, *arguments):
     report = join(place, '--no-cache', '--peer', addr, *arguments, code=1)
-    assert report['verified'] == 0 and report['failed'] == 1 and report['cause'] is None, report
+    assert report['verified'] == 0 and report['failed'] == 1 and report['cause'], report
+    assert report['sources']['flag']['failed'] == {code: 1}, report
     failure, = report['failures']
     assert failure['code'] == code and failure['via'] == 'flag' and failure['addr'] == addr, report
     return report
@@ -56,7 +80,7 @@ def no_sources(place):
 
 @case
 def no_sources_in_words(place):
-    result = run(place, 'join', '--no-cache')
+    result = run(place, 'join', '--no-cache', '--no-endpoints')
     expect(result, 1)
     assert 'likely cause: ' in result.out and 'next step: ' in result.out and '--peer' in result.out, str(result)
     assert result.out.splitlines()[-1].startswith('failed: 0 of 5 peers verified'), str(result)
@@ -109,8 +133,11 @@ def another_network_is_a_mismatch_and_not_stored(place):
 
 
 @case
-def dnsaddr_is_unsupported(place):
-    only_failure(place, '/dnsaddr/bootstrap.invalid/p2p/' + STRANGER, 'unsupported')
+def a_name_that_no_server_resolves(place):
+    report = only_failure(place, '/dnsaddr/bootstrap.invalid/p2p/' + STRANGER, 'dns_failed', '--resolver',
+                          '127.0.0.1:%d' % unused_port())
+    assert report['cause'] == 'dns_failed', report
+    assert report['local']['dns'] == {'questions': 1, 'failed': 1}, report
 
 
 @case
@@ -129,7 +156,8 @@ def address_without_a_way(place):
 @case
 def private_address_without_local(place):
     sock, port = silent_port()
-    result = run(place, 'join', '--json', '--no-cache', '--timeout', '1s', '--peer', addr_of(port, STRANGER))
+    result = run(place, 'join', '--json', '--no-cache', '--no-endpoints', '--timeout', '1s', '--peer',
+                 addr_of(port, STRANGER))
     expect(result, 1)
     failure, = result.json()['failures']
     assert failure['code'] in ('denied', 'unsupported'), str(result)
@@ -220,17 +248,32 @@ def address_without_id_is_proven(place):
 def failure_in_words_says_cause_and_next_step(place):
     result = run(place, 'join', '--local', '--no-cache', '--peer', addr_of(unused_port(), STRANGER))
     expect(result, 1)
-    assert 'refused' in result.out and 'likely cause: ' in result.out and 'next step: ' in result.out, str(result)
+    lines = result.out.splitlines()
+    for line in ['sources', '  flag      1 offered, 1 dialled, 0 verified; 1 refused', 'this machine', 'cache', '  none']:
+        assert line in lines, '%r is missing: %s' % (line, result)
+    cause = [line for line in lines if line.startswith('likely cause: ')]
+    assert len(cause) == 1 and cause[0].split()[2] in causes(), str(result)
+    assert [line for line in lines if line.startswith('next step: ')], str(result)
+
+
+@case
+def a_join_in_words_is_short(place):
+    with Node(place, '--no-cache') as node:
+        result = run(place, 'join', '--local', '--no-cache', '--target-peers', '1', '--peer', node.addr)
+    expect(result, 0)
+    lines = result.out.splitlines()
+    assert lines[0] == 'verified' and lines[1].endswith('(flag)') and len(lines) == 3, str(result)
+    assert lines[2].startswith('joined: 1 of 1 peers verified'), str(result)
 
 
 @case
 def denied_in_words_says_why(place):
-    result = run(place, 'join', '--no-cache', '--peer', '/ip4/203.0.113.9/udp/4001/quic-v1')
+    result = run(place, 'join', '--no-cache', '--no-endpoints', '--peer', '/ip4/203.0.113.9/udp/4001/quic-v1')
     expect(result, 1)
     assert 'reserved' in result.out and '--local' in result.out, str(result)
     result = run(place, 'join', '--local', '--no-cache', '--peer', '/ip4/0.0.0.0/udp/4001/quic-v1')
     expect(result, 1)
-    assert 'likely cause: nobody can be dialled there: unspecified' in result.out, str(result)
+    assert 'likely cause: ' in result.out and 'unspecified' in result.out, str(result)
 
 
 @case
