@@ -40,7 +40,7 @@ $(BUILD_TSAN)/build.ninja: | setup
 
 tsan: setup $(BUILD_TSAN)/build.ninja
 	@$(MESON) compile -C $(BUILD_TSAN)
-	@$(MESON) test -C $(BUILD_TSAN) --no-rebuild --print-errorlogs driver_node driver_store_worker driver_timer driver_udp
+	@$(MESON) test -C $(BUILD_TSAN) --no-rebuild --print-errorlogs driver_endpoints driver_node driver_store_worker driver_timer driver_udp
 
 # What "make test" does in part, whole: 64 processes of 1,000 commits on each kind of store, killed at random.
 stress: build

@@ -61,6 +61,7 @@ const char *pc_driver_fetch_kind_name(enum pc_driver_fetch_kind kind)
         [PC_DRIVER_FETCH_HTTP_ERROR] = "http_error",
         [PC_DRIVER_FETCH_TIMEOUT] = "timeout",
         [PC_DRIVER_FETCH_REFUSED] = "refused",
+        [PC_DRIVER_FETCH_NO_ROUTE] = "no_route",
         [PC_DRIVER_FETCH_UNREACHABLE] = "unreachable",
         [PC_DRIVER_FETCH_DNS_FAILED] = "dns_failed",
         [PC_DRIVER_FETCH_TLS_FAILED] = "tls_failed",

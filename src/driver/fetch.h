@@ -36,10 +36,11 @@ enum pc_driver_fetch_kind {
     PC_DRIVER_FETCH_HTTP_ERROR,   /* any other status that is no redirect */
     PC_DRIVER_FETCH_TIMEOUT,      /* the deadline passed */
     PC_DRIVER_FETCH_REFUSED,      /* the connection was refused */
-    PC_DRIVER_FETCH_UNREACHABLE,  /* no way there from here */
-    PC_DRIVER_FETCH_DNS_FAILED,   /* the name was not resolved */
-    PC_DRIVER_FETCH_TLS_FAILED,   /* no TLS, or a certificate that is not good for this name, or not now */
-    PC_DRIVER_FETCH_TOO_LARGE,    /* over a limit of bytes, compressed or not, or of headers */
+    PC_DRIVER_FETCH_NO_ROUTE, /* it is known here that there is no way: no network, no address, not allowed */
+    PC_DRIVER_FETCH_UNREACHABLE, /* somebody on the way says so, or a neighbour is silent */
+    PC_DRIVER_FETCH_DNS_FAILED,  /* the name was not resolved */
+    PC_DRIVER_FETCH_TLS_FAILED,  /* no TLS, or a certificate that is not good for this name, or not now */
+    PC_DRIVER_FETCH_TOO_LARGE,   /* over a limit of bytes, compressed or not, or of headers */
     PC_DRIVER_FETCH_REDIRECT_REFUSED, /* too many, or to where none may lead */
     PC_DRIVER_FETCH_BROKEN,           /* cut off, or not HTTP */
     PC_DRIVER_FETCH_BAD_URL,          /* nothing was sent */

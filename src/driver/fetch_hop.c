@@ -266,8 +266,10 @@ static enum pc_driver_fetch_kind kind_of_errno(int number)
     case ENOBUFS:
     case ENOMEM:
         return PC_DRIVER_FETCH_FAILED;
-    default: /* ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT, a firewall's EACCES and EPERM, … */
+    case EHOSTUNREACH:
         return PC_DRIVER_FETCH_UNREACHABLE;
+    default: /* ENETUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT, a firewall's EACCES and EPERM, … */
+        return PC_DRIVER_FETCH_NO_ROUTE;
     }
 }
 

@@ -23,6 +23,28 @@ bool has_ip6(void)
     return told("HAS_IP6")[0] != '\0';
 }
 
+const char *url_of(const char *scheme, const char *host, const char *port_name, const char *path)
+{
+    static char url[512];
+    (void)snprintf(url, sizeof(url), "%s://%s:%s%s", scheme, host, told(port_name), path);
+    return url;
+}
+
+const char *http(const char *path)
+{
+    return url_of("http", "127.0.0.1", "PORT_HTTP", path);
+}
+
+const char *raw(const char *path)
+{
+    return url_of("http", "127.0.0.1", "PORT_RAW", path);
+}
+
+const char *https(const char *port_name, const char *path)
+{
+    return url_of("https", "127.0.0.1", port_name, path);
+}
+
 const char *local(const char *port_name, char ret_text[64])
 {
     (void)snprintf(ret_text, 64, "127.0.0.1:%s", told(port_name));

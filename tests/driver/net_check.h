@@ -17,6 +17,12 @@ extern struct pc_driver_fetcher *fetcher;   /* trusts the authority of the tests
 /* A variable of the environment; the case fails without it. */
 const char *told(const char *name);
 bool has_ip6(void);
+/* scheme://host:PORT/path of the port with this name, until the next. */
+const char *url_of(const char *scheme, const char *host, const char *port_name, const char *path);
+/* Of nginx, and of the server that breaks the rules. */
+const char *http(const char *path);
+const char *raw(const char *path);
+const char *https(const char *port_name, const char *path);
 /* "127.0.0.1:PORT" of the port with this name. */
 const char *local(const char *port_name, char ret_text[64]);
 /* Names that are open under /proc/self, "fd" or "task". */

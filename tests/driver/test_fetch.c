@@ -52,29 +52,6 @@ static int teardown(void **state)
     return net_teardown(state);
 }
 
-/* scheme://host:PORT/path of the port with this name */
-static const char *url_of(const char *scheme, const char *host, const char *port_name, const char *path)
-{
-    static char url[512];
-    (void)snprintf(url, sizeof(url), "%s://%s:%s%s", scheme, host, told(port_name), path);
-    return url;
-}
-
-static const char *http(const char *path)
-{
-    return url_of("http", "127.0.0.1", "PORT_HTTP", path);
-}
-
-static const char *raw(const char *path)
-{
-    return url_of("http", "127.0.0.1", "PORT_RAW", path);
-}
-
-static const char *https(const char *port_name, const char *path)
-{
-    return url_of("https", "127.0.0.1", port_name, path);
-}
-
 static struct pc_driver_fetch *begin(const struct pc_driver_fetch_request *request)
 {
     struct pc_driver_fetch *fetch;
@@ -405,7 +382,7 @@ static void not_reached(void **state)
     expect(url_of("https", "127.0.0.1", "PORT_CLOSED", "/"), PC_DRIVER_FETCH_REFUSED, "");
     expect(url_of("http", "endpoint.test", "PORT_CLOSED", "/"), PC_DRIVER_FETCH_REFUSED, "");
     /* a network that the kernel has no way to, ever */
-    expect("http://255.255.255.255/", PC_DRIVER_FETCH_UNREACHABLE, "255.255.255.255 port 80");
+    expect("http://255.255.255.255/", PC_DRIVER_FETCH_NO_ROUTE, "255.255.255.255 port 80");
     expect("http://missing.test/", PC_DRIVER_FETCH_DNS_FAILED, "missing.test: no such name");
     assert_int_equal(reply.fetched.dns_kind, PC_DRIVER_RESOLVE_NOT_FOUND);
     expect("http://elsewhere.example/", PC_DRIVER_FETCH_DNS_FAILED, "refused");

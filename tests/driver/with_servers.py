@@ -110,6 +110,10 @@ def make_files(place, vectors):
     write(files, 'not.gz', b'this is no gzip')
     write(files, 'slow.txt', b'x' * 4000)
     write(files, 'empty.txt', b'')
+    write(files, 'many.txt', ''.join('/ip4/192.0.%d.%d/udp/4001/quic-v1\n' % (i // 250, i % 250 + 1) for i in range(5000)))
+    write(files, 'cut.json', b'{"peers":["/ip4/192.0.2.1/udp/4001/quic-v1","/ip4/192.')
+    write(files, 'page.html', b'<!DOCTYPE html><html><body>It works!</body></html>')
+    write(files, 'no-peers.json', b'{"peers":[]}')
 
 
 NGINX = '''
@@ -129,6 +133,7 @@ http {
         root %(place)s/files;
         location /zipped/ { alias %(place)s/files/; gzip on; gzip_min_length 1; gzip_types *; }
         location /as-gzip/ { alias %(place)s/files/; default_type application/json; add_header Content-Encoding gzip; }
+        location /counted/ { alias %(place)s/files/; access_log %(place)s/access.log; }
         location /slow/ { alias %(place)s/files/; limit_rate 1000; }
         location /500 { return 500 "no\\n"; }
         location /503 { return 503; }
@@ -225,6 +230,7 @@ ANSWERS = {
     '/garbage': b'SSH-2.0-OpenSSH_9.2\r\n\x00\x01\x02\r\n',
     '/http09': b'/ip4/127.0.0.1/udp/1/quic-v1\n',
     '/announced': b'HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n',
+    '/one-peer': b'HTTP/1.1 200 OK\r\nContent-Length: 33\r\n\r\n/ip4/192.0.2.1/udp/4001/quic-v1\r\n',
     '/to-close': b'HTTP/1.0 200 OK\r\n\r\nuntil the end',
     '/early': b'HTTP/1.1 103 Early Hints\r\nLink: x\r\nETag: "early"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
     '/trailers': b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: "h"\r\n\r\n2\r\nok\r\n0\r\nETag: "t"\r\n\r\n',
@@ -265,6 +271,11 @@ class Raw(socketserver.BaseRequestHandler):
                 self.endless(b'x', 0.05)
             elif path == '/silence':
                 self.request.recv(1)
+            elif path == '/once-allowed':  # silent until the test has made that file
+                if os.path.exists(os.path.join(self.server.place, 'allowed')):
+                    self.request.sendall(ANSWERS['/one-peer'])
+                else:
+                    self.request.recv(1)
             elif path == '/endless-headers':
                 self.request.sendall(b'HTTP/1.1 200 OK\r\n')
                 self.endless(b'X-More: %s\r\n' % (b'm' * 1000))
@@ -286,6 +297,7 @@ class RawServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
+    place = None
 
     def handle_error(self, request, client_address):
         pass  # the other side went away
@@ -413,6 +425,7 @@ def run_program(program, vectors, place, stack):
     make_certificates(place)
     make_files(place, vectors)
     raw = RawServer(('127.0.0.1', 0), Raw)
+    raw.place = place
     stack.callback(raw.server_close)
     threading.Thread(target=raw.serve_forever, daemon=True).start()
     ports = {
