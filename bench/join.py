@@ -9,30 +9,12 @@ sees it, beside that of `peercache --version`, which does nothing (the floor of 
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
-
-def start_node(binary, peer, children):
-    command = [binary, "run", "--local", "--no-cache"]
-    if peer:
-        command += ["--peer", peer]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    children.append(child)
-    line = child.stdout.readline().strip()
-    if not line.startswith("/"):
-        sys.exit(f"join.py: a node did not start: {line!r}")
-    return line
-
-
-def timed(command):
-    began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return (time.monotonic() - began) * 1000, done
+from network import network, timed
 
 
 def measure(name, command, runs):
@@ -54,32 +36,23 @@ def main():
     parser.add_argument("--nodes", type=int, default=40)
     parser.add_argument("--runs", type=int, default=20)
     options = parser.parse_args()
-    children = []
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            cache = os.path.join(folder, "peers.db")
-            first = start_node(options.binary, None, children)
-            for _ in range(options.nodes - 1):
-                start_node(options.binary, first, children)
-            join = [options.binary, "join", "--local", "--json"]
-            # One full join with its walk fills the cache; it also waits until the network is well known.
-            for _ in range(20):
-                done = timed(join + ["--peer", first, "--cache", cache])[1]
-                peers = json.loads(subprocess.run([options.binary, "list", "--local", "--json", "--cache", cache],
-                                                  capture_output=True, text=True, check=True).stdout)
-                if json.loads(done.stdout)["status"] == "joined" and len(peers) >= options.nodes * 3 // 4:
-                    break
-            else:
-                sys.exit("join.py: the network did not form")
-            walls = [timed([options.binary, "--version"])[0] for _ in range(options.runs)]
-            print(f"{'process floor':<18} {'':17}   process {statistics.median(walls):7.2f} ms")
-            measure("cold, one --peer", join + ["--no-walk", "--no-cache", "--peer", first], options.runs)
-            measure("warm, cache alone", join + ["--no-walk", "--cache", cache], options.runs)
-        finally:
-            for child in children:
-                child.send_signal(signal.SIGTERM)
-            for child in children:
-                child.wait(timeout=10)
+    with tempfile.TemporaryDirectory() as folder, network(options.binary, options.nodes) as nodes:
+        first = nodes[0]
+        cache = os.path.join(folder, "peers.db")
+        join = [options.binary, "join", "--local", "--json"]
+        # One full join with its walk fills the cache; it also waits until the network is well known.
+        for _ in range(20):
+            done = timed(join + ["--peer", first, "--cache", cache])[1]
+            peers = json.loads(subprocess.run([options.binary, "list", "--local", "--json", "--cache", cache],
+                                              capture_output=True, text=True, check=True).stdout)
+            if json.loads(done.stdout)["status"] == "joined" and len(peers) >= options.nodes * 3 // 4:
+                break
+        else:
+            sys.exit("join.py: the network did not form")
+        walls = [timed([options.binary, "--version"])[0] for _ in range(options.runs)]
+        print(f"{'process floor':<18} {'':17}   process {statistics.median(walls):7.2f} ms")
+        measure("cold, one --peer", join + ["--no-walk", "--no-cache", "--peer", first], options.runs)
+        measure("warm, cache alone", join + ["--no-walk", "--cache", cache], options.runs)
 
 
 if __name__ == "__main__":

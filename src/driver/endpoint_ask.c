@@ -56,21 +56,17 @@ static void tell(struct pc_driver_ask *ask, peercache_fetch result, const struct
                  size_t count)
 {
     struct pc_driver_endpoints *endpoints = ask->endpoints;
-    struct pc_node_named *named = count > 0 ? malloc(count * sizeof(*named)) : NULL;
-    struct pc_node_fetched fetched = {
+    const struct pc_node_fetched fetched = {
         .number = ask->number,
         .endpoint = ask->index,
-        .result = count > 0 && !named ? PEERCACHE_FETCH_CANCELLED : result, /* no memory: our fault */
-        .peers = named,
-        .peer_count = named ? count : 0,
+        .result = result,
+        .peers = peers,
+        .peer_count = count,
         .has_date = ask->has_date,
         .clock_ahead_ms = ask->clock_ahead_ms,
     };
-    for (size_t i = 0; named && i < count; i++)
-        named[i] = (struct pc_node_named){ .id = peers[i].id, .addr = peers[i].addr };
     end(ask);
     endpoints->done(endpoints->context, &fetched);
-    free(named);
     release_if_over(ask);
 }
 

@@ -11,7 +11,9 @@
  */
 #include "driver/loop.h"
 
+#include "base/cursor.h"
 #include "base/time.h"
+#include "driver/report.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -35,14 +37,85 @@ void pc_driver_loop_warn(struct peercache_node *node, const char *text)
     tell(node, &event);
 }
 
+static void tell_completed(struct peercache_node *node, const peercache_node_event *told)
+{
+    peercache_node_event event = *told;
+    peercache_endpoint_report endpoint;
+    if (event.report)
+        event.report = pc_driver_report_complete(node, event.report);
+    if (event.endpoint) {
+        endpoint = *event.endpoint;
+        pc_driver_report_endpoint(node, event.count, &endpoint);
+        event.endpoint = &endpoint;
+    }
+    tell(node, &event);
+}
+
 /* ----- the edge of the pure node ----- */
+
+static int64_t wait_ms(const struct peercache_node *node, int64_t deadline_us)
+{
+    int64_t left_us = pc_base_time_sub(deadline_us, node->clock.last.mono_us);
+    return left_us > PC_US_PER_MS ? left_us / PC_US_PER_MS : 1;
+}
+
+static void begin_fetch(struct peercache_node *node, const struct pc_node_action *action)
+{
+    if (pc_driver_endpoints_fetch(node->endpoints, action->number, action->endpoint,
+                                  wait_ms(node, action->deadline_us)) == 0)
+        return;
+    assert(node->refused_fetch_count < PC_JOIN_FETCHES_MAX);
+    node->refused_fetches[node->refused_fetch_count++] = (struct pc_node_fetched){
+        .number = action->number, .endpoint = action->endpoint, .result = PEERCACHE_FETCH_CANCELLED
+    };
+}
+
+static void begin_resolve(struct peercache_node *node, const struct pc_node_action *action)
+{
+    if (pc_driver_names_resolve(node->names, &action->question, wait_ms(node, action->deadline_us)) == 0)
+        return;
+    assert(node->refused_question_count < PC_NAMES_AT_ONCE_MAX);
+    node->refused_questions[node->refused_question_count++] =
+        (struct pc_node_resolved){ .number = action->number, .outcome = PEERCACHE_CANCELLED };
+}
+
+/* On a thread of the pool. What a join found of the cache is a hint: when it is not kept, the next join waits for
+ * the cache as one that knows nothing. */
+static void write_join(void *context, struct pc_store *store)
+{
+    struct peercache_node *node = context;
+    uint8_t bytes[4];
+    struct pc_writer w;
+    pc_base_writer_init(&w, bytes, sizeof(bytes));
+    pc_base_write_u32(&w, node->kept_verified);
+    if (store)
+        (void)pc_store_meta_put(store, PC_DRIVER_JOIN_KEY, pc_bytes_of(bytes, sizeof(bytes)),
+                                PC_STORE_LOCK_TIMEOUT_MS);
+}
+
+static void wrote_join(void *context, int result)
+{
+    struct peercache_node *node = context;
+    (void)result;
+    node->keeping_join = false;
+    serve(node, NULL);
+}
+
+static void keep_join(struct peercache_node *node, uint32_t verified)
+{
+    if (!node->worker || node->keeping_join)
+        return;
+    node->kept_verified = verified;
+    node->keep_join = (struct pc_driver_store_job){ .work = write_join, .done = wrote_join, .context = node };
+    node->keeping_join = pc_driver_store_worker_do(node->worker, &node->keep_join) == 0;
+}
 
 void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
 {
     struct peercache_node *node = context;
     switch (action->kind) {
     case PC_NODE_TELL:
-        tell(node, &action->event);
+        tell_completed(node, &action->event);
         return;
     case PC_NODE_COMMIT:
         node->refused_result = PEERCACHE_ESTATE; /* asked for a save without a store: a bug, but no loss */
@@ -56,12 +129,23 @@ void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
         node->flush_until_us = pc_base_time_add(node->clock.last.mono_us, LAST_FLUSH_US);
         return;
     case PC_NODE_FETCH:
+        begin_fetch(node, action);
+        return;
     case PC_NODE_RESOLVE:
+        begin_resolve(node, action);
+        return;
     case PC_NODE_CANCEL_FETCH:
+        pc_driver_endpoints_cancel(node->endpoints, action->number);
+        return;
     case PC_NODE_CANCEL_RESOLVE:
+        pc_driver_names_cancel(node->names, action->number);
+        return;
     case PC_NODE_KEEP_ENDPOINT:
+        pc_driver_endpoints_keep(node->endpoints, action->endpoint, action->breaker, action->count);
+        return;
     case PC_NODE_KEEP_JOIN:
-        return; /* nothing asks for these yet */
+        keep_join(node, action->count);
+        return;
     case PC_NODE_DIAL:
     case PC_NODE_CLOSE:
     case PC_NODE_PING:
@@ -69,6 +153,24 @@ void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
     case PC_NODE_ANSWER:
         assert(false); /* the wire keeps these for itself */
     }
+}
+
+void pc_driver_loop_fetched(void *context, const struct pc_node_fetched *fetched)
+{
+    struct pc_node_event event = { .kind = PC_NODE_FETCHED, .fetched = fetched };
+    serve(context, &event);
+}
+
+void pc_driver_loop_resolved(void *context, const struct pc_node_resolved *resolved)
+{
+    struct pc_node_event event = { .kind = PC_NODE_RESOLVED, .resolved = resolved };
+    serve(context, &event);
+}
+
+void pc_driver_loop_routes(void *context, bool has_ip4, bool has_ip6)
+{
+    struct pc_node_event event = { .kind = PC_NODE_ROUTES, .has_ip4 = has_ip4, .has_ip6 = has_ip6 };
+    serve(context, &event);
 }
 
 void pc_driver_loop_committed(void *context, int result, const char *text)
@@ -92,18 +194,35 @@ static bool send_datagrams(struct peercache_node *node, peercache_time now)
     return any;
 }
 
+/* What could not be begun while the node was stepped: it is told now. */
+static bool next_refused(struct peercache_node *node, struct pc_node_event *ret_event)
+{
+    if (node->refused_commit) {
+        node->refused_commit = false;
+        *ret_event = (struct pc_node_event){ .kind = PC_NODE_COMMITTED,
+                                             .result = node->refused_result,
+                                             .text = peercache_strerror(node->refused_result) };
+    } else if (node->refused_fetch_count > 0) {
+        *ret_event = (struct pc_node_event){ .kind = PC_NODE_FETCHED,
+                                             .fetched = &node->refused_fetches[--node->refused_fetch_count] };
+    } else if (node->refused_question_count > 0) {
+        *ret_event =
+            (struct pc_node_event){ .kind = PC_NODE_RESOLVED,
+                                    .resolved = &node->refused_questions[--node->refused_question_count] };
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void step(struct peercache_node *node, peercache_time now, const struct pc_node_event *event)
 {
     if (node->state != PC_DRIVER_RUNNING)
         return; /* a node that has stopped is not stepped again */
     pc_node_wire_run(&node->wire, now, event);
-    while (node->refused_commit && node->state == PC_DRIVER_RUNNING) {
-        struct pc_node_event answer = { .kind = PC_NODE_COMMITTED,
-                                        .result = node->refused_result,
-                                        .text = peercache_strerror(node->refused_result) };
-        node->refused_commit = false;
+    struct pc_node_event answer;
+    while (node->state == PC_DRIVER_RUNNING && next_refused(node, &answer))
         pc_node_wire_run(&node->wire, now, &answer);
-    }
 }
 
 /* The node has stopped: end the loop once the last datagrams and commits have left. When to look again. */
@@ -186,6 +305,15 @@ static void on_stop_async(uv_async_t *async)
     ask_to_stop(async->data);
 }
 
+static void on_network_async(uv_async_t *async)
+{
+    struct peercache_node *node = async->data;
+    bool has_ip4 = true, has_ip6 = true;
+    struct pc_reason unused; /* what cannot be known is taken to be there */
+    (void)pc_driver_routes_now(node->options.local, &has_ip4, &has_ip6, &unused);
+    pc_driver_loop_routes(node, has_ip4, has_ip6);
+}
+
 static void on_stop_signal(uv_signal_t *signal, int number)
 {
     (void)number;
@@ -221,6 +349,11 @@ int pc_driver_loop_open(struct peercache_node *node)
         return fail(node, result);
     node->stop_async.data = node;
     node->async_open = true;
+    result = uv_async_init(&node->loop, &node->network_async, on_network_async);
+    if (result < 0)
+        return fail(node, result);
+    node->network_async.data = node;
+    node->network_async_open = true;
     for (size_t i = 0; node->options.handle_signals && i < PC_DRIVER_STOP_SIGNALS; i++) {
         result = uv_signal_init(&node->loop, &node->stop_signals[i]);
         if (result < 0)
@@ -244,12 +377,18 @@ int pc_driver_loop_start_signals(struct peercache_node *node)
 
 void pc_driver_loop_run(struct peercache_node *node)
 {
-    struct pc_node_event event = { .kind = PC_NODE_START };
+    struct pc_node_event event = { .kind = PC_NODE_START, .is_part = node->store && node->store->has_more };
     serve(node, &event);
     (void)uv_run(&node->loop, UV_RUN_DEFAULT); /* until uv_stop: the handle of stop keeps it alive */
     assert(node->state == PC_DRIVER_DONE);
     for (size_t i = 0; i < node->signals_open; i++)
         (void)uv_signal_stop(&node->stop_signals[i]);
+}
+
+static void on_endpoints_closed(void *context)
+{
+    struct peercache_node *node = context;
+    pc_driver_names_close(node->names);
 }
 
 void pc_driver_loop_close(struct peercache_node *node)
@@ -258,6 +397,13 @@ void pc_driver_loop_close(struct peercache_node *node)
         uv_close((uv_handle_t *)&node->stop_signals[i], NULL);
     if (node->async_open)
         uv_close((uv_handle_t *)&node->stop_async, NULL);
+    if (node->network_async_open)
+        uv_close((uv_handle_t *)&node->network_async, NULL);
+    pc_driver_routes_close(node->routes);
+    if (node->endpoints) /* before the names, whose resolver they use */
+        pc_driver_endpoints_close(node->endpoints, on_endpoints_closed, node);
+    else
+        pc_driver_names_close(node->names);
     pc_driver_timer_close(&node->timer);
     pc_driver_udp_close(node->udp);
     if (!node->loop_open)

@@ -3,12 +3,17 @@
 #define PC_DRIVER_LOOP_H
 
 #include "driver/clock.h"
+#include "driver/endpoints.h"
+#include "driver/names.h"
 #include "driver/options.h"
+#include "driver/routes.h"
 #include "driver/store_worker.h"
 #include "driver/timer.h"
 #include "driver/udp.h"
 #include "node/wire.h"
 
+#define PC_DRIVER_JOIN_KEY                                                                                   \
+    "join" /* in the store's metadata: peers from the cache that the last join verified */
 #define PC_DRIVER_STOP_SIGNALS 2 /* SIGINT, SIGTERM */
 
 enum pc_driver_run_state {
@@ -27,13 +32,16 @@ struct peercache_node {
     uv_loop_t loop;
     bool loop_open;
     uv_async_t stop_async;
+    uv_async_t network_async; /* the application says that the network has changed */
     uv_signal_t stop_signals[PC_DRIVER_STOP_SIGNALS];
     bool async_open;
+    bool network_async_open;
     size_t signals_open;
     bool stop_asked;
     struct pc_driver_timer timer;
     struct pc_driver_udp *udp;
 
+    struct pc_driver_network *network; /* its description; empty when that is not used */
     char kad_protocol[PC_DRIVER_KAD_PROTOCOL_BYTES];
     struct pc_identity *identity;
     char id[PEERCACHE_PEER_ID_TEXT_BYTES];
@@ -47,6 +55,25 @@ struct peercache_node {
     struct pc_driver_store_worker *worker;
     bool refused_commit; /* a COMMIT that the worker could not take: to be answered after the step */
     int refused_result;
+    uint64_t counts[PEERCACHE_STATE_COUNT]; /* peers of the store when it was opened */
+    uint32_t last_verified;                 /* peers from the cache that the last join verified */
+
+    size_t endpoint_count;
+    const char *urls[PC_JOIN_ENDPOINTS_MAX]; /* of options or network */
+    uint64_t endpoint_sources[PC_JOIN_ENDPOINTS_MAX];
+    struct pc_driver_names *names;
+    struct pc_driver_endpoints *endpoints;
+    struct pc_driver_routes *routes; /* NULL: they are not watched */
+    /* FETCHes and RESOLVEs that could not be begun, to be answered after the step. */
+    struct pc_node_fetched refused_fetches[PC_JOIN_FETCHES_MAX];
+    size_t refused_fetch_count;
+    struct pc_node_resolved refused_questions[PC_NAMES_AT_ONCE_MAX];
+    size_t refused_question_count;
+    struct pc_driver_store_job keep_join; /* writes last_verified */
+    bool keeping_join;
+    uint32_t kept_verified;
+    peercache_join_report report;
+    peercache_endpoint_report endpoint_reports[PC_JOIN_ENDPOINTS_MAX];
 
     bool ready; /* peercache_node_new went through */
     bool told;  /* the host was told of a remote that refuses; it has not been stepped since */
@@ -71,6 +98,10 @@ void pc_driver_loop_run(struct peercache_node *node);
 struct pc_driver_udp_handler pc_driver_loop_udp_handler(struct peercache_node *node);
 void pc_driver_loop_committed(void *node, int result, const char *text);
 void pc_driver_loop_edge(void *node, const struct pc_node_action *action);
+/* What names, endpoints and routes are given to call. */
+void pc_driver_loop_fetched(void *node, const struct pc_node_fetched *fetched);
+void pc_driver_loop_resolved(void *node, const struct pc_node_resolved *resolved);
+void pc_driver_loop_routes(void *node, bool has_ip4, bool has_ip6);
 /* Tell the application a WARNING. */
 void pc_driver_loop_warn(struct peercache_node *node, const char *text);
 

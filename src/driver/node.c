@@ -1,4 +1,5 @@
 /* The public face of libpeercache-net: makes all parts of a node, and lets loop.c run them. */
+#include "base/cursor.h"
 #include "base/time.h"
 #include "driver/listen.h"
 #include "driver/loop.h"
@@ -39,22 +40,52 @@ static int copy_options(struct peercache_node *node, const peercache_node_option
     return 0;
 }
 
-static int choose_protocol(struct peercache_node *node)
+/* The network's description, and the protocol: with one of its own a network needs no description, and what is
+ * described of another protocol's network is of no use. */
+static int choose_network(struct peercache_node *node)
 {
     struct pc_driver_network_dirs dirs;
-    if (node->options.kad_protocol[0] != '\0') {
-        memcpy(node->kad_protocol, node->options.kad_protocol, sizeof(node->kad_protocol));
-        return 0;
-    }
-    struct pc_driver_network *network = malloc(sizeof(*network));
-    if (!network)
+    const char *protocol = node->options.kad_protocol;
+    struct pc_reason unused;
+    node->network = malloc(sizeof(*node->network));
+    if (!node->network)
         return fail(node, PEERCACHE_ENOMEM, "out of memory");
     pc_driver_network_dirs_of_environment(&dirs);
-    int result = pc_driver_network_find(node->options.network, &dirs, network, &node->error);
+    int result = pc_driver_network_find(node->options.network, &dirs, node->network,
+                                        *protocol ? &unused : &node->error);
+    if (*protocol && (result != 0 || strcmp(node->network->kad_protocol, protocol) != 0)) {
+        *node->network = (struct pc_driver_network){ .bootstrap_count = 0 };
+        result = 0;
+    }
     if (result == 0)
-        memcpy(node->kad_protocol, network->kad_protocol, sizeof(node->kad_protocol));
-    free(network);
+        memcpy(node->kad_protocol, *protocol ? protocol : node->network->kad_protocol,
+               sizeof(node->kad_protocol));
+    if (result == 0 && !pc_driver_options_described(&node->options))
+        *node->network = (struct pc_driver_network){ .bootstrap_count = 0 };
     return result == PEERCACHE_ENOTFOUND ? PEERCACHE_EUNSUPPORTED : result;
+}
+
+/* The given peers, and behind them the bootstrap peers of the network's description. */
+static int collect_sources(struct peercache_node *node, struct pc_node_source **ret_sources,
+                           size_t *ret_count)
+{
+    size_t given = node->options.source_count, described = node->network->bootstrap_count;
+    struct pc_node_source *sources = malloc((given + described + 1) * sizeof(*sources));
+    if (!sources)
+        return fail(node, PEERCACHE_ENOMEM, "out of memory");
+    if (given > 0)
+        memcpy(sources, node->options.sources, given * sizeof(*sources));
+    for (size_t i = 0; i < described; i++) {
+        int result = pc_driver_source_parse(node->network->bootstrap[i], &sources[given + i], &node->error);
+        if (result != 0) {
+            free(sources);
+            return result;
+        }
+        sources[given + i].via = PEERCACHE_VIA_ENDPOINT;
+    }
+    *ret_sources = sources;
+    *ret_count = given + described;
+    return 0;
 }
 
 static int make_identity(struct peercache_node *node)
@@ -137,6 +168,7 @@ static struct pc_store_options store_options(const struct peercache_node *node, 
         .mode = node->options.local ? PC_NETGROUP_LOCAL : PC_NETGROUP_PUBLIC,
         .read_only = read_only,
         .timeout_ms = STORE_OPEN_TIMEOUT_MS,
+        .peers_max = node->options.max_peers,
         .now_ms = now_ms,
     };
     randombytes_buf(options.random, sizeof(options.random));
@@ -193,6 +225,51 @@ static int open_store(struct peercache_node *node)
     return result;
 }
 
+/* What serves the plan of the join: name servers, endpoints, and which families there are. */
+static int open_outside(struct peercache_node *node)
+{
+    const struct peercache_node_options *given = &node->options;
+    for (size_t i = 0; i < given->endpoint_count; i++)
+        node->urls[node->endpoint_count++] = given->endpoints[i];
+    for (size_t i = 0; i < node->network->endpoint_count && node->endpoint_count < PC_JOIN_ENDPOINTS_MAX; i++)
+        node->urls[node->endpoint_count++] = node->network->endpoints[i];
+    for (size_t i = 0; i < node->endpoint_count; i++) {
+        uint8_t hash[crypto_hash_sha256_BYTES];
+        crypto_hash_sha256(hash, (const uint8_t *)node->urls[i], strlen(node->urls[i]));
+        memcpy(&node->endpoint_sources[i], hash, sizeof(node->endpoint_sources[i]));
+    }
+    int result = pc_driver_names_new(&node->loop, given->resolver[0] != '\0' ? given->resolver : NULL,
+                                     pc_driver_loop_resolved, node, &node->names, &node->error);
+    if (result != 0)
+        return result;
+    const char *version = node->network->network_version;
+    const struct pc_driver_endpoints_options options = {
+        .loop = &node->loop,
+        .names = node->names,
+        .urls = node->urls,
+        .url_count = node->endpoint_count,
+        .ca_file = given->ca_file[0] != '\0' ? given->ca_file : NULL,
+        .network = { .name = node->options.network, .version = version[0] != '\0' ? version : NULL },
+        .done = pc_driver_loop_fetched,
+        .context = node,
+    };
+    result = pc_driver_endpoints_new(&options, &node->endpoints);
+    return result != 0 ? fail(node, result, peercache_strerror(result)) : 0;
+}
+
+/* Which families there are. What the system does not tell is taken to be there, and a change then needs the
+ * application to tell. */
+static void look_at_routes(struct peercache_node *node)
+{
+    bool has_ip4 = true, has_ip6 = true;
+    struct pc_reason unused;
+    (void)pc_driver_routes_now(node->options.local, &has_ip4, &has_ip6, &unused);
+    struct pc_node_event event = { .kind = PC_NODE_ROUTES, .has_ip4 = has_ip4, .has_ip6 = has_ip6 };
+    pc_node_wire_run(&node->wire, pc_driver_clock_now(&node->clock), &event);
+    (void)pc_driver_routes_watch(&node->loop, node->options.local, pc_driver_loop_routes, node, &node->routes,
+                                 &unused);
+}
+
 static void seed(struct pc_rng *ret_rng)
 {
     uint8_t bytes[PC_RNG_SEED_BYTES];
@@ -237,7 +314,13 @@ static int make_pure_node(struct peercache_node *node, const struct pc_node_sour
         .timeout_us = (int64_t)given->timeout_ms * PC_US_PER_MS,
         .sources = sources,
         .source_count = source_count,
-        .dial_cached = true,
+        .endpoint_count = node->endpoint_count,
+        .endpoint_sources = node->endpoint_sources,
+        .dial_cached = given->dial_cached,
+        .exclusive = given->exclusive,
+        .filter = &given->filter,
+        .last_verified = node->last_verified,
+        .peers_max = given->max_peers,
         .ping_count = ping_count,
     };
     struct pc_node *pure = NULL;
@@ -260,6 +343,37 @@ static int make_pure_node(struct peercache_node *node, const struct pc_node_sour
     return 0;
 }
 
+/* What the cache was worth when it was used last. Who does not know takes its tried ones for live. */
+static void load_last_join(struct peercache_node *node)
+{
+    uint8_t bytes[4];
+    size_t size = 0;
+    if (!node->store || pc_store_count(node->store, node->counts))
+        return;
+    if (pc_store_meta_get(node->store, PC_DRIVER_JOIN_KEY, bytes, sizeof(bytes), &size) == 0) {
+        struct pc_reader r;
+        pc_base_reader_init(&r, bytes, size);
+        node->last_verified = pc_base_read_u32(&r);
+    } else {
+        node->last_verified = node->counts[PEERCACHE_TRIED] < node->options.target
+                                  ? (uint32_t)node->counts[PEERCACHE_TRIED]
+                                  : node->options.target;
+    }
+}
+
+static int make_joining_node(struct peercache_node *node)
+{
+    struct pc_node_source *sources = NULL;
+    size_t count = 0;
+    int result = collect_sources(node, &sources, &count);
+    if (result == 0) {
+        load_last_join(node);
+        result = make_pure_node(node, sources, count, 0);
+    }
+    free(sources);
+    return result;
+}
+
 static int on_record(void *context, const struct pc_record *record)
 {
     struct peercache_node *node = context;
@@ -268,12 +382,37 @@ static int on_record(void *context, const struct pc_record *record)
     return 0;
 }
 
+static int on_ban(void *context, const struct pc_ban *ban, int64_t since_ms)
+{
+    struct peercache_node *node = context;
+    struct pc_node_event event = { .kind = PC_NODE_BANNED, .ban = ban };
+    (void)since_ms;
+    pc_node_wire_run(&node->wire, pc_driver_clock_now(&node->clock), &event);
+    return 0;
+}
+
+static void load_endpoints(struct peercache_node *node)
+{
+    pc_driver_endpoints_load(node->endpoints, node->store);
+    for (size_t i = 0; i < node->endpoint_count; i++) {
+        struct pc_node_event event = { .kind = PC_NODE_ENDPOINT,
+                                       .endpoint = i,
+                                       .breaker = pc_driver_endpoints_breaker(node->endpoints, i) };
+        if (event.breaker.size > 0)
+            pc_node_wire_run(&node->wire, pc_driver_clock_now(&node->clock), &event);
+    }
+}
+
 static int load_cache(struct peercache_node *node)
 {
     const struct pc_store_query best = { .kind = PC_STORE_BEST, .count = CACHE_LOAD_MAX };
     if (!node->store)
         return 0;
-    int result = pc_store_query(node->store, &best, on_record, node);
+    int result = pc_store_bans(node->store, on_ban, node);
+    if (result == 0)
+        result = pc_store_query(node->store, &best, on_record, node);
+    if (result == 0)
+        load_endpoints(node);
     if (result != 0)
         node->error = node->store->error;
     return result == PEERCACHE_ECORRUPT ? lose_cache(node) : result; /* a store that may write begins anew */
@@ -288,13 +427,16 @@ static int make_all(struct peercache_node *node, const peercache_node_options *o
         return fail(node, PEERCACHE_ECRYPTO, "libsodium cannot be used");
     node->wire.edge = pc_driver_loop_edge;
     node->wire.context = node;
-    if ((result = copy_options(node, options)) != 0 || (result = choose_protocol(node)) != 0 ||
+    if ((result = copy_options(node, options)) != 0 || (result = choose_network(node)) != 0 ||
         (result = make_identity(node)) != 0 || (result = pc_driver_loop_open(node)) != 0 ||
         (result = open_sockets(node)) != 0 || (result = open_store(node)) != 0 ||
-        (result = make_host(node)) != 0 ||
-        (result = make_pure_node(node, node->options.sources, node->options.source_count, 0)) != 0)
+        (result = open_outside(node)) != 0 || (result = make_host(node)) != 0 ||
+        (result = make_joining_node(node)) != 0)
         return result;
-    return load_cache(node);
+    look_at_routes(node);
+    result = load_cache(node);
+    pc_driver_endpoints_use(node->endpoints, node->worker);
+    return result;
 }
 
 int peercache_node_new(const peercache_node_options *options, peercache_node **ret_node)
@@ -323,6 +465,7 @@ void peercache_node_free(peercache_node *node)
     pc_libp2p_host_free(node->wire.host);
     pc_libp2p_identity_free(node->identity);
     free(node->options.sources);
+    free(node->network);
     sodium_memzero(node->options.key, sizeof(node->options.key));
     free(node);
 }
@@ -360,6 +503,12 @@ int peercache_node_set_ping(peercache_node *node, const char *multiaddr, uint32_
     if (result != 0)
         return result;
     return make_pure_node(node, &source, 1, count); /* one that has loaded nothing: it joins nothing */
+}
+
+void peercache_node_network_changed(peercache_node *node)
+{
+    if (node->network_async_open)
+        (void)uv_async_send(&node->network_async); /* it can only fail on a handle that is closing */
 }
 
 void peercache_node_stop(peercache_node *node)

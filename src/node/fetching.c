@@ -10,7 +10,7 @@ static struct pc_netgroup group_of(const struct pc_node *node, size_t endpoint)
 }
 
 /* Take in one peer; whether it may be dialled. */
-static bool take(struct pc_node *node, size_t endpoint, const struct pc_node_named *named,
+static bool take(struct pc_node *node, size_t endpoint, const struct pc_endpoint_peer *named,
                  const struct pc_netgroup *group)
 {
     struct pc_joiner_candidate candidate = { .id = named->id, .via = PEERCACHE_VIA_ENDPOINT };
@@ -50,16 +50,20 @@ void pc_node_on_fetched(struct pc_node *node, const struct pc_node_fetched *fetc
 void pc_node_keep_endpoints(struct pc_node *node)
 {
     for (size_t i = 0; node->plan && !node->options.exclusive && i < node->options.endpoint_count; i++) {
-        const struct pc_breaker *breaker = &pc_plan_endpoint(node->plan, i)->breaker;
+        const struct pc_endpoint *endpoint = pc_plan_endpoint(node->plan, i);
+        const struct pc_breaker *breaker = &endpoint->breaker;
         struct kept_endpoint *kept = &node->kept_endpoints[i];
-        if (breaker->transitions == kept->transitions && breaker->failures == kept->failures)
+        bool verified = node->report_told && endpoint->verified != kept->verified; /* not at each one */
+        if (breaker->transitions == kept->transitions && breaker->failures == kept->failures && !verified)
             continue;
         if (!pc_node_has_room(node, 0))
             return;
         kept->transitions = breaker->transitions;
         kept->failures = breaker->failures;
+        kept->verified = endpoint->verified;
         struct pc_node_action *action = pc_node_act(node, PC_NODE_KEEP_ENDPOINT);
         action->endpoint = i;
+        action->count = endpoint->verified;
         pc_plan_save_breaker(node->plan, i, node->now.wall_ms, action->breaker);
     }
 }

@@ -78,6 +78,7 @@ struct kept_endpoint {
     uint8_t breaker[PC_BREAKER_BYTES];
     uint32_t transitions; /* of the breaker when it was kept last */
     uint32_t failures;
+    uint32_t verified;
     uint64_t source; /* which it is, for the cache: of its URL */
 };
 

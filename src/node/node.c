@@ -384,6 +384,7 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
     assert(node->phase != PHASE_STOPPED);
     switch (event->kind) {
     case PC_NODE_START:
+        pc_cache_set_part(node->set, event->is_part);
         start(node);
         break;
     case PC_NODE_LISTENING:

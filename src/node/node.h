@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "cache/record.h"
+#include "join/endpoint_memory.h"
 #include "join/plan.h"
 #include "libp2p/host.h"
 
@@ -48,12 +49,6 @@ struct pc_node_source {
     struct pc_peer_id id;
     struct pc_maddr addr;
     peercache_via via;
-};
-
-/* A peer as an endpoint named it. */
-struct pc_node_named {
-    struct pc_peer_id id; /* size 0: not known */
-    struct pc_maddr addr;
 };
 
 struct pc_node_options {
@@ -90,7 +85,7 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
 void pc_node_free(struct pc_node *node);
 
 enum pc_node_event_kind {
-    PC_NODE_START,
+    PC_NODE_START,     /* `is_part`: the store has more than was loaded */
     PC_NODE_LISTENING, /* `addr`: an address we can be reached at, /ip/udp/quic-v1; before START */
     PC_NODE_LOADED,    /* `record`: of the store; before START or at any later time */
     PC_NODE_BANNED,    /* `ban`: of the store; before START or at any later time */
@@ -109,7 +104,7 @@ struct pc_node_fetched {
     uint64_t number;
     size_t endpoint;
     peercache_fetch result;
-    const struct pc_node_named *peers;
+    const struct pc_endpoint_peer *peers;
     size_t peer_count;
     bool has_date;
     int64_t clock_ahead_ms; /* our clock, of the answer's Date */
@@ -136,6 +131,7 @@ struct pc_node_event {
     struct pc_bytes breaker;
     bool has_ip4;
     bool has_ip6;
+    bool is_part;
     int result;
     const char *text;
 };
@@ -150,7 +146,7 @@ enum pc_node_action_kind {
     PC_NODE_RESOLVE,        /* number, question, deadline_us; answered by RESOLVED */
     PC_NODE_CANCEL_FETCH,   /* number; not answered */
     PC_NODE_CANCEL_RESOLVE, /* number; not answered */
-    PC_NODE_KEEP_ENDPOINT,  /* endpoint, breaker: to be kept for the next start; not answered */
+    PC_NODE_KEEP_ENDPOINT,  /* endpoint, breaker, count (its peers that verified): to be kept; not answered */
     PC_NODE_KEEP_JOIN, /* count: peers from the cache that this join verified; to be kept, not answered */
     PC_NODE_COMMIT,    /* deltas; one at a time, answered by COMMITTED */
     PC_NODE_TELL,      /* event: for the application */

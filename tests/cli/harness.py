@@ -2,6 +2,7 @@
 node in the background. The binary is the first argument of each test program."""
 import atexit
 import contextlib
+import functools
 import json
 import os
 import re
@@ -60,9 +61,25 @@ def main():
     sys.exit(1 if bad else 0)
 
 
+@functools.lru_cache(maxsize=None)
+def _config():
+    """A folder of configuration in which `ipfs` has a protocol and nobody to ask; of the whole test program."""
+    config = tempfile.mkdtemp(prefix='peercache-test-config-')
+    atexit.register(shutil.rmtree, config, ignore_errors=True)
+    networks = os.path.join(config, 'peercache', 'networks')
+    os.makedirs(networks)
+    with open(os.path.join(networks, 'ipfs'), 'w', encoding='utf-8') as file:
+        file.write('kad_protocol = /ipfs/kad/1.0.0\n')
+    for folder in (config, os.path.dirname(networks), networks):
+        os.chmod(folder, 0o755)
+    return config
+
+
 def environment(place, **more):
+    """Of a user at `place`, whose description of the default network has no bootstrap peers: no test leaves this machine."""
+    config = os.path.join(place, 'config')
     env = dict(os.environ, HOME=place, XDG_STATE_HOME=os.path.join(place, 'state'),
-               XDG_CONFIG_HOME=os.path.join(place, 'config'))
+               XDG_CONFIG_HOME=config if os.path.exists(config) else _config())
     env.pop('STATE_DIRECTORY', None)
     env.pop('PEERCACHE_PEERS', None)
     env.update(more)

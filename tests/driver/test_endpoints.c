@@ -28,7 +28,7 @@ struct reply {
     bool has_date;
     int64_t clock_ahead_ms;
     size_t peer_count;
-    struct pc_node_named peers[PC_ENDPOINT_PEERS_MAX];
+    struct pc_endpoint_peer peers[PC_ENDPOINT_PEERS_MAX];
 };
 
 static struct reply reply;

@@ -402,14 +402,14 @@ static void step(const struct pc_node_event *event)
 
 static void deliver_fetch(const struct pending *pending)
 {
-    static struct pc_node_named peers[PEERS_MAX];
+    static struct pc_endpoint_peer peers[PEERS_MAX];
     const struct endpoint *endpoint = &world->endpoints[pending->endpoint];
     struct pc_node_fetched fetched = {
         .number = pending->number, .endpoint = pending->endpoint, .result = endpoint->result, .peers = peers
     };
     for (size_t i = endpoint->from; endpoint->result == PEERCACHE_FETCH_OK && i < endpoint->to; i++)
         peers[fetched.peer_count++] =
-            (struct pc_node_named){ .id = world->peers[i].id, .addr = world->peers[i].addr };
+            (struct pc_endpoint_peer){ .id = world->peers[i].id, .addr = world->peers[i].addr };
     step(&(struct pc_node_event){ .kind = PC_NODE_FETCHED, .fetched = &fetched });
 }
 
