@@ -124,16 +124,26 @@ static uint8_t hidden_network(struct pc_bytes addr, uint8_t *ret_key)
     return 0;
 }
 
+static bool is_relayed(struct pc_bytes addr)
+{
+    struct pc_multiaddr_part part;
+    bool found = false;
+    int result;
+    while ((result = pc_addr_multiaddr_next(&addr, &part)) > 0)
+        found = found || part.code == PC_MA_P2P_CIRCUIT;
+    return result == 0 && found;
+}
+
 struct pc_netgroup pc_addr_netgroup(struct pc_bytes addr, enum pc_netgroup_mode mode)
 {
     struct pc_netgroup group = { 0 };
     struct pc_leading_ip leading;
-    struct pc_ip_port unused;
     uint8_t key;
+    bool is_ip = pc_addr_leading_ip(addr, &leading) == 0;
     /* A relayed address lies in the relay's network, not in the peer's, which is not known. */
-    if (pc_addr_classify(addr, &unused) == PC_ADDR_RELAY)
+    if (is_relayed(is_ip ? leading.rest : addr))
         return group;
-    if (pc_addr_leading_ip(addr, &leading) == 0)
+    if (is_ip)
         return pc_addr_netgroup_of_ip_port(&leading.address, mode);
     uint8_t network = hidden_network(addr, &key);
     if (network != 0)
@@ -230,13 +240,13 @@ static int judge_ip(const struct pc_leading_ip *leading, enum pc_netgroup_mode m
                     struct pc_reason *ret_reason)
 {
     char text[PC_IP_PORT_TEXT_BYTES];
-    pc_addr_ip_port_format(&leading->address, text);
     if (leading->transport == 0) {
         pc_base_reason(ret_reason, "no transport behind the IP address");
         return PEERCACHE_EUNSUPPORTED;
     }
     if (leading->zone.size > 0 && !pc_addr_ip_is_link_local(&leading->address) &&
         leading->address.family == 6) {
+        pc_addr_ip_port_format(&leading->address, text);
         pc_base_reason(ret_reason, "a zone before %s, which is not link-local", text);
         return PEERCACHE_EUNSUPPORTED;
     }
@@ -246,9 +256,11 @@ static int judge_ip(const struct pc_leading_ip *leading, enum pc_netgroup_mode m
     case PC_SCOPE_PRIVATE:
         if (mode == PC_NETGROUP_LOCAL)
             return 0;
+        pc_addr_ip_port_format(&leading->address, text);
         pc_base_reason(ret_reason, "%s is a private address", text);
         return PEERCACHE_EUNSUPPORTED;
     case PC_SCOPE_UNUSABLE:
+        pc_addr_ip_port_format(&leading->address, text);
         pc_base_reason(ret_reason, "%s is an unspecified, multicast or reserved address, or port 0", text);
         return PEERCACHE_EUNSUPPORTED;
     }

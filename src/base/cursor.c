@@ -1,7 +1,5 @@
 #include "base/cursor.h"
 
-#include <peercache/types.h>
-
 void pc_base_reader_init(struct pc_reader *r, const void *data, size_t size)
 {
     static const uint8_t nothing[1];
@@ -10,33 +8,16 @@ void pc_base_reader_init(struct pc_reader *r, const void *data, size_t size)
     r->error = 0;
 }
 
-size_t pc_base_reader_left(const struct pc_reader *r)
-{
-    return (size_t)(r->end - r->at);
-}
-
-/* Fail once for all: nothing is left to read. */
-static void reader_fail(struct pc_reader *r)
-{
-    r->error = PEERCACHE_EPARSE;
-    r->at = r->end;
-}
-
 static uint64_t read_big_endian(struct pc_reader *r, size_t size)
 {
     uint64_t v = 0;
     if (r->error || pc_base_reader_left(r) < size) {
-        reader_fail(r);
+        pc_base_reader_fail(r);
         return 0;
     }
     for (size_t i = 0; i < size; i++)
         v = v << 8 | *r->at++;
     return v;
-}
-
-uint8_t pc_base_read_u8(struct pc_reader *r)
-{
-    return (uint8_t)read_big_endian(r, 1);
 }
 
 uint16_t pc_base_read_u16(struct pc_reader *r)
@@ -68,7 +49,7 @@ uint64_t pc_base_read_varint(struct pc_reader *r)
             return v;
         }
     }
-    reader_fail(r);
+    pc_base_reader_fail(r);
     return 0;
 }
 
@@ -83,20 +64,8 @@ uint64_t pc_base_read_varint_any(struct pc_reader *r)
         if (!(byte & 0x80))
             return v;
     }
-    reader_fail(r);
+    pc_base_reader_fail(r);
     return 0;
-}
-
-struct pc_bytes pc_base_read_bytes(struct pc_reader *r, size_t size)
-{
-    struct pc_bytes bytes = { NULL, 0 };
-    if (r->error || pc_base_reader_left(r) < size) {
-        reader_fail(r);
-        return bytes;
-    }
-    bytes = (struct pc_bytes){ r->at, size };
-    r->at += size;
-    return bytes;
 }
 
 void pc_base_writer_init(struct pc_writer *w, void *data, size_t capacity)
@@ -107,33 +76,12 @@ void pc_base_writer_init(struct pc_writer *w, void *data, size_t capacity)
     w->error = 0;
 }
 
-size_t pc_base_writer_size(const struct pc_writer *w)
-{
-    return (size_t)(w->at - w->start);
-}
-
-void pc_base_write_bytes(struct pc_writer *w, const void *data, size_t size)
-{
-    if (w->error || (size_t)(w->end - w->at) < size) {
-        w->error = PEERCACHE_ELIMIT;
-        return;
-    }
-    if (size > 0)
-        memcpy(w->at, data, size);
-    w->at += size;
-}
-
 static void write_big_endian(struct pc_writer *w, uint64_t v, size_t size)
 {
     uint8_t bytes[8];
     for (size_t i = 0; i < size; i++)
         bytes[i] = (uint8_t)(v >> (8 * (size - 1 - i)));
     pc_base_write_bytes(w, bytes, size);
-}
-
-void pc_base_write_u8(struct pc_writer *w, uint8_t v)
-{
-    write_big_endian(w, v, 1);
 }
 
 void pc_base_write_u16(struct pc_writer *w, uint16_t v)

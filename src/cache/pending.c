@@ -9,14 +9,9 @@ static struct pc_pending *of_node(struct pc_map_node *node)
     return node ? PC_CONTAINER_OF(node, struct pc_pending, node) : NULL;
 }
 
-static struct pc_bytes key_of(const struct pc_pending *pending)
-{
-    return pc_bytes_of(pending->bytes, pending->key_size);
-}
-
 static struct pc_bytes key_of_node(const struct pc_map_node *node)
 {
-    return key_of(PC_CONST_CONTAINER_OF(node, struct pc_pending, node));
+    return pc_cache_pending_key(PC_CONST_CONTAINER_OF(node, struct pc_pending, node));
 }
 
 void pc_cache_pending_init(struct pc_pending_table *table, const uint8_t secret[16])
@@ -42,65 +37,75 @@ struct pc_pending *pc_cache_pending_of(const struct pc_pending_table *table, str
     return of_node(pc_base_map_find(&table->by_peer, key));
 }
 
-void pc_cache_pending_unpack(const struct pc_pending *pending, struct pc_delta *ret_delta)
+/* The first of the peer of this one. */
+static struct pc_pending *first_of(const struct pc_pending_table *table, const struct pc_pending *pending)
 {
-    struct pc_reader r;
-    struct pc_record_addr addr;
-    const uint8_t *at = pending->bytes + pending->key_size;
-    pc_cache_key_id(key_of(pending), &ret_delta->id);
-    ret_delta->proven_id.size = pending->proven_size;
-    memcpy(ret_delta->proven_id.bytes, at, pending->proven_size);
-    pc_base_reader_init(&r, at + pending->proven_size, pending->packed_size);
-    (void)pc_cache_unpack_addr(&r, &addr); /* our own packing */
-    ret_delta->addr = addr.addr;
-    ret_delta->history = addr.history;
-    ret_delta->source = addr.source;
-    ret_delta->source_group = addr.source_group;
-    ret_delta->first_seen_ms = addr.first_seen_ms;
+    return of_node(
+        pc_base_map_find_hashed(&table->by_peer, pc_cache_pending_key(pending), pending->node.hash));
+}
+
+static struct pc_bytes addr_of(const struct pc_pending *pending)
+{
+    return pc_bytes_of(pending->bytes, pending->addr_size);
+}
+
+static const uint8_t *proven_of(const struct pc_pending *pending)
+{
+    return pending->bytes + pending->addr_size + pending->key_size;
+}
+
+/* What merging reads and writes: all but the names. */
+static void read_news(const struct pc_pending *pending, struct pc_delta *ret_delta)
+{
+    ret_delta->history = pending->history;
+    ret_delta->source = (peercache_source)pending->source;
+    ret_delta->source_group = pending->source_group;
+    ret_delta->first_seen_ms = pending->first_seen_ms;
     ret_delta->removed_ms = pending->removed_ms;
     ret_delta->only_if_known = pending->only_if_known;
     ret_delta->trusted = pending->trusted;
     ret_delta->state = (peercache_state)pending->state;
+    ret_delta->proven_id.size = pending->proven_size;
+    memcpy(ret_delta->proven_id.bytes, proven_of(pending), pending->proven_size);
 }
 
-static struct pc_pending *pack(const struct pc_delta *delta)
+static void write_news(struct pc_pending *pending, const struct pc_delta *delta)
 {
-    uint8_t packed[PC_CACHE_PACKED_ADDR_MAX_BYTES];
-    struct pc_writer w;
-    struct pc_cache_key key;
-    const struct pc_record_addr addr = {
-        .addr = delta->addr,
-        .history = delta->history,
-        .source = delta->source,
-        .source_group = delta->source_group,
-        .first_seen_ms = delta->first_seen_ms,
-    };
-    pc_cache_key_of(&delta->id, pc_addr_maddr_bytes(&delta->addr), &key);
-    pc_base_writer_init(&w, packed, sizeof(packed));
-    pc_cache_pack_addr(&w, &addr);
-    size_t size = pc_base_writer_size(&w);
-    struct pc_pending *pending = malloc(sizeof(*pending) + key.size + delta->proven_id.size + size);
-    if (!pending)
-        return NULL;
-    memset(pending, 0, sizeof(*pending));
+    pending->history = delta->history;
+    pending->source = (uint8_t)delta->source;
+    pending->source_group = delta->source_group;
+    pending->first_seen_ms = delta->first_seen_ms;
     pending->removed_ms = delta->removed_ms;
     pending->only_if_known = delta->only_if_known;
     pending->trusted = delta->trusted;
     pending->state = (uint8_t)delta->state;
-    pending->key_size = key.size;
-    pending->proven_size = delta->proven_id.size;
-    pending->packed_size = (uint16_t)size;
-    memcpy(pending->bytes, key.bytes, key.size);
-    memcpy(pending->bytes + key.size, delta->proven_id.bytes, delta->proven_id.size);
-    memcpy(pending->bytes + key.size + delta->proven_id.size, packed, size);
-    return pending;
 }
 
-/* The address of a packed delta, without unpacking the rest. */
-static struct pc_bytes addr_of(const struct pc_pending *pending)
+void pc_cache_pending_unpack(const struct pc_pending *pending, struct pc_delta *ret_delta)
 {
-    const uint8_t *at = pending->bytes + pending->key_size + pending->proven_size;
-    return pc_bytes_of(at + 1, at[0]);
+    pc_cache_key_id(pc_cache_pending_key(pending), &ret_delta->id);
+    ret_delta->addr.size = pending->addr_size;
+    memcpy(ret_delta->addr.bytes, pending->bytes, pending->addr_size);
+    read_news(pending, ret_delta);
+}
+
+static struct pc_pending *pending_new(struct pc_bytes addr, struct pc_bytes key, uint64_t hash,
+                                      const struct pc_delta *news)
+{
+    size_t proven_size = news->proven_id.size;
+    struct pc_pending *pending = malloc(sizeof(*pending) + addr.size + key.size + proven_size);
+    if (!pending)
+        return NULL;
+    pending->node = (struct pc_map_node){ NULL, hash };
+    pending->sibling = pending->earlier = pending->later = NULL;
+    pending->addr_size = (uint8_t)addr.size;
+    pending->key_size = (uint8_t)key.size;
+    pending->proven_size = (uint8_t)proven_size;
+    memcpy(pending->bytes, addr.data, addr.size);
+    memcpy(pending->bytes + addr.size, key.data, key.size);
+    memcpy(pending->bytes + addr.size + key.size, news->proven_id.bytes, proven_size);
+    write_news(pending, news);
+    return pending;
 }
 
 static void list_append(struct pc_pending_table *table, struct pc_pending *pending)
@@ -143,19 +148,19 @@ static void list_replace(struct pc_pending_table *table, struct pc_pending *old,
         table->last = fresh;
 }
 
-/* Add at the end of its peer's chain and of the list. ENOMEM only when it is the first of its peer. */
-static int append(struct pc_pending_table *table, struct pc_pending *pending)
+/* Add at the end of its peer's chain, whose head is `head` (NULL: there is none), and of the list. ENOMEM only
+ * when it is the first of its peer. */
+static int append(struct pc_pending_table *table, struct pc_pending *head, struct pc_pending *pending)
 {
-    struct pc_pending *at = pc_cache_pending_of(table, key_of(pending));
     pending->sibling = NULL;
-    if (!at) {
-        int result = pc_base_map_insert(&table->by_peer, &pending->node);
+    if (!head) {
+        int result = pc_base_map_insert_hashed(&table->by_peer, &pending->node, pending->node.hash);
         if (result)
             return result;
     } else {
-        while (at->sibling)
-            at = at->sibling;
-        at->sibling = pending;
+        while (head->sibling)
+            head = head->sibling;
+        head->sibling = pending;
     }
     list_append(table, pending);
     return 0;
@@ -171,7 +176,7 @@ static void replace_in_chain(struct pc_pending_table *table, struct pc_pending *
     if (head == old) {
         pc_base_map_remove(&table->by_peer, &old->node);
         if (next)
-            (void)pc_base_map_insert(&table->by_peer, &next->node);
+            (void)pc_base_map_insert_hashed(&table->by_peer, &next->node, next->node.hash);
         return;
     }
     while (head->sibling != old)
@@ -179,37 +184,56 @@ static void replace_in_chain(struct pc_pending_table *table, struct pc_pending *
     head->sibling = next;
 }
 
-int pc_cache_pending_add(struct pc_pending_table *table, const struct pc_delta *delta)
+/* In the place of one that waits: what has no room there is made anew. */
+static int merge(struct pc_pending_table *table, struct pc_pending *known, const struct pc_delta *delta,
+                 struct pc_pending **first_of_peer)
 {
-    struct pc_cache_key key;
-    struct pc_pending *head, *known, *fresh;
-    size_t chain = 0;
-    pc_cache_key_of(&delta->id, pc_addr_maddr_bytes(&delta->addr), &key);
-    head = pc_cache_pending_of(table, pc_cache_key_bytes(&key));
-    for (known = head; known; known = known->sibling, chain++)
-        if (pc_bytes_equal(addr_of(known), pc_addr_maddr_bytes(&delta->addr)))
-            break;
-    if (!known) {
-        if (chain >= PC_CACHE_PENDING_PER_PEER)
-            return PEERCACHE_ELIMIT;
-        fresh = pack(delta);
-        if (!fresh)
-            return PEERCACHE_ENOMEM;
-        int result = append(table, fresh);
-        if (result)
-            free(fresh);
-        return result;
-    }
     struct pc_delta merged;
-    pc_cache_pending_unpack(known, &merged);
+    read_news(known, &merged);
     pc_cache_delta_merge(&merged, delta);
-    fresh = pack(&merged);
+    if (merged.proven_id.size == known->proven_size) {
+        write_news(known, &merged);
+        memcpy(known->bytes + known->addr_size + known->key_size, merged.proven_id.bytes, known->proven_size);
+        return 0;
+    }
+    struct pc_pending *fresh =
+        pending_new(addr_of(known), pc_cache_pending_key(known), known->node.hash, &merged);
     if (!fresh)
         return PEERCACHE_ENOMEM;
-    replace_in_chain(table, head, known, fresh);
+    replace_in_chain(table, *first_of_peer, known, fresh);
     list_replace(table, known, fresh);
+    if (*first_of_peer == known)
+        *first_of_peer = fresh;
     free(known);
     return 0;
+}
+
+int pc_cache_pending_add(struct pc_pending_table *table, const struct pc_delta *delta, uint64_t hash,
+                         struct pc_pending **first_of_peer)
+{
+    struct pc_cache_key key;
+    struct pc_bytes addr = pc_addr_maddr_bytes(&delta->addr);
+    size_t chain = 0;
+    if (!*first_of_peer) {
+        pc_cache_key_of(&delta->id, addr, &key);
+        *first_of_peer =
+            of_node(pc_base_map_find_hashed(&table->by_peer, pc_cache_key_bytes(&key), hash));
+    }
+    for (struct pc_pending *known = *first_of_peer; known; known = known->sibling, chain++)
+        if (pc_bytes_equal(addr_of(known), addr))
+            return merge(table, known, delta, first_of_peer);
+    if (chain >= PC_CACHE_PENDING_PER_PEER)
+        return PEERCACHE_ELIMIT;
+    pc_cache_key_of(&delta->id, addr, &key);
+    struct pc_pending *fresh = pending_new(addr, pc_cache_key_bytes(&key), hash, delta);
+    if (!fresh)
+        return PEERCACHE_ENOMEM;
+    int result = append(table, *first_of_peer, fresh);
+    if (result)
+        free(fresh);
+    else if (!*first_of_peer)
+        *first_of_peer = fresh;
+    return result;
 }
 
 void pc_cache_pending_drop(struct pc_pending_table *table, struct pc_bytes key)
@@ -228,19 +252,19 @@ void pc_cache_pending_drop(struct pc_pending_table *table, struct pc_bytes key)
 int pc_cache_pending_move_first(struct pc_pending_table *from, struct pc_pending_table *to)
 {
     struct pc_pending *pending = from->first;
-    struct pc_pending *head = pc_cache_pending_of(from, key_of(pending));
+    struct pc_pending *head = first_of(from, pending);
     replace_in_chain(from, head, pending, NULL);
     list_remove(from, pending);
-    int result = append(to, pending);
+    int result = append(to, first_of(to, pending), pending);
     if (result == 0)
         return 0;
     /* Back where it was: at the front of the list, and of its chain. The map of `from` has the room it had.
      */
-    head = pc_cache_pending_of(from, key_of(pending));
+    head = first_of(from, pending);
     if (head)
         pc_base_map_remove(&from->by_peer, &head->node);
     pending->sibling = head;
-    (void)pc_base_map_insert(&from->by_peer, &pending->node);
+    (void)pc_base_map_insert_hashed(&from->by_peer, &pending->node, pending->node.hash);
     pending->earlier = NULL;
     pending->later = from->first;
     if (from->first)

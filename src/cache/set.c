@@ -103,7 +103,10 @@ bool pc_cache_is_own_id(const struct pc_cache_set *set, const struct pc_peer_id 
 void pc_cache_look_up(const struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
                       struct pc_known *ret_known)
 {
-    ret_known->peer = pc_cache_find_peer(set, id, addr);
+    struct pc_cache_key key;
+    pc_cache_key_of(id, addr, &key);
+    ret_known->hash = pc_base_map_hash(&set->by_key, pc_cache_key_bytes(&key));
+    ret_known->peer = pc_cache_peer_find_hashed(set, pc_cache_key_bytes(&key), ret_known->hash);
     if (ret_known->peer)
         pc_cache_peer_unpack(ret_known->peer, &ret_known->record);
     else
@@ -116,6 +119,13 @@ static bool is_worth_waiting(const struct pc_cache_set *set, const struct pc_del
     bool heard_of_only = !delta->history.success_count && !delta->history.failure_count &&
                          !delta->history.last_attempt_ms && !delta->removed_ms;
     return (!heard_of_only && !delta->only_if_known) || set->waiting.count < PC_CACHE_PENDING_MAX;
+}
+
+int pc_cache_let_wait(struct pc_cache_set *set, struct pc_cache_peer *peer, uint64_t hash,
+                      const struct pc_delta *delta)
+{
+    struct pc_pending *first = NULL;
+    return pc_cache_pending_add(&set->waiting, delta, hash, peer ? &peer->waiting : &first);
 }
 
 /* One piece of news, onto the record in memory and to the deltas that wait. What has no room in memory is
@@ -131,12 +141,12 @@ int pc_cache_take_news(struct pc_cache_set *set, struct pc_known *known, const s
     if (!set->options.memory_only && !is_worth_waiting(set, delta))
         return PEERCACHE_ELIMIT;
     if (is_known && known->peer && known->record.addr_count == addrs_before)
-        room = pc_cache_peer_update(set, known->peer, &known->record);
+        room = pc_cache_peer_update(set, &known->peer, known->hash, &known->record);
     else
-        room = pc_cache_peer_put(set, known->peer, &known->record, false);
+        room = pc_cache_peer_put(set, &known->peer, known->hash, &known->record, false);
     if (room == PEERCACHE_ENOMEM || (room && !delta->history.success_count) || set->options.memory_only)
         return room;
-    int result = pc_cache_pending_add(&set->waiting, delta);
+    int result = pc_cache_let_wait(set, known->peer, known->hash, delta);
     return result ? result : room;
 }
 
@@ -248,8 +258,9 @@ int pc_cache_set_take_in(struct pc_cache_set *set, const struct pc_delta *delta,
     if (!pc_cache_record_apply(&known.record, delta, now_ms))
         return 0;
     known.record.state = was_tried ? PEERCACHE_TRIED : delta->state;
-    int result = pc_cache_peer_put(set, known.peer, &known.record, true);
-    return result || set->options.memory_only ? result : pc_cache_pending_add(&set->waiting, delta);
+    int result = pc_cache_peer_put(set, &known.peer, known.hash, &known.record, true);
+    return result || set->options.memory_only ? result
+                                              : pc_cache_let_wait(set, known.peer, known.hash, delta);
 }
 
 /* An address of a peer, or all of a peer (`addr` empty), goes. What is seen in this very moment may come
@@ -315,10 +326,11 @@ static int remove_peer(struct pc_cache_set *set, const struct pc_peer_id *id, st
 {
     struct pc_record record;
     struct pc_cache_key key;
-    const struct pc_cache_peer *peer = pc_cache_find_peer(set, id, addr);
+    struct pc_cache_peer *peer = pc_cache_find_peer(set, id, addr);
     if (peer) {
         pc_cache_peer_unpack(peer, &record);
         last_seen_ms = pc_base_time_max(last_seen_ms, latest_seen(&record));
+        peer->waiting = NULL; /* for it is dropped */
     }
     pc_cache_key_of(id, addr, &key);
     pc_cache_pending_drop(&set->waiting, pc_cache_key_bytes(&key));
@@ -365,7 +377,7 @@ static int drop_banned(struct pc_cache_set *set, const struct pc_cache_key *key)
         return 0;
     pc_cache_peer_unpack(peer, &record);
     if (pc_cache_bans_filter(&set->bans, &record))
-        return pc_cache_peer_put(set, peer, &record, true);
+        return pc_cache_peer_put(set, &peer, peer->node.hash, &record, true);
     pc_cache_peer_drop(set, peer);
     return 0;
 }
@@ -444,7 +456,9 @@ int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, 
     (void)overlay(&set->waiting, pc_cache_key_bytes(&key), &laid, now_ms);
     (void)pc_cache_bans_filter(&set->bans, &laid);
     laid.state = record->state;
-    return pc_cache_peer_put(set, pc_cache_peer_find(set, pc_cache_key_bytes(&key)), &laid, true);
+    uint64_t hash = pc_base_map_hash(&set->by_key, pc_cache_key_bytes(&key));
+    struct pc_cache_peer *peer = pc_cache_peer_find_hashed(set, pc_cache_key_bytes(&key), hash);
+    return pc_cache_peer_put(set, &peer, hash, &laid, true);
 }
 
 void pc_cache_set_part(struct pc_cache_set *set, bool is_part)
@@ -500,6 +514,17 @@ size_t pc_cache_set_pending(const struct pc_cache_set *set)
     return set->waiting.count + set->out.count;
 }
 
+/* The earliest that waits goes to the batch. What its peer knows as the first may be another one now. */
+static int move_out(struct pc_cache_set *set)
+{
+    const struct pc_pending *moving = set->waiting.first;
+    struct pc_cache_peer *peer =
+        pc_cache_peer_find_hashed(set, pc_cache_pending_key(moving), moving->node.hash);
+    if (peer)
+        peer->waiting = NULL;
+    return pc_cache_pending_move_first(&set->waiting, &set->out);
+}
+
 size_t pc_cache_set_take(struct pc_cache_set *set, const struct pc_delta **ret_deltas, size_t count)
 {
     if (set->batch_is_out)
@@ -513,7 +538,7 @@ size_t pc_cache_set_take(struct pc_cache_set *set, const struct pc_delta **ret_d
         if (!set->batch)
             return 0;
         set->batch_count = 0;
-        while (set->batch_count < most && pc_cache_pending_move_first(&set->waiting, &set->out) == 0)
+        while (set->batch_count < most && move_out(set) == 0)
             pc_cache_pending_unpack(set->out.last, &set->batch[set->batch_count++]);
         if (set->batch_count == 0) {
             free(set->batch);

@@ -9,9 +9,10 @@
 /* A peer as kept: its key, then its addresses packed. */
 struct pc_cache_peer {
     struct pc_map_node node;
-    uint32_t bucket; /* all its bits */
-    uint16_t place;  /* in its bucket */
-    uint16_t day;    /* its standing, with the class */
+    struct pc_pending *waiting; /* the first of its deltas that wait; NULL: not looked up */
+    uint32_t bucket;            /* all its bits */
+    uint16_t place;             /* in its bucket */
+    uint16_t day;               /* its standing, with the class */
     uint16_t packed_size;
     uint16_t packed_capacity;
     uint8_t key_size;
