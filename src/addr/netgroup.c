@@ -207,12 +207,14 @@ static const char *refusal_of(uint32_t code)
     return NULL;
 }
 
-/* What the parts alone say: 0 and whether a name stands first, or the refusal. */
-static int judge_parts(struct pc_bytes addr, bool *ret_is_name, struct pc_reason *ret_reason)
+/* What the parts alone say: 0 and whether a name stands first, or the refusal. *addr becomes what stands before
+ * its closing /p2p/ID, or several of them. */
+static int judge_parts(struct pc_bytes *addr, bool *ret_is_name, struct pc_reason *ret_reason)
 {
-    struct pc_bytes rest = addr;
+    struct pc_bytes rest = *addr;
     struct pc_multiaddr_part part;
     bool is_name = false;
+    size_t kept = 0;
     int result;
     while ((result = pc_addr_multiaddr_next(&rest, &part)) > 0) {
         const struct pc_value_type *type = pc_addr_protocol_by_code(part.code)->value;
@@ -225,12 +227,15 @@ static int judge_parts(struct pc_bytes addr, bool *ret_is_name, struct pc_reason
             pc_base_reason(ret_reason, "the name %s is not printable ASCII", pc_addr_quote(part.value).text);
             return PEERCACHE_EUNSUPPORTED;
         }
-        is_name = is_name || (pc_addr_is_dns(part.code) && part.whole.data == addr.data);
+        is_name = is_name || (pc_addr_is_dns(part.code) && part.whole.data == addr->data);
+        if (part.code != PC_MA_P2P)
+            kept = addr->size - rest.size;
     }
     if (result != 0) {
         pc_base_reason(ret_reason, "malformed");
         return result;
     }
+    addr->size = kept;
     *ret_is_name = is_name;
     return 0;
 }
@@ -289,28 +294,13 @@ static int write_normal(const struct pc_leading_ip *leading, struct pc_maddr *re
     return 0;
 }
 
-/* The address before its closing /p2p/ID, or several of them. Malformed ones stay as they are. */
-static struct pc_bytes without_id(struct pc_bytes addr)
-{
-    struct pc_bytes rest = addr;
-    struct pc_multiaddr_part part;
-    size_t kept = 0;
-    int result;
-    while ((result = pc_addr_multiaddr_next(&rest, &part)) > 0) {
-        if (part.code != PC_MA_P2P)
-            kept = addr.size - rest.size;
-    }
-    return result == 0 ? pc_bytes_of(addr.data, kept) : addr;
-}
-
 int pc_addr_storable(struct pc_bytes addr, enum pc_netgroup_mode mode, bool names_allowed,
                      struct pc_maddr *ret_addr, struct pc_reason *ret_reason)
 {
     struct pc_leading_ip leading;
     bool is_name = false;
     uint8_t key;
-    addr = without_id(addr);
-    int result = judge_parts(addr, &is_name, ret_reason);
+    int result = judge_parts(&addr, &is_name, ret_reason);
     if (result != 0)
         return result;
     if (is_name) {

@@ -35,17 +35,18 @@ uint64_t pc_base_read_u64(struct pc_reader *r)
     return read_big_endian(r, 8);
 }
 
-uint64_t pc_base_read_varint(struct pc_reader *r)
+/* Of `bytes_max` bytes at most; *ret_last is the one that closed it. By hand, for the working set reads little
+ * else. */
+static uint64_t read_leb128(struct pc_reader *r, unsigned bytes_max, uint8_t *ret_last)
 {
+    const uint8_t *at = r->at;
     uint64_t v = 0;
-    for (unsigned i = 0; i < 9; i++) {
-        uint8_t byte = pc_base_read_u8(r);
-        if (r->error)
-            return 0;
-        v |= (uint64_t)(byte & 0x7f) << (7 * i);
+    for (unsigned shift = 0; shift < 7 * bytes_max && at < r->end; shift += 7) {
+        uint8_t byte = *at++;
+        v |= (uint64_t)(byte & 0x7f) << shift;
         if (!(byte & 0x80)) {
-            if (byte == 0 && i > 0)
-                break; /* a closing zero: not the shortest form */
+            *ret_last = byte;
+            r->at = at;
             return v;
         }
     }
@@ -53,19 +54,20 @@ uint64_t pc_base_read_varint(struct pc_reader *r)
     return 0;
 }
 
+uint64_t pc_base_read_varint(struct pc_reader *r)
+{
+    uint8_t last = 0;
+    const uint8_t *first = r->at;
+    uint64_t v = read_leb128(r, 9, &last);
+    if (last == 0 && !r->error && r->at - first > 1)
+        pc_base_reader_fail(r); /* a closing zero: not the shortest form */
+    return r->error ? 0 : v;
+}
+
 uint64_t pc_base_read_varint_any(struct pc_reader *r)
 {
-    uint64_t v = 0;
-    for (unsigned i = 0; i < 10; i++) {
-        uint8_t byte = pc_base_read_u8(r);
-        if (r->error)
-            return 0;
-        v |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if (!(byte & 0x80))
-            return v;
-    }
-    pc_base_reader_fail(r);
-    return 0;
+    uint8_t last;
+    return read_leb128(r, 10, &last);
 }
 
 void pc_base_writer_init(struct pc_writer *w, void *data, size_t capacity)
@@ -101,14 +103,17 @@ void pc_base_write_u64(struct pc_writer *w, uint64_t v)
 
 void pc_base_write_varint(struct pc_writer *w, uint64_t v)
 {
-    uint8_t bytes[10];
-    size_t size = 0;
-    while (v >= 0x80) {
-        bytes[size++] = (uint8_t)(v | 0x80);
-        v >>= 7;
+    uint8_t *at = w->at;
+    if (w->error)
+        return;
+    for (; v >= 0x80 && at < w->end; v >>= 7)
+        *at++ = (uint8_t)(v | 0x80);
+    if (at == w->end) { /* what was written of it lies behind w->at and says nothing */
+        w->error = PEERCACHE_ELIMIT;
+        return;
     }
-    bytes[size++] = (uint8_t)v;
-    pc_base_write_bytes(w, bytes, size);
+    *at++ = (uint8_t)v;
+    w->at = at;
 }
 
 size_t pc_base_varint_size(uint64_t v)

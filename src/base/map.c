@@ -40,9 +40,12 @@ struct pc_map_node *pc_base_map_find_hashed(const struct pc_map *map, struct pc_
 {
     if (map->count == 0)
         return NULL;
-    for (struct pc_map_node *n = map->slots[hash & (map->slot_count - 1)]; n; n = n->next)
+    for (struct pc_map_node *n = map->slots[hash & (map->slot_count - 1)]; n; n = n->next) {
+        __builtin_prefetch((const char *)n + 64);
+        __builtin_prefetch((const char *)n + 128);
         if (n->hash == hash && pc_bytes_equal(map->key(n), key))
             return n;
+    }
     return NULL;
 }
 

@@ -107,9 +107,11 @@ void pc_cache_look_up(const struct pc_cache_set *set, const struct pc_peer_id *i
     pc_cache_key_of(id, addr, &key);
     ret_known->hash = pc_base_map_hash(&set->by_key, pc_cache_key_bytes(&key));
     ret_known->peer = pc_cache_peer_find_hashed(set, pc_cache_key_bytes(&key), ret_known->hash);
-    if (ret_known->peer)
+    if (ret_known->peer) {
+        const char *w = (const char *)ret_known->peer->waiting;
+        __builtin_prefetch(w); __builtin_prefetch(w+64); __builtin_prefetch(w+128);__builtin_prefetch(w+192);
         pc_cache_peer_unpack(ret_known->peer, &ret_known->record);
-    else
+    } else
         pc_cache_record_init(&ret_known->record, id);
     ret_known->addr = pc_cache_record_find(&ret_known->record, addr);
 }
