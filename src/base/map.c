@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define FIRST_SLOTS 16
+#define FETCH_AHEAD 16
 
 void pc_base_map_init(struct pc_map *map, pc_map_key_fn key, const uint8_t secret[16])
 {
@@ -56,6 +57,8 @@ static int grow(struct pc_map *map)
     if (!slots)
         return PEERCACHE_ENOMEM;
     for (size_t i = 0; i < map->slot_count; i++) {
+        if (i + FETCH_AHEAD < map->slot_count)
+            __builtin_prefetch(map->slots[i + FETCH_AHEAD]); /* nodes lie all over memory */
         for (struct pc_map_node *n = map->slots[i], *next; n; n = next) {
             next = n->next;
             n->next = slots[n->hash & (slot_count - 1)];
@@ -68,6 +71,11 @@ static int grow(struct pc_map *map)
     return 0;
 }
 
+int pc_base_map_reserve(struct pc_map *map)
+{
+    return map->slot_count ? 0 : grow(map);
+}
+
 int pc_base_map_insert(struct pc_map *map, struct pc_map_node *node)
 {
     return pc_base_map_insert_hashed(map, node, pc_base_map_hash(map, map->key(node)));
@@ -75,11 +83,8 @@ int pc_base_map_insert(struct pc_map *map, struct pc_map_node *node)
 
 int pc_base_map_insert_hashed(struct pc_map *map, struct pc_map_node *node, uint64_t hash)
 {
-    if (map->count >= map->slot_count) {
-        int result = grow(map);
-        if (result)
-            return result;
-    }
+    if (map->count >= map->slot_count && grow(map) && map->slot_count == 0)
+        return PEERCACHE_ENOMEM;
     struct pc_map_node **slot = &map->slots[hash & (map->slot_count - 1)];
     node->hash = hash;
     node->next = *slot;

@@ -28,8 +28,11 @@ void pc_base_map_init(struct pc_map *map, pc_map_key_fn key, const uint8_t secre
 /* Frees the slots, not the nodes. */
 void pc_base_map_deinit(struct pc_map *map);
 struct pc_map_node *pc_base_map_find(const struct pc_map *map, struct pc_bytes key);
-/* The key must not be in the map. ENOMEM: nothing changed. */
+/* The key must not be in the map. ENOMEM: nothing changed; only of a map that never had room: later, when there is
+ * no memory for more slots, chains get longer. */
 int pc_base_map_insert(struct pc_map *map, struct pc_map_node *node);
+/* The first room, so that no insert fails. ENOMEM. */
+int pc_base_map_reserve(struct pc_map *map);
 /* The hash of a key, the same in all maps of one secret; and what is done by a hash that is known already. */
 uint64_t pc_base_map_hash(const struct pc_map *map, struct pc_bytes key);
 struct pc_map_node *pc_base_map_find_hashed(const struct pc_map *map, struct pc_bytes key, uint64_t hash);

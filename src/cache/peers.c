@@ -122,6 +122,7 @@ static void detach(struct pc_cache_set *set, struct pc_cache_peer *peer)
 void pc_cache_peer_drop(struct pc_cache_set *set, struct pc_cache_peer *peer)
 {
     pc_base_map_remove(&set->by_key, &peer->node);
+    pc_cache_pending_take_back(&set->waiting, peer->waiting);
     detach(set, peer);
     free(peer);
 }
@@ -348,8 +349,8 @@ static int settle(struct pc_cache_set *set, struct pc_cache_peer **peer, uint64_
     if (!fresh)
         return PEERCACHE_ENOMEM;
     fill(fresh, record, standing, packed, size);
-    fresh->waiting = known ? known->waiting : NULL;
     if (known) {
+        fresh->waiting = known->waiting;
         pc_base_map_replace(&set->by_key, &known->node, &fresh->node);
     } else {
         result = pc_base_map_insert_hashed(&set->by_key, &fresh->node, hash);
@@ -357,6 +358,7 @@ static int settle(struct pc_cache_set *set, struct pc_cache_peer **peer, uint64_
             free(fresh);
             return result;
         }
+        fresh->waiting = pc_cache_pending_hand_over(&set->waiting, pc_cache_key_bytes(&key), hash);
     }
     if (stays) { /* in the very place of the old one */
         fresh->place = known->place;

@@ -14,10 +14,11 @@ static struct pc_bytes key_of_node(const struct pc_map_node *node)
     return pc_cache_pending_key(PC_CONST_CONTAINER_OF(node, struct pc_pending, node));
 }
 
-void pc_cache_pending_init(struct pc_pending_table *table, const uint8_t secret[16])
+int pc_cache_pending_init(struct pc_pending_table *table, const uint8_t secret[16])
 {
     memset(table, 0, sizeof(*table));
-    pc_base_map_init(&table->by_peer, key_of_node, secret);
+    pc_base_map_init(&table->ownerless, key_of_node, secret);
+    return pc_base_map_reserve(&table->ownerless);
 }
 
 void pc_cache_pending_deinit(struct pc_pending_table *table)
@@ -26,22 +27,53 @@ void pc_cache_pending_deinit(struct pc_pending_table *table)
         later = p->later;
         free(p);
     }
-    pc_base_map_deinit(&table->by_peer);
+    pc_base_map_deinit(&table->ownerless);
     table->first = NULL;
     table->last = NULL;
     table->count = 0;
 }
 
-struct pc_pending *pc_cache_pending_of(const struct pc_pending_table *table, struct pc_bytes key)
+struct pc_pending *pc_cache_pending_of(const struct pc_pending_table *table, struct pc_bytes key,
+                                       uint64_t hash)
 {
-    return of_node(pc_base_map_find(&table->by_peer, key));
+    return of_node(pc_base_map_find_hashed(&table->ownerless, key, hash));
 }
 
-/* The first of the peer of this one. */
-static struct pc_pending *first_of(const struct pc_pending_table *table, const struct pc_pending *pending)
+struct pc_pending *pc_cache_pending_hand_over(struct pc_pending_table *table, struct pc_bytes key,
+                                              uint64_t hash)
 {
-    return of_node(
-        pc_base_map_find_hashed(&table->by_peer, pc_cache_pending_key(pending), pending->node.hash));
+    struct pc_pending *first = pc_cache_pending_of(table, key, hash);
+    if (first)
+        pc_base_map_remove(&table->ownerless, &first->node);
+    return first;
+}
+
+void pc_cache_pending_take_back(struct pc_pending_table *table, struct pc_pending *first)
+{
+    if (first) /* there is room: init saw to it */
+        (void)pc_base_map_insert_hashed(&table->ownerless, &first->node, first->node.hash);
+}
+
+static struct pc_pending *first_of(const struct pc_pending_table *table, struct pc_pending *const *owner,
+                                   const struct pc_pending *pending)
+{
+    return owner ? *owner : pc_cache_pending_of(table, pc_cache_pending_key(pending), pending->node.hash);
+}
+
+/* Another first of a peer's chain than before; NULL: there was or is none. ENOMEM only where there was none, and
+ * there is no owner. */
+static int set_first(struct pc_pending_table *table, struct pc_pending **owner, struct pc_pending *before,
+                     struct pc_pending *first)
+{
+    if (owner)
+        *owner = first;
+    else if (before && first)
+        pc_base_map_replace(&table->ownerless, &before->node, &first->node);
+    else if (before)
+        pc_base_map_remove(&table->ownerless, &before->node);
+    else if (first)
+        return pc_base_map_insert_hashed(&table->ownerless, &first->node, first->node.hash);
+    return 0;
 }
 
 static struct pc_bytes addr_of(const struct pc_pending *pending)
@@ -49,36 +81,72 @@ static struct pc_bytes addr_of(const struct pc_pending *pending)
     return pc_bytes_of(pending->bytes, pending->addr_size);
 }
 
-static const uint8_t *proven_of(const struct pc_pending *pending)
-{
-    return pending->bytes + pending->addr_size + pending->key_size;
-}
-
 /* What merging reads and writes: all but the names. */
 static void read_news(const struct pc_pending *pending, struct pc_delta *ret_delta)
 {
-    ret_delta->history = pending->history;
+    struct pc_history *h = &ret_delta->history;
+    const uint8_t *at = pending->bytes + pending->addr_size + pending->key_size;
+    h->success_count = pending->success_count;
+    h->failure_count = pending->failure_count;
+    h->last_seen_ms = pending->last_seen_ms;
+    h->last_success_ms = pending->last_success_ms;
+    h->last_attempt_ms = pending->last_attempt_ms;
+    h->rtt_us = pending->rtt_us;
+    h->rtt_at_ms = pending->rtt_at_ms;
     ret_delta->source = (peercache_source)pending->source;
-    ret_delta->source_group = pending->source_group;
     ret_delta->first_seen_ms = pending->first_seen_ms;
     ret_delta->removed_ms = pending->removed_ms;
     ret_delta->only_if_known = pending->only_if_known;
     ret_delta->trusted = pending->trusted;
     ret_delta->state = (peercache_state)pending->state;
+    ret_delta->source_group.size = pending->group_size;
+    memcpy(ret_delta->source_group.bytes, at, pending->group_size);
+    at += pending->group_size;
     ret_delta->proven_id.size = pending->proven_size;
-    memcpy(ret_delta->proven_id.bytes, proven_of(pending), pending->proven_size);
+    memcpy(ret_delta->proven_id.bytes, at, pending->proven_size);
+    at += pending->proven_size;
+    if (pending->has_failures)
+        memcpy(h->failures, at, sizeof(h->failures));
+    else
+        memset(h->failures, 0, sizeof(h->failures));
 }
 
+/* Where it has the room that these need. */
 static void write_news(struct pc_pending *pending, const struct pc_delta *delta)
 {
-    pending->history = delta->history;
+    const struct pc_history *h = &delta->history;
+    uint8_t *at = pending->bytes + pending->addr_size + pending->key_size;
+    pending->success_count = h->success_count;
+    pending->failure_count = h->failure_count;
+    pending->last_seen_ms = h->last_seen_ms;
+    pending->last_success_ms = h->last_success_ms;
+    pending->last_attempt_ms = h->last_attempt_ms;
+    pending->rtt_us = h->rtt_us;
+    pending->rtt_at_ms = h->rtt_at_ms;
     pending->source = (uint8_t)delta->source;
-    pending->source_group = delta->source_group;
     pending->first_seen_ms = delta->first_seen_ms;
     pending->removed_ms = delta->removed_ms;
     pending->only_if_known = delta->only_if_known;
     pending->trusted = delta->trusted;
     pending->state = (uint8_t)delta->state;
+    memcpy(at, delta->source_group.bytes, pending->group_size);
+    at += pending->group_size;
+    memcpy(at, delta->proven_id.bytes, pending->proven_size);
+    at += pending->proven_size;
+    if (pending->has_failures)
+        memcpy(at, h->failures, sizeof(h->failures));
+}
+
+static bool has_failures(const struct pc_history *history)
+{
+    static const uint32_t none[PEERCACHE_OUTCOME_COUNT];
+    return memcmp(history->failures, none, sizeof(none)) != 0;
+}
+
+static bool has_room(const struct pc_pending *pending, const struct pc_delta *news)
+{
+    return news->source_group.size == pending->group_size && news->proven_id.size == pending->proven_size &&
+           (pending->has_failures || !has_failures(&news->history));
 }
 
 void pc_cache_pending_unpack(const struct pc_pending *pending, struct pc_delta *ret_delta)
@@ -92,18 +160,21 @@ void pc_cache_pending_unpack(const struct pc_pending *pending, struct pc_delta *
 static struct pc_pending *pending_new(struct pc_bytes addr, struct pc_bytes key, uint64_t hash,
                                       const struct pc_delta *news)
 {
-    size_t proven_size = news->proven_id.size;
-    struct pc_pending *pending = malloc(sizeof(*pending) + addr.size + key.size + proven_size);
+    bool by_kind = has_failures(&news->history);
+    struct pc_pending *pending =
+        malloc(sizeof(*pending) + addr.size + key.size + news->source_group.size + news->proven_id.size +
+               (by_kind ? sizeof(news->history.failures) : 0));
     if (!pending)
         return NULL;
     pending->node = (struct pc_map_node){ NULL, hash };
     pending->sibling = pending->earlier = pending->later = NULL;
+    pending->has_failures = by_kind;
     pending->addr_size = (uint8_t)addr.size;
     pending->key_size = (uint8_t)key.size;
-    pending->proven_size = (uint8_t)proven_size;
+    pending->group_size = news->source_group.size;
+    pending->proven_size = news->proven_id.size;
     memcpy(pending->bytes, addr.data, addr.size);
     memcpy(pending->bytes + addr.size, key.data, key.size);
-    memcpy(pending->bytes + addr.size + key.size, news->proven_id.bytes, proven_size);
     write_news(pending, news);
     return pending;
 }
@@ -148,100 +219,90 @@ static void list_replace(struct pc_pending_table *table, struct pc_pending *old,
         table->last = fresh;
 }
 
-/* Add at the end of its peer's chain, whose head is `head` (NULL: there is none), and of the list. ENOMEM only
- * when it is the first of its peer. */
-static int append(struct pc_pending_table *table, struct pc_pending *head, struct pc_pending *pending)
+/* Add at the end of its peer's chain and of the list. ENOMEM as above. */
+static int append(struct pc_pending_table *table, struct pc_pending **owner, struct pc_pending *pending)
 {
+    struct pc_pending *at = first_of(table, owner, pending);
     pending->sibling = NULL;
-    if (!head) {
-        int result = pc_base_map_insert_hashed(&table->by_peer, &pending->node, pending->node.hash);
+    if (!at) {
+        int result = set_first(table, owner, NULL, pending);
         if (result)
             return result;
     } else {
-        while (head->sibling)
-            head = head->sibling;
-        head->sibling = pending;
+        while (at->sibling)
+            at = at->sibling;
+        at->sibling = pending;
     }
     list_append(table, pending);
     return 0;
 }
 
-/* Put `fresh` (NULL: nothing) in the place of `old` in its peer's chain. The map has room: one went out. */
-static void replace_in_chain(struct pc_pending_table *table, struct pc_pending *head, struct pc_pending *old,
-                             struct pc_pending *fresh)
+/* Put `fresh` (NULL: nothing) in the place of `old` in its peer's chain. */
+static void replace_in_chain(struct pc_pending_table *table, struct pc_pending **owner,
+                             const struct pc_pending *old, struct pc_pending *fresh)
 {
+    struct pc_pending *at = first_of(table, owner, old);
     struct pc_pending *next = fresh ? fresh : old->sibling;
     if (fresh)
         fresh->sibling = old->sibling;
-    if (head == old) {
-        pc_base_map_remove(&table->by_peer, &old->node);
-        if (next)
-            (void)pc_base_map_insert_hashed(&table->by_peer, &next->node, next->node.hash);
+    if (at == old) {
+        (void)set_first(table, owner, at, next);
         return;
     }
-    while (head->sibling != old)
-        head = head->sibling;
-    head->sibling = next;
+    while (at->sibling != old)
+        at = at->sibling;
+    at->sibling = next;
 }
 
-/* In the place of one that waits: what has no room there is made anew. */
-static int merge(struct pc_pending_table *table, struct pc_pending *known, const struct pc_delta *delta,
-                 struct pc_pending **first_of_peer)
+/* Into one that waits; where it has not the room, it is made anew. */
+static int merge(struct pc_pending_table *table, struct pc_pending **owner, struct pc_pending *known,
+                 const struct pc_delta *delta)
 {
     struct pc_delta merged;
     read_news(known, &merged);
     pc_cache_delta_merge(&merged, delta);
-    if (merged.proven_id.size == known->proven_size) {
+    if (has_room(known, &merged)) {
         write_news(known, &merged);
-        memcpy(known->bytes + known->addr_size + known->key_size, merged.proven_id.bytes, known->proven_size);
         return 0;
     }
     struct pc_pending *fresh =
         pending_new(addr_of(known), pc_cache_pending_key(known), known->node.hash, &merged);
     if (!fresh)
         return PEERCACHE_ENOMEM;
-    replace_in_chain(table, *first_of_peer, known, fresh);
+    replace_in_chain(table, owner, known, fresh);
     list_replace(table, known, fresh);
-    if (*first_of_peer == known)
-        *first_of_peer = fresh;
     free(known);
     return 0;
 }
 
-int pc_cache_pending_add(struct pc_pending_table *table, const struct pc_delta *delta, uint64_t hash,
-                         struct pc_pending **first_of_peer)
+int pc_cache_pending_add(struct pc_pending_table *table, struct pc_pending **owner, uint64_t hash,
+                         const struct pc_delta *delta)
 {
     struct pc_cache_key key;
     struct pc_bytes addr = pc_addr_maddr_bytes(&delta->addr);
     size_t chain = 0;
-    if (!*first_of_peer) {
-        pc_cache_key_of(&delta->id, addr, &key);
-        *first_of_peer =
-            of_node(pc_base_map_find_hashed(&table->by_peer, pc_cache_key_bytes(&key), hash));
-    }
-    for (struct pc_pending *known = *first_of_peer; known; known = known->sibling, chain++)
+    pc_cache_key_of(&delta->id, addr, &key);
+    struct pc_pending *known =
+        owner ? *owner : pc_cache_pending_of(table, pc_cache_key_bytes(&key), hash);
+    for (; known; known = known->sibling, chain++)
         if (pc_bytes_equal(addr_of(known), addr))
-            return merge(table, known, delta, first_of_peer);
+            return merge(table, owner, known, delta);
     if (chain >= PC_CACHE_PENDING_PER_PEER)
         return PEERCACHE_ELIMIT;
-    pc_cache_key_of(&delta->id, addr, &key);
     struct pc_pending *fresh = pending_new(addr, pc_cache_key_bytes(&key), hash, delta);
     if (!fresh)
         return PEERCACHE_ENOMEM;
-    int result = append(table, *first_of_peer, fresh);
+    int result = append(table, owner, fresh);
     if (result)
         free(fresh);
-    else if (!*first_of_peer)
-        *first_of_peer = fresh;
     return result;
 }
 
-void pc_cache_pending_drop(struct pc_pending_table *table, struct pc_bytes key)
+void pc_cache_pending_drop(struct pc_pending_table *table, struct pc_pending **owner, struct pc_bytes key,
+                           uint64_t hash)
 {
-    struct pc_pending *pending = pc_cache_pending_of(table, key);
-    if (!pending)
-        return;
-    pc_base_map_remove(&table->by_peer, &pending->node);
+    struct pc_pending *pending = owner ? *owner : pc_cache_pending_of(table, key, hash);
+    (void)set_first(table, owner, pending, NULL);
     for (struct pc_pending *sibling; pending; pending = sibling) {
         sibling = pending->sibling;
         list_remove(table, pending);
@@ -249,22 +310,19 @@ void pc_cache_pending_drop(struct pc_pending_table *table, struct pc_bytes key)
     }
 }
 
-int pc_cache_pending_move_first(struct pc_pending_table *from, struct pc_pending_table *to)
+int pc_cache_pending_move_first(struct pc_pending_table *from, struct pc_pending **owner,
+                                struct pc_pending_table *to)
 {
     struct pc_pending *pending = from->first;
-    struct pc_pending *head = first_of(from, pending);
-    replace_in_chain(from, head, pending, NULL);
+    replace_in_chain(from, owner, pending, NULL);
     list_remove(from, pending);
-    int result = append(to, first_of(to, pending), pending);
+    int result = append(to, NULL, pending);
     if (result == 0)
         return 0;
-    /* Back where it was: at the front of the list, and of its chain. The map of `from` has the room it had.
-     */
-    head = first_of(from, pending);
-    if (head)
-        pc_base_map_remove(&from->by_peer, &head->node);
-    pending->sibling = head;
-    (void)pc_base_map_insert_hashed(&from->by_peer, &pending->node, pending->node.hash);
+    /* Back where it was: at the front of its chain, and of the list. */
+    struct pc_pending *before = first_of(from, owner, pending);
+    (void)set_first(from, owner, before, pending);
+    pending->sibling = before;
     pending->earlier = NULL;
     pending->later = from->first;
     if (from->first)

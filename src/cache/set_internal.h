@@ -9,7 +9,7 @@
 /* A peer as kept: its key, then its addresses packed. */
 struct pc_cache_peer {
     struct pc_map_node node;
-    struct pc_pending *waiting; /* the first of its deltas that wait; NULL: not looked up */
+    struct pc_pending *waiting; /* the first of its deltas that wait */
     uint32_t bucket;            /* all its bits */
     uint16_t place;             /* in its bucket */
     uint16_t day;               /* its standing, with the class */
