@@ -52,8 +52,10 @@ static bool has_prefix(const uint8_t *ip, const uint8_t *prefix, unsigned bits)
 {
     unsigned whole = bits / 8;
     unsigned left = bits % 8;
-    if (memcmp(ip, prefix, whole) != 0)
-        return false;
+    for (unsigned i = 0; i < whole; i++) { /* most differ in the first */
+        if (ip[i] != prefix[i])
+            return false;
+    }
     return left == 0 || (ip[whole] ^ prefix[whole]) >> (8 - left) == 0;
 }
 
