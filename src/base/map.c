@@ -7,6 +7,7 @@
 
 #define FIRST_SLOTS 16
 #define FETCH_AHEAD 16
+#define LINE_BYTES  64 /* of the cache of common processors; elsewhere it fetches a little else */
 
 void pc_base_map_init(struct pc_map *map, pc_map_key_fn key, const uint8_t secret[16])
 {
@@ -42,8 +43,9 @@ struct pc_map_node *pc_base_map_find_hashed(const struct pc_map *map, struct pc_
     if (map->count == 0)
         return NULL;
     for (struct pc_map_node *n = map->slots[hash & (map->slot_count - 1)]; n; n = n->next) {
-        __builtin_prefetch((const char *)n + 64);
-        __builtin_prefetch((const char *)n + 128);
+        /* The key, and what it is looked up for, lie right behind the node: fetched at once, not one by one. */
+        __builtin_prefetch((const char *)n + LINE_BYTES);
+        __builtin_prefetch((const char *)n + (size_t)2 * LINE_BYTES);
         if (n->hash == hash && pc_bytes_equal(map->key(n), key))
             return n;
     }

@@ -282,8 +282,7 @@ int pc_cache_pending_add(struct pc_pending_table *table, struct pc_pending **own
     struct pc_bytes addr = pc_addr_maddr_bytes(&delta->addr);
     size_t chain = 0;
     pc_cache_key_of(&delta->id, addr, &key);
-    struct pc_pending *known =
-        owner ? *owner : pc_cache_pending_of(table, pc_cache_key_bytes(&key), hash);
+    struct pc_pending *known = owner ? *owner : pc_cache_pending_of(table, pc_cache_key_bytes(&key), hash);
     for (; known; known = known->sibling, chain++)
         if (pc_bytes_equal(addr_of(known), addr))
             return merge(table, owner, known, delta);

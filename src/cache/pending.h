@@ -12,7 +12,8 @@
 /* Not packed, so that news is merged where it lies. What most don't have takes no room: 176 bytes for news of an
  * address without failures, 224 with. */
 struct pc_pending {
-    struct pc_map_node node; /* in the map: the first of a peer without owner; the hash is that of the key in all */
+    struct pc_map_node
+        node; /* in the map: the first of a peer without owner; the hash is that of the key in all */
     struct pc_pending *sibling; /* the next of the same peer */
     struct pc_pending *earlier; /* in the order of coming, over all peers */
     struct pc_pending *later;

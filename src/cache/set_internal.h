@@ -100,7 +100,7 @@ static inline struct pc_bytes pc_cache_peer_packed(const struct pc_cache_peer *p
 {
     return pc_bytes_of(peer->bytes + peer->key_size, peer->packed_size);
 }
-/* Its three lines of the processor's cache (a long one has more) are fetched at once and not one by one. */
+/* Its lines of the processor's cache (a long one has more than three) are fetched at once and not one by one. */
 static inline void pc_cache_peer_prefetch(const struct pc_cache_peer *peer)
 {
     for (size_t at = 0; at < 3 * 64; at += 64)
