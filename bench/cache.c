@@ -21,6 +21,7 @@
 #define SMALL      1500
 #define BATCH      1000
 #define AT_HAND    100
+#define ROUNDS     10
 #define PATH_BYTES 128
 
 static char directory[] = "/tmp/peercache-bench-XXXXXX";
@@ -147,6 +148,22 @@ static struct pc_bytes bare_key(const struct pc_map_node *node)
     return pc_addr_peer_id_bytes(&PC_CONST_CONTAINER_OF(node, struct bare, node)->id);
 }
 
+/* The names at hand as in report_all. */
+static int64_t find_all(const struct pc_map *map, const struct names *names, size_t *found)
+{
+    struct pc_peer_id ids[AT_HAND];
+    int64_t spent = 0;
+    for (uint32_t first = 0; first < TABLE; first += AT_HAND) {
+        for (uint32_t i = 0; i < AT_HAND; i++)
+            ids[i] = names->ids[names->order[first + i]];
+        int64_t start = cpu_ns();
+        for (uint32_t i = 0; i < AT_HAND; i++)
+            *found += pc_base_map_find(map, pc_addr_peer_id_bytes(&ids[i])) != NULL;
+        spent += cpu_ns() - start;
+    }
+    return spent;
+}
+
 static void floor_in_memory(const struct names *names)
 {
     const uint8_t secret[16] = { 1 };
@@ -164,18 +181,14 @@ static void floor_in_memory(const struct names *names)
     }
     line("bare hash table of 100,000 keys: insert", "1000/s", 1e6 * TABLE / (double)(cpu_ns() - start),
          "- (the floor)");
-    int64_t spent = 0;
-    for (uint32_t first = 0; first < 5 * TABLE; first += AT_HAND) {
-        struct pc_peer_id ids[AT_HAND];
-        for (uint32_t i = 0; i < AT_HAND; i++)
-            ids[i] = names->ids[names->order[(first + i) % TABLE]];
-        start = cpu_ns();
-        for (uint32_t i = 0; i < AT_HAND; i++)
-            found += pc_base_map_find(&map, pc_addr_peer_id_bytes(&ids[i])) != NULL;
-        spent += cpu_ns() - start;
+    int64_t best = INT64_MAX;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        int64_t spent = find_all(&map, names, &found);
+        best = spent < best ? spent : best;
     }
-    line("bare hash table of 100,000 keys: find", "1000/s", 5e6 * TABLE / (double)spent, "- (the floor)");
-    if (found != 5 * TABLE)
+    line("bare hash table of 100,000 keys: find (best round)", "1000/s", 1e6 * TABLE / (double)best,
+         "- (the floor)");
+    if (found != (size_t)ROUNDS * TABLE)
         die("a key is lost");
     for (struct pc_map_node *n = pc_base_map_next(&map, NULL), *next; n; n = next) {
         next = pc_base_map_next(&map, n);
@@ -232,10 +245,13 @@ static void in_memory(void)
          (double)(allocated() - before) / (double)peers, "160");
     line("report in memory, table of 100,000 (first, places change)", "1000/s",
          1e6 * TABLE / (double)report_all(set, &names, NOW_MS), "2,000");
-    int64_t spent = 0;
-    for (uint32_t round = 0; round < 5; round++)
-        spent += report_all(set, &names, NOW_MS + TABLE);
-    line("report in memory, table of 100,000 (steady)", "1000/s", 5e6 * TABLE / (double)spent, "2,000");
+    int64_t best = INT64_MAX;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        int64_t spent = report_all(set, &names, NOW_MS + TABLE);
+        best = spent < best ? spent : best;
+    }
+    line("report in memory, table of 100,000 (steady, best round)", "1000/s", 1e6 * TABLE / (double)best,
+         "2,000");
     pc_base_rng_init_u64(&rng, 2);
     start = cpu_ns();
     for (uint32_t i = 0; i < 2000; i++)

@@ -1,38 +1,34 @@
 #include "base/cursor.h"
 
-void pc_base_reader_init(struct pc_reader *r, const void *data, size_t size)
-{
-    static const uint8_t nothing[1];
-    r->at = data ? data : nothing;
-    r->end = r->at + (data ? size : 0);
-    r->error = 0;
-}
+#include <endian.h>
 
-static uint64_t read_big_endian(struct pc_reader *r, size_t size)
+/* What is there, to be turned by the caller; zeroes on error. */
+static void read_raw(struct pc_reader *r, void *ret_raw, size_t size)
 {
-    uint64_t v = 0;
-    if (r->error || pc_base_reader_left(r) < size) {
-        pc_base_reader_fail(r);
-        return 0;
-    }
-    for (size_t i = 0; i < size; i++)
-        v = v << 8 | *r->at++;
-    return v;
+    struct pc_bytes bytes = pc_base_read_bytes(r, size);
+    if (bytes.size)
+        memcpy(ret_raw, bytes.data, bytes.size);
 }
 
 uint16_t pc_base_read_u16(struct pc_reader *r)
 {
-    return (uint16_t)read_big_endian(r, 2);
+    uint16_t raw = 0;
+    read_raw(r, &raw, sizeof(raw));
+    return be16toh(raw);
 }
 
 uint32_t pc_base_read_u32(struct pc_reader *r)
 {
-    return (uint32_t)read_big_endian(r, 4);
+    uint32_t raw = 0;
+    read_raw(r, &raw, sizeof(raw));
+    return be32toh(raw);
 }
 
 uint64_t pc_base_read_u64(struct pc_reader *r)
 {
-    return read_big_endian(r, 8);
+    uint64_t raw = 0;
+    read_raw(r, &raw, sizeof(raw));
+    return be64toh(raw);
 }
 
 /* Of `bytes_max` bytes at most; *ret_last is the one that closed it. By hand, for the working set reads little

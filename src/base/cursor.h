@@ -16,7 +16,13 @@ struct pc_reader {
     int error; /* 0 or PEERCACHE_EPARSE */
 };
 
-void pc_base_reader_init(struct pc_reader *r, const void *data, size_t size);
+static inline void pc_base_reader_init(struct pc_reader *r, const void *data, size_t size)
+{
+    static const uint8_t nothing[1];
+    r->at = data ? data : nothing;
+    r->end = r->at + (data ? size : 0);
+    r->error = 0;
+}
 static inline size_t pc_base_reader_left(const struct pc_reader *r)
 {
     return (size_t)(r->end - r->at);
