@@ -74,27 +74,22 @@ void pc_base_writer_init(struct pc_writer *w, void *data, size_t capacity)
     w->error = 0;
 }
 
-static void write_big_endian(struct pc_writer *w, uint64_t v, size_t size)
-{
-    uint8_t bytes[8];
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(v >> (8 * (size - 1 - i)));
-    pc_base_write_bytes(w, bytes, size);
-}
-
 void pc_base_write_u16(struct pc_writer *w, uint16_t v)
 {
-    write_big_endian(w, v, 2);
+    uint16_t raw = htobe16(v);
+    pc_base_write_bytes(w, &raw, sizeof(raw));
 }
 
 void pc_base_write_u32(struct pc_writer *w, uint32_t v)
 {
-    write_big_endian(w, v, 4);
+    uint32_t raw = htobe32(v);
+    pc_base_write_bytes(w, &raw, sizeof(raw));
 }
 
 void pc_base_write_u64(struct pc_writer *w, uint64_t v)
 {
-    write_big_endian(w, v, 8);
+    uint64_t raw = htobe64(v);
+    pc_base_write_bytes(w, &raw, sizeof(raw));
 }
 
 void pc_base_write_varint(struct pc_writer *w, uint64_t v)
