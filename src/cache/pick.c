@@ -212,9 +212,11 @@ static const struct pc_cache_peer *walk_next(struct walk *walk)
 static size_t look_ahead(struct walk *walk, const struct pc_cache_peer **ret_peers, size_t count)
 {
     size_t found = 0;
-    while (found < count && (ret_peers[found] = walk_next(walk)) != NULL) {
+    for (; found < count; found++) {
+        ret_peers[found] = walk_next(walk);
+        if (!ret_peers[found])
+            break;
         pc_cache_peer_prefetch(ret_peers[found]);
-        found++;
     }
     return found;
 }
