@@ -52,8 +52,10 @@ static bool has_prefix(const uint8_t *ip, const uint8_t *prefix, unsigned bits)
 {
     unsigned whole = bits / 8;
     unsigned left = bits % 8;
-    if (memcmp(ip, prefix, whole) != 0)
-        return false;
+    for (unsigned i = 0; i < whole; i++) { /* most differ in the first */
+        if (ip[i] != prefix[i])
+            return false;
+    }
     return left == 0 || (ip[whole] ^ prefix[whole]) >> (8 - left) == 0;
 }
 
@@ -124,16 +126,26 @@ static uint8_t hidden_network(struct pc_bytes addr, uint8_t *ret_key)
     return 0;
 }
 
+static bool is_relayed(struct pc_bytes addr)
+{
+    struct pc_multiaddr_part part;
+    bool found = false;
+    int result;
+    while ((result = pc_addr_multiaddr_next(&addr, &part)) > 0)
+        found = found || part.code == PC_MA_P2P_CIRCUIT;
+    return result == 0 && found;
+}
+
 struct pc_netgroup pc_addr_netgroup(struct pc_bytes addr, enum pc_netgroup_mode mode)
 {
     struct pc_netgroup group = { 0 };
     struct pc_leading_ip leading;
-    struct pc_ip_port unused;
     uint8_t key;
+    bool is_ip = pc_addr_leading_ip(addr, &leading) == 0;
     /* A relayed address lies in the relay's network, not in the peer's, which is not known. */
-    if (pc_addr_classify(addr, &unused) == PC_ADDR_RELAY)
+    if (is_relayed(is_ip ? leading.rest : addr))
         return group;
-    if (pc_addr_leading_ip(addr, &leading) == 0)
+    if (is_ip)
         return pc_addr_netgroup_of_ip_port(&leading.address, mode);
     uint8_t network = hidden_network(addr, &key);
     if (network != 0)
@@ -197,12 +209,14 @@ static const char *refusal_of(uint32_t code)
     return NULL;
 }
 
-/* What the parts alone say: 0 and whether a name stands first, or the refusal. */
-static int judge_parts(struct pc_bytes addr, bool *ret_is_name, struct pc_reason *ret_reason)
+/* What the parts alone say: 0 and whether a name stands first, or the refusal. *addr becomes what stands before
+ * its closing /p2p/ID, or several of them. */
+static int judge_parts(struct pc_bytes *addr, bool *ret_is_name, struct pc_reason *ret_reason)
 {
-    struct pc_bytes rest = addr;
+    struct pc_bytes rest = *addr;
     struct pc_multiaddr_part part;
     bool is_name = false;
+    size_t kept = 0;
     int result;
     while ((result = pc_addr_multiaddr_next(&rest, &part)) > 0) {
         const struct pc_value_type *type = pc_addr_protocol_by_code(part.code)->value;
@@ -215,12 +229,15 @@ static int judge_parts(struct pc_bytes addr, bool *ret_is_name, struct pc_reason
             pc_base_reason(ret_reason, "the name %s is not printable ASCII", pc_addr_quote(part.value).text);
             return PEERCACHE_EUNSUPPORTED;
         }
-        is_name = is_name || (pc_addr_is_dns(part.code) && part.whole.data == addr.data);
+        is_name = is_name || (pc_addr_is_dns(part.code) && part.whole.data == addr->data);
+        if (part.code != PC_MA_P2P)
+            kept = addr->size - rest.size;
     }
     if (result != 0) {
         pc_base_reason(ret_reason, "malformed");
         return result;
     }
+    addr->size = kept;
     *ret_is_name = is_name;
     return 0;
 }
@@ -230,13 +247,13 @@ static int judge_ip(const struct pc_leading_ip *leading, enum pc_netgroup_mode m
                     struct pc_reason *ret_reason)
 {
     char text[PC_IP_PORT_TEXT_BYTES];
-    pc_addr_ip_port_format(&leading->address, text);
     if (leading->transport == 0) {
         pc_base_reason(ret_reason, "no transport behind the IP address");
         return PEERCACHE_EUNSUPPORTED;
     }
     if (leading->zone.size > 0 && !pc_addr_ip_is_link_local(&leading->address) &&
         leading->address.family == 6) {
+        pc_addr_ip_port_format(&leading->address, text);
         pc_base_reason(ret_reason, "a zone before %s, which is not link-local", text);
         return PEERCACHE_EUNSUPPORTED;
     }
@@ -246,9 +263,11 @@ static int judge_ip(const struct pc_leading_ip *leading, enum pc_netgroup_mode m
     case PC_SCOPE_PRIVATE:
         if (mode == PC_NETGROUP_LOCAL)
             return 0;
+        pc_addr_ip_port_format(&leading->address, text);
         pc_base_reason(ret_reason, "%s is a private address", text);
         return PEERCACHE_EUNSUPPORTED;
     case PC_SCOPE_UNUSABLE:
+        pc_addr_ip_port_format(&leading->address, text);
         pc_base_reason(ret_reason, "%s is an unspecified, multicast or reserved address, or port 0", text);
         return PEERCACHE_EUNSUPPORTED;
     }
@@ -277,28 +296,13 @@ static int write_normal(const struct pc_leading_ip *leading, struct pc_maddr *re
     return 0;
 }
 
-/* The address before its closing /p2p/ID, or several of them. Malformed ones stay as they are. */
-static struct pc_bytes without_id(struct pc_bytes addr)
-{
-    struct pc_bytes rest = addr;
-    struct pc_multiaddr_part part;
-    size_t kept = 0;
-    int result;
-    while ((result = pc_addr_multiaddr_next(&rest, &part)) > 0) {
-        if (part.code != PC_MA_P2P)
-            kept = addr.size - rest.size;
-    }
-    return result == 0 ? pc_bytes_of(addr.data, kept) : addr;
-}
-
 int pc_addr_storable(struct pc_bytes addr, enum pc_netgroup_mode mode, bool names_allowed,
                      struct pc_maddr *ret_addr, struct pc_reason *ret_reason)
 {
     struct pc_leading_ip leading;
     bool is_name = false;
     uint8_t key;
-    addr = without_id(addr);
-    int result = judge_parts(addr, &is_name, ret_reason);
+    int result = judge_parts(&addr, &is_name, ret_reason);
     if (result != 0)
         return result;
     if (is_name) {

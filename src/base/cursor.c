@@ -1,102 +1,69 @@
 #include "base/cursor.h"
 
-#include <peercache/types.h>
+#include <endian.h>
 
-void pc_base_reader_init(struct pc_reader *r, const void *data, size_t size)
+/* What is there, to be turned by the caller; zeroes on error. */
+static void read_raw(struct pc_reader *r, void *ret_raw, size_t size)
 {
-    static const uint8_t nothing[1];
-    r->at = data ? data : nothing;
-    r->end = r->at + (data ? size : 0);
-    r->error = 0;
-}
-
-size_t pc_base_reader_left(const struct pc_reader *r)
-{
-    return (size_t)(r->end - r->at);
-}
-
-/* Fail once for all: nothing is left to read. */
-static void reader_fail(struct pc_reader *r)
-{
-    r->error = PEERCACHE_EPARSE;
-    r->at = r->end;
-}
-
-static uint64_t read_big_endian(struct pc_reader *r, size_t size)
-{
-    uint64_t v = 0;
-    if (r->error || pc_base_reader_left(r) < size) {
-        reader_fail(r);
-        return 0;
-    }
-    for (size_t i = 0; i < size; i++)
-        v = v << 8 | *r->at++;
-    return v;
-}
-
-uint8_t pc_base_read_u8(struct pc_reader *r)
-{
-    return (uint8_t)read_big_endian(r, 1);
+    struct pc_bytes bytes = pc_base_read_bytes(r, size);
+    if (bytes.size)
+        memcpy(ret_raw, bytes.data, bytes.size);
 }
 
 uint16_t pc_base_read_u16(struct pc_reader *r)
 {
-    return (uint16_t)read_big_endian(r, 2);
+    uint16_t raw = 0;
+    read_raw(r, &raw, sizeof(raw));
+    return be16toh(raw);
 }
 
 uint32_t pc_base_read_u32(struct pc_reader *r)
 {
-    return (uint32_t)read_big_endian(r, 4);
+    uint32_t raw = 0;
+    read_raw(r, &raw, sizeof(raw));
+    return be32toh(raw);
 }
 
 uint64_t pc_base_read_u64(struct pc_reader *r)
 {
-    return read_big_endian(r, 8);
+    uint64_t raw = 0;
+    read_raw(r, &raw, sizeof(raw));
+    return be64toh(raw);
+}
+
+/* Of `bytes_max` bytes at most; *ret_last is the one that closed it. By hand, for the working set reads little
+ * else. */
+static uint64_t read_leb128(struct pc_reader *r, unsigned bytes_max, uint8_t *ret_last)
+{
+    const uint8_t *at = r->at;
+    uint64_t v = 0;
+    for (unsigned shift = 0; shift < 7 * bytes_max && at < r->end; shift += 7) {
+        uint8_t byte = *at++;
+        v |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80)) {
+            *ret_last = byte;
+            r->at = at;
+            return v;
+        }
+    }
+    pc_base_reader_fail(r);
+    return 0;
 }
 
 uint64_t pc_base_read_varint(struct pc_reader *r)
 {
-    uint64_t v = 0;
-    for (unsigned i = 0; i < 9; i++) {
-        uint8_t byte = pc_base_read_u8(r);
-        if (r->error)
-            return 0;
-        v |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if (!(byte & 0x80)) {
-            if (byte == 0 && i > 0)
-                break; /* a closing zero: not the shortest form */
-            return v;
-        }
-    }
-    reader_fail(r);
-    return 0;
+    uint8_t last = 0;
+    const uint8_t *first = r->at;
+    uint64_t v = read_leb128(r, 9, &last);
+    if (last == 0 && !r->error && r->at - first > 1)
+        pc_base_reader_fail(r); /* a closing zero: not the shortest form */
+    return r->error ? 0 : v;
 }
 
 uint64_t pc_base_read_varint_any(struct pc_reader *r)
 {
-    uint64_t v = 0;
-    for (unsigned i = 0; i < 10; i++) {
-        uint8_t byte = pc_base_read_u8(r);
-        if (r->error)
-            return 0;
-        v |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if (!(byte & 0x80))
-            return v;
-    }
-    reader_fail(r);
-    return 0;
-}
-
-struct pc_bytes pc_base_read_bytes(struct pc_reader *r, size_t size)
-{
-    struct pc_bytes bytes = { NULL, 0 };
-    if (r->error || pc_base_reader_left(r) < size) {
-        reader_fail(r);
-        return bytes;
-    }
-    bytes = (struct pc_bytes){ r->at, size };
-    r->at += size;
-    return bytes;
+    uint8_t last;
+    return read_leb128(r, 10, &last);
 }
 
 void pc_base_writer_init(struct pc_writer *w, void *data, size_t capacity)
@@ -107,60 +74,37 @@ void pc_base_writer_init(struct pc_writer *w, void *data, size_t capacity)
     w->error = 0;
 }
 
-size_t pc_base_writer_size(const struct pc_writer *w)
-{
-    return (size_t)(w->at - w->start);
-}
-
-void pc_base_write_bytes(struct pc_writer *w, const void *data, size_t size)
-{
-    if (w->error || (size_t)(w->end - w->at) < size) {
-        w->error = PEERCACHE_ELIMIT;
-        return;
-    }
-    if (size > 0)
-        memcpy(w->at, data, size);
-    w->at += size;
-}
-
-static void write_big_endian(struct pc_writer *w, uint64_t v, size_t size)
-{
-    uint8_t bytes[8];
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(v >> (8 * (size - 1 - i)));
-    pc_base_write_bytes(w, bytes, size);
-}
-
-void pc_base_write_u8(struct pc_writer *w, uint8_t v)
-{
-    write_big_endian(w, v, 1);
-}
-
 void pc_base_write_u16(struct pc_writer *w, uint16_t v)
 {
-    write_big_endian(w, v, 2);
+    uint16_t raw = htobe16(v);
+    pc_base_write_bytes(w, &raw, sizeof(raw));
 }
 
 void pc_base_write_u32(struct pc_writer *w, uint32_t v)
 {
-    write_big_endian(w, v, 4);
+    uint32_t raw = htobe32(v);
+    pc_base_write_bytes(w, &raw, sizeof(raw));
 }
 
 void pc_base_write_u64(struct pc_writer *w, uint64_t v)
 {
-    write_big_endian(w, v, 8);
+    uint64_t raw = htobe64(v);
+    pc_base_write_bytes(w, &raw, sizeof(raw));
 }
 
 void pc_base_write_varint(struct pc_writer *w, uint64_t v)
 {
-    uint8_t bytes[10];
-    size_t size = 0;
-    while (v >= 0x80) {
-        bytes[size++] = (uint8_t)(v | 0x80);
-        v >>= 7;
+    uint8_t *at = w->at;
+    if (w->error)
+        return;
+    for (; v >= 0x80 && at < w->end; v >>= 7)
+        *at++ = (uint8_t)(v | 0x80);
+    if (at == w->end) { /* what was written of it lies behind w->at and says nothing */
+        w->error = PEERCACHE_ELIMIT;
+        return;
     }
-    bytes[size++] = (uint8_t)v;
-    pc_base_write_bytes(w, bytes, size);
+    *at++ = (uint8_t)v;
+    w->at = at;
 }
 
 size_t pc_base_varint_size(uint64_t v)

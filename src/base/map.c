@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #define FIRST_SLOTS 16
+#define FETCH_AHEAD 16
+#define LINE_BYTES  64 /* of the cache of common processors; elsewhere it fetches a little else */
 
 void pc_base_map_init(struct pc_map *map, pc_map_key_fn key, const uint8_t secret[16])
 {
@@ -22,7 +24,7 @@ void pc_base_map_deinit(struct pc_map *map)
     map->count = 0;
 }
 
-static uint64_t hash_of(const struct pc_map *map, struct pc_bytes key)
+uint64_t pc_base_map_hash(const struct pc_map *map, struct pc_bytes key)
 {
     uint8_t out[crypto_shorthash_BYTES];
     uint64_t hash;
@@ -33,12 +35,20 @@ static uint64_t hash_of(const struct pc_map *map, struct pc_bytes key)
 
 struct pc_map_node *pc_base_map_find(const struct pc_map *map, struct pc_bytes key)
 {
+    return map->count ? pc_base_map_find_hashed(map, key, pc_base_map_hash(map, key)) : NULL;
+}
+
+struct pc_map_node *pc_base_map_find_hashed(const struct pc_map *map, struct pc_bytes key, uint64_t hash)
+{
     if (map->count == 0)
         return NULL;
-    uint64_t hash = hash_of(map, key);
-    for (struct pc_map_node *n = map->slots[hash & (map->slot_count - 1)]; n; n = n->next)
+    for (struct pc_map_node *n = map->slots[hash & (map->slot_count - 1)]; n; n = n->next) {
+        /* The key, and what it is looked up for, lie right behind the node: fetched at once, not one by one. */
+        __builtin_prefetch((const char *)n + LINE_BYTES);
+        __builtin_prefetch((const char *)n + (size_t)2 * LINE_BYTES);
         if (n->hash == hash && pc_bytes_equal(map->key(n), key))
             return n;
+    }
     return NULL;
 }
 
@@ -49,6 +59,8 @@ static int grow(struct pc_map *map)
     if (!slots)
         return PEERCACHE_ENOMEM;
     for (size_t i = 0; i < map->slot_count; i++) {
+        if (i + FETCH_AHEAD < map->slot_count)
+            __builtin_prefetch(map->slots[i + FETCH_AHEAD]); /* nodes lie all over memory */
         for (struct pc_map_node *n = map->slots[i], *next; n; n = next) {
             next = n->next;
             n->next = slots[n->hash & (slot_count - 1)];
@@ -61,29 +73,49 @@ static int grow(struct pc_map *map)
     return 0;
 }
 
+int pc_base_map_reserve(struct pc_map *map)
+{
+    return map->slot_count ? 0 : grow(map);
+}
+
 int pc_base_map_insert(struct pc_map *map, struct pc_map_node *node)
 {
-    if (map->count >= map->slot_count) {
-        int result = grow(map);
-        if (result)
-            return result;
-    }
-    node->hash = hash_of(map, map->key(node));
-    struct pc_map_node **slot = &map->slots[node->hash & (map->slot_count - 1)];
+    return pc_base_map_insert_hashed(map, node, pc_base_map_hash(map, map->key(node)));
+}
+
+int pc_base_map_insert_hashed(struct pc_map *map, struct pc_map_node *node, uint64_t hash)
+{
+    if (map->count >= map->slot_count && grow(map) && map->slot_count == 0)
+        return PEERCACHE_ENOMEM;
+    struct pc_map_node **slot = &map->slots[hash & (map->slot_count - 1)];
+    node->hash = hash;
     node->next = *slot;
     *slot = node;
     map->count++;
     return 0;
 }
 
-void pc_base_map_remove(struct pc_map *map, struct pc_map_node *node)
+/* What points to a node. */
+static struct pc_map_node **link_to(struct pc_map *map, const struct pc_map_node *node)
 {
     struct pc_map_node **link = &map->slots[node->hash & (map->slot_count - 1)];
     while (*link != node)
         link = &(*link)->next;
-    *link = node->next;
+    return link;
+}
+
+void pc_base_map_remove(struct pc_map *map, struct pc_map_node *node)
+{
+    *link_to(map, node) = node->next;
     node->next = NULL;
     map->count--;
+}
+
+void pc_base_map_replace(struct pc_map *map, struct pc_map_node *old, struct pc_map_node *fresh)
+{
+    *link_to(map, old) = fresh;
+    *fresh = *old;
+    old->next = NULL;
 }
 
 struct pc_map_node *pc_base_map_next(const struct pc_map *map, const struct pc_map_node *node)

@@ -6,6 +6,7 @@
 
 /* What is known of an address of a peer. */
 struct pc_known {
+    uint64_t hash;               /* of its key */
     struct pc_cache_peer *peer;  /* NULL: not in */
     struct pc_record record;     /* unpacked; empty when not in */
     struct pc_record_addr *addr; /* in the record; NULL: not this address */
@@ -27,6 +28,9 @@ void pc_cache_delta_of(const struct pc_known *known, struct pc_delta *ret_delta)
  * has no room in memory is told to the store all the same when it is verified. ENOMEM; ELIMIT. */
 int pc_cache_take_news(struct pc_cache_set *set, struct pc_known *known, const struct pc_delta *delta,
                        int64_t now_ms);
+/* A delta of this key waits for the store; `peer` is its own, NULL when it is not in. ENOMEM; ELIMIT. */
+int pc_cache_let_wait(struct pc_cache_set *set, struct pc_cache_peer *peer, uint64_t hash,
+                      const struct pc_delta *delta);
 /* An address of a peer, or all of a peer (`addr` empty), goes. */
 int pc_cache_put_tombstone(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
                            int64_t last_seen_ms, int64_t now_ms);

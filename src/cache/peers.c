@@ -15,7 +15,8 @@
 #include <stdlib.h>
 
 #define FIRST_IN_BUCKET 2
-#define ROUND_TO_BYTES  16 /* room is given in these steps: that of malloc */
+#define ROUND_TO_BYTES  16 /* room is given in the steps of malloc, */
+#define MALLOC_BYTES    8  /* which keeps a word of its own beside it */
 #define BUCKETS_DRAWN   4
 #define FIRST_COLLECTED 16
 #define LOOKS_MAX       128
@@ -33,6 +34,12 @@ struct pc_bytes pc_cache_peer_key_of_node(const struct pc_map_node *node)
 struct pc_cache_peer *pc_cache_peer_find(const struct pc_cache_set *set, struct pc_bytes key)
 {
     return of_node(pc_base_map_find(&set->by_key, key));
+}
+
+struct pc_cache_peer *pc_cache_peer_find_hashed(const struct pc_cache_set *set, struct pc_bytes key,
+                                                uint64_t hash)
+{
+    return of_node(pc_base_map_find_hashed(&set->by_key, key, hash));
 }
 
 void pc_cache_peer_unpack(const struct pc_cache_peer *peer, struct pc_record *ret_record)
@@ -115,6 +122,7 @@ static void detach(struct pc_cache_set *set, struct pc_cache_peer *peer)
 void pc_cache_peer_drop(struct pc_cache_set *set, struct pc_cache_peer *peer)
 {
     pc_base_map_remove(&set->by_key, &peer->node);
+    pc_cache_pending_take_back(&set->waiting, peer->waiting);
     detach(set, peer);
     free(peer);
 }
@@ -300,9 +308,8 @@ static void fill(struct pc_cache_peer *peer, const struct pc_record *record,
 
 static struct pc_cache_peer *peer_new(struct pc_bytes key, size_t size)
 {
-    size_t bytes = (sizeof(struct pc_cache_peer) + key.size + size + ROUND_TO_BYTES - 1) / ROUND_TO_BYTES *
-                       ROUND_TO_BYTES +
-                   ROUND_TO_BYTES / 2; /* malloc's own word makes it whole steps again */
+    size_t wanted = sizeof(struct pc_cache_peer) + key.size + size + MALLOC_BYTES;
+    size_t bytes = (wanted + ROUND_TO_BYTES - 1) / ROUND_TO_BYTES * ROUND_TO_BYTES - MALLOC_BYTES;
     struct pc_cache_peer *peer = malloc(bytes);
     if (!peer)
         return NULL;
@@ -313,11 +320,12 @@ static struct pc_cache_peer *peer_new(struct pc_bytes key, size_t size)
 }
 
 /* Put it where its state and bucket say; there is room. */
-static int settle(struct pc_cache_set *set, struct pc_cache_peer *known, struct pc_record *record,
-                  struct pc_cache_standing standing)
+static int settle(struct pc_cache_set *set, struct pc_cache_peer **peer, uint64_t hash,
+                  struct pc_record *record, struct pc_cache_standing standing)
 {
     uint8_t packed[PEERCACHE_ADDRS_PER_PEER * PC_CACHE_PACKED_ADDR_MAX_BYTES];
     struct pc_cache_key key;
+    struct pc_cache_peer *known = *peer;
     struct pc_cache_bucket *bucket = bucket_of(set, record->state, record->bucket);
     size_t size = pc_cache_pack_record(record, set->options.addrs_max, set->options.record_max_bytes, packed,
                                        sizeof(packed));
@@ -337,43 +345,42 @@ static int settle(struct pc_cache_set *set, struct pc_cache_peer *known, struct 
         return 0;
     }
     pc_cache_key_of(&record->id, pc_addr_maddr_bytes(&record->addrs[0].addr), &key);
-    struct pc_cache_peer *peer = peer_new(pc_cache_key_bytes(&key), size);
-    if (!peer)
+    struct pc_cache_peer *fresh = peer_new(pc_cache_key_bytes(&key), size);
+    if (!fresh)
         return PEERCACHE_ENOMEM;
-    fill(peer, record, standing, packed, size);
+    fill(fresh, record, standing, packed, size);
+    if (known) {
+        fresh->waiting = known->waiting;
+        pc_base_map_replace(&set->by_key, &known->node, &fresh->node);
+    } else {
+        result = pc_base_map_insert_hashed(&set->by_key, &fresh->node, hash);
+        if (result) {
+            free(fresh);
+            return result;
+        }
+        fresh->waiting = pc_cache_pending_hand_over(&set->waiting, pc_cache_key_bytes(&key), hash);
+    }
     if (stays) { /* in the very place of the old one */
-        peer->place = known->place;
-        bucket->peers[peer->place] = peer;
-        pc_base_map_remove(&set->by_key, &known->node);
-        (void)pc_base_map_insert(&set->by_key, &peer->node); /* it has the room that just came free */
-        free(known);
-        return 0;
+        fresh->place = known->place;
+        bucket->peers[fresh->place] = fresh;
+    } else {
+        attach(set, fresh);
+        if (known)
+            detach(set, known);
     }
-    if (known)
-        pc_cache_peer_drop(set, known);
-    result = pc_base_map_insert(&set->by_key, &peer->node);
-    if (result) { /* only of one not known */
-        free(peer);
-        return result;
-    }
-    /* Dropping may have emptied the very bucket; then its array is made anew. */
-    result = reserve(bucket);
-    if (result) {
-        pc_base_map_remove(&set->by_key, &peer->node);
-        free(peer);
-        return result;
-    }
-    attach(set, peer);
+    free(known);
+    *peer = fresh;
     return 0;
 }
 
-int pc_cache_peer_update(struct pc_cache_set *set, struct pc_cache_peer *known, struct pc_record *record)
+int pc_cache_peer_update(struct pc_cache_set *set, struct pc_cache_peer **known, uint64_t hash,
+                         struct pc_record *record)
 {
-    if (record->state != (peercache_state)known->state || record->addr_count != known->addr_count ||
+    if (record->state != (peercache_state)(*known)->state || record->addr_count != (*known)->addr_count ||
         (record->state == PEERCACHE_NEW && pc_cache_record_is_verified(record)))
-        return pc_cache_peer_put(set, known, record, false);
-    record->bucket = known->bucket;
-    return settle(set, known, record, pc_cache_standing_of(record));
+        return pc_cache_peer_put(set, known, hash, record, false);
+    record->bucket = (*known)->bucket;
+    return settle(set, known, hash, record, pc_cache_standing_of(record));
 }
 
 static uint32_t bucket_in(const struct pc_cache_set *set, const struct pc_record *record,
@@ -382,13 +389,15 @@ static uint32_t bucket_in(const struct pc_cache_set *set, const struct pc_record
     return pc_cache_bucket_of_record(&set->quota, set->options.secret, set->options.mode, record, state);
 }
 
-int pc_cache_peer_put(struct pc_cache_set *set, struct pc_cache_peer *known, struct pc_record *record,
-                      bool trusted)
+int pc_cache_peer_put(struct pc_cache_set *set, struct pc_cache_peer **peer, uint64_t hash,
+                      struct pc_record *record, bool trusted)
 {
     int result = 0;
+    const struct pc_cache_peer *known = *peer;
     if (pc_cache_record_empty(record)) {
         if (known)
-            pc_cache_peer_drop(set, known);
+            pc_cache_peer_drop(set, *peer);
+        *peer = NULL;
         return 0;
     }
     bool is_verified = pc_cache_record_is_verified(record);
@@ -413,7 +422,7 @@ int pc_cache_peer_put(struct pc_cache_set *set, struct pc_cache_peer *known, str
         result = make_room_in_bucket(set, record->bucket, known, standing);
     if (result == 0 && !known)
         result = make_room(set, state, standing);
-    return result ? result : settle(set, known, record, standing);
+    return result ? result : settle(set, peer, hash, record, standing);
 }
 
 int pc_cache_peer_tested(struct pc_cache_set *set, struct pc_bytes key, bool succeeded)
@@ -441,10 +450,10 @@ int pc_cache_peer_tested(struct pc_cache_set *set, struct pc_bytes key, bool suc
         pc_cache_peer_drop(set, incumbent);
         result = 0;
     } else if (result == 0) {
-        result = settle(set, incumbent, &record, standing);
+        result = settle(set, &incumbent, incumbent->node.hash, &record, standing);
     }
     if (result)
         return result;
     pc_cache_peer_unpack(newcomer, &record);
-    return pc_cache_peer_put(set, newcomer, &record, false);
+    return pc_cache_peer_put(set, &newcomer, newcomer->node.hash, &record, false);
 }

@@ -9,20 +9,16 @@ static struct pc_pending *of_node(struct pc_map_node *node)
     return node ? PC_CONTAINER_OF(node, struct pc_pending, node) : NULL;
 }
 
-static struct pc_bytes key_of(const struct pc_pending *pending)
-{
-    return pc_bytes_of(pending->bytes, pending->key_size);
-}
-
 static struct pc_bytes key_of_node(const struct pc_map_node *node)
 {
-    return key_of(PC_CONST_CONTAINER_OF(node, struct pc_pending, node));
+    return pc_cache_pending_key(PC_CONST_CONTAINER_OF(node, struct pc_pending, node));
 }
 
-void pc_cache_pending_init(struct pc_pending_table *table, const uint8_t secret[16])
+int pc_cache_pending_init(struct pc_pending_table *table, const uint8_t secret[16])
 {
     memset(table, 0, sizeof(*table));
-    pc_base_map_init(&table->by_peer, key_of_node, secret);
+    pc_base_map_init(&table->ownerless, key_of_node, secret);
+    return pc_base_map_reserve(&table->ownerless);
 }
 
 void pc_cache_pending_deinit(struct pc_pending_table *table)
@@ -31,76 +27,156 @@ void pc_cache_pending_deinit(struct pc_pending_table *table)
         later = p->later;
         free(p);
     }
-    pc_base_map_deinit(&table->by_peer);
+    pc_base_map_deinit(&table->ownerless);
     table->first = NULL;
     table->last = NULL;
     table->count = 0;
 }
 
-struct pc_pending *pc_cache_pending_of(const struct pc_pending_table *table, struct pc_bytes key)
+struct pc_pending *pc_cache_pending_of(const struct pc_pending_table *table, struct pc_bytes key,
+                                       uint64_t hash)
 {
-    return of_node(pc_base_map_find(&table->by_peer, key));
+    return of_node(pc_base_map_find_hashed(&table->ownerless, key, hash));
 }
 
-void pc_cache_pending_unpack(const struct pc_pending *pending, struct pc_delta *ret_delta)
+struct pc_pending *pc_cache_pending_hand_over(struct pc_pending_table *table, struct pc_bytes key,
+                                              uint64_t hash)
 {
-    struct pc_reader r;
-    struct pc_record_addr addr;
-    const uint8_t *at = pending->bytes + pending->key_size;
-    pc_cache_key_id(key_of(pending), &ret_delta->id);
-    ret_delta->proven_id.size = pending->proven_size;
-    memcpy(ret_delta->proven_id.bytes, at, pending->proven_size);
-    pc_base_reader_init(&r, at + pending->proven_size, pending->packed_size);
-    (void)pc_cache_unpack_addr(&r, &addr); /* our own packing */
-    ret_delta->addr = addr.addr;
-    ret_delta->history = addr.history;
-    ret_delta->source = addr.source;
-    ret_delta->source_group = addr.source_group;
-    ret_delta->first_seen_ms = addr.first_seen_ms;
+    struct pc_pending *first = pc_cache_pending_of(table, key, hash);
+    if (first)
+        pc_base_map_remove(&table->ownerless, &first->node);
+    return first;
+}
+
+void pc_cache_pending_take_back(struct pc_pending_table *table, struct pc_pending *first)
+{
+    if (first) /* there is room: init saw to it */
+        (void)pc_base_map_insert_hashed(&table->ownerless, &first->node, first->node.hash);
+}
+
+static struct pc_pending *first_of(const struct pc_pending_table *table, struct pc_pending *const *owner,
+                                   const struct pc_pending *pending)
+{
+    return owner ? *owner : pc_cache_pending_of(table, pc_cache_pending_key(pending), pending->node.hash);
+}
+
+/* Another first of a peer's chain than before; NULL: there was or is none. ENOMEM only where there was none, and
+ * there is no owner. */
+static int set_first(struct pc_pending_table *table, struct pc_pending **owner, struct pc_pending *before,
+                     struct pc_pending *first)
+{
+    if (owner)
+        *owner = first;
+    else if (before && first)
+        pc_base_map_replace(&table->ownerless, &before->node, &first->node);
+    else if (before)
+        pc_base_map_remove(&table->ownerless, &before->node);
+    else if (first)
+        return pc_base_map_insert_hashed(&table->ownerless, &first->node, first->node.hash);
+    return 0;
+}
+
+static struct pc_bytes addr_of(const struct pc_pending *pending)
+{
+    return pc_bytes_of(pending->bytes, pending->addr_size);
+}
+
+/* What merging reads and writes: all but the names. */
+static void read_news(const struct pc_pending *pending, struct pc_delta *ret_delta)
+{
+    struct pc_history *h = &ret_delta->history;
+    const uint8_t *at = pending->bytes + pending->addr_size + pending->key_size;
+    h->success_count = pending->success_count;
+    h->failure_count = pending->failure_count;
+    h->last_seen_ms = pending->last_seen_ms;
+    h->last_success_ms = pending->last_success_ms;
+    h->last_attempt_ms = pending->last_attempt_ms;
+    h->rtt_us = pending->rtt_us;
+    h->rtt_at_ms = pending->rtt_at_ms;
+    ret_delta->source = (peercache_source)pending->source;
+    ret_delta->first_seen_ms = pending->first_seen_ms;
     ret_delta->removed_ms = pending->removed_ms;
     ret_delta->only_if_known = pending->only_if_known;
     ret_delta->trusted = pending->trusted;
     ret_delta->state = (peercache_state)pending->state;
+    ret_delta->source_group.size = pending->group_size;
+    memcpy(ret_delta->source_group.bytes, at, pending->group_size);
+    at += pending->group_size;
+    ret_delta->proven_id.size = pending->proven_size;
+    memcpy(ret_delta->proven_id.bytes, at, pending->proven_size);
+    at += pending->proven_size;
+    if (pending->has_failures)
+        memcpy(h->failures, at, sizeof(h->failures));
+    else
+        memset(h->failures, 0, sizeof(h->failures));
 }
 
-static struct pc_pending *pack(const struct pc_delta *delta)
+/* Where it has the room that these need. */
+static void write_news(struct pc_pending *pending, const struct pc_delta *delta)
 {
-    uint8_t packed[PC_CACHE_PACKED_ADDR_MAX_BYTES];
-    struct pc_writer w;
-    struct pc_cache_key key;
-    const struct pc_record_addr addr = {
-        .addr = delta->addr,
-        .history = delta->history,
-        .source = delta->source,
-        .source_group = delta->source_group,
-        .first_seen_ms = delta->first_seen_ms,
-    };
-    pc_cache_key_of(&delta->id, pc_addr_maddr_bytes(&delta->addr), &key);
-    pc_base_writer_init(&w, packed, sizeof(packed));
-    pc_cache_pack_addr(&w, &addr);
-    size_t size = pc_base_writer_size(&w);
-    struct pc_pending *pending = malloc(sizeof(*pending) + key.size + delta->proven_id.size + size);
-    if (!pending)
-        return NULL;
-    memset(pending, 0, sizeof(*pending));
+    const struct pc_history *h = &delta->history;
+    uint8_t *at = pending->bytes + pending->addr_size + pending->key_size;
+    pending->success_count = h->success_count;
+    pending->failure_count = h->failure_count;
+    pending->last_seen_ms = h->last_seen_ms;
+    pending->last_success_ms = h->last_success_ms;
+    pending->last_attempt_ms = h->last_attempt_ms;
+    pending->rtt_us = h->rtt_us;
+    pending->rtt_at_ms = h->rtt_at_ms;
+    pending->source = (uint8_t)delta->source;
+    pending->first_seen_ms = delta->first_seen_ms;
     pending->removed_ms = delta->removed_ms;
     pending->only_if_known = delta->only_if_known;
     pending->trusted = delta->trusted;
     pending->state = (uint8_t)delta->state;
-    pending->key_size = key.size;
-    pending->proven_size = delta->proven_id.size;
-    pending->packed_size = (uint16_t)size;
-    memcpy(pending->bytes, key.bytes, key.size);
-    memcpy(pending->bytes + key.size, delta->proven_id.bytes, delta->proven_id.size);
-    memcpy(pending->bytes + key.size + delta->proven_id.size, packed, size);
-    return pending;
+    memcpy(at, delta->source_group.bytes, pending->group_size);
+    at += pending->group_size;
+    memcpy(at, delta->proven_id.bytes, pending->proven_size);
+    at += pending->proven_size;
+    if (pending->has_failures)
+        memcpy(at, h->failures, sizeof(h->failures));
 }
 
-/* The address of a packed delta, without unpacking the rest. */
-static struct pc_bytes addr_of(const struct pc_pending *pending)
+static bool has_failures(const struct pc_history *history)
 {
-    const uint8_t *at = pending->bytes + pending->key_size + pending->proven_size;
-    return pc_bytes_of(at + 1, at[0]);
+    static const uint32_t none[PEERCACHE_OUTCOME_COUNT];
+    return memcmp(history->failures, none, sizeof(none)) != 0;
+}
+
+static bool has_room(const struct pc_pending *pending, const struct pc_delta *news)
+{
+    return news->source_group.size == pending->group_size && news->proven_id.size == pending->proven_size &&
+           (pending->has_failures || !has_failures(&news->history));
+}
+
+void pc_cache_pending_unpack(const struct pc_pending *pending, struct pc_delta *ret_delta)
+{
+    pc_cache_key_id(pc_cache_pending_key(pending), &ret_delta->id);
+    ret_delta->addr.size = pending->addr_size;
+    memcpy(ret_delta->addr.bytes, pending->bytes, pending->addr_size);
+    read_news(pending, ret_delta);
+}
+
+static struct pc_pending *pending_new(struct pc_bytes addr, struct pc_bytes key, uint64_t hash,
+                                      const struct pc_delta *news)
+{
+    bool by_kind = has_failures(&news->history);
+    struct pc_pending *pending =
+        malloc(sizeof(*pending) + addr.size + key.size + news->source_group.size + news->proven_id.size +
+               (by_kind ? sizeof(news->history.failures) : 0));
+    if (!pending)
+        return NULL;
+    pending->node = (struct pc_map_node){ NULL, hash };
+    pending->sibling = pending->earlier = pending->later = NULL;
+    pending->has_failures = by_kind;
+    pending->addr_size = (uint8_t)addr.size;
+    pending->key_size = (uint8_t)key.size;
+    pending->group_size = news->source_group.size;
+    pending->proven_size = news->proven_id.size;
+    memcpy(pending->bytes, addr.data, addr.size);
+    memcpy(pending->bytes + addr.size, key.data, key.size);
+    write_news(pending, news);
+    return pending;
 }
 
 static void list_append(struct pc_pending_table *table, struct pc_pending *pending)
@@ -143,13 +219,13 @@ static void list_replace(struct pc_pending_table *table, struct pc_pending *old,
         table->last = fresh;
 }
 
-/* Add at the end of its peer's chain and of the list. ENOMEM only when it is the first of its peer. */
-static int append(struct pc_pending_table *table, struct pc_pending *pending)
+/* Add at the end of its peer's chain and of the list. ENOMEM as above. */
+static int append(struct pc_pending_table *table, struct pc_pending **owner, struct pc_pending *pending)
 {
-    struct pc_pending *at = pc_cache_pending_of(table, key_of(pending));
+    struct pc_pending *at = first_of(table, owner, pending);
     pending->sibling = NULL;
     if (!at) {
-        int result = pc_base_map_insert(&table->by_peer, &pending->node);
+        int result = set_first(table, owner, NULL, pending);
         if (result)
             return result;
     } else {
@@ -161,63 +237,71 @@ static int append(struct pc_pending_table *table, struct pc_pending *pending)
     return 0;
 }
 
-/* Put `fresh` (NULL: nothing) in the place of `old` in its peer's chain. The map has room: one went out. */
-static void replace_in_chain(struct pc_pending_table *table, struct pc_pending *head, struct pc_pending *old,
-                             struct pc_pending *fresh)
+/* Put `fresh` (NULL: nothing) in the place of `old` in its peer's chain. */
+static void replace_in_chain(struct pc_pending_table *table, struct pc_pending **owner,
+                             const struct pc_pending *old, struct pc_pending *fresh)
 {
+    struct pc_pending *at = first_of(table, owner, old);
     struct pc_pending *next = fresh ? fresh : old->sibling;
     if (fresh)
         fresh->sibling = old->sibling;
-    if (head == old) {
-        pc_base_map_remove(&table->by_peer, &old->node);
-        if (next)
-            (void)pc_base_map_insert(&table->by_peer, &next->node);
+    if (at == old) {
+        (void)set_first(table, owner, at, next);
         return;
     }
-    while (head->sibling != old)
-        head = head->sibling;
-    head->sibling = next;
+    while (at->sibling != old)
+        at = at->sibling;
+    at->sibling = next;
 }
 
-int pc_cache_pending_add(struct pc_pending_table *table, const struct pc_delta *delta)
+/* Into one that waits; where it has not the room, it is made anew. */
+static int merge(struct pc_pending_table *table, struct pc_pending **owner, struct pc_pending *known,
+                 const struct pc_delta *delta)
 {
-    struct pc_cache_key key;
-    struct pc_pending *head, *known, *fresh;
-    size_t chain = 0;
-    pc_cache_key_of(&delta->id, pc_addr_maddr_bytes(&delta->addr), &key);
-    head = pc_cache_pending_of(table, pc_cache_key_bytes(&key));
-    for (known = head; known; known = known->sibling, chain++)
-        if (pc_bytes_equal(addr_of(known), pc_addr_maddr_bytes(&delta->addr)))
-            break;
-    if (!known) {
-        if (chain >= PC_CACHE_PENDING_PER_PEER)
-            return PEERCACHE_ELIMIT;
-        fresh = pack(delta);
-        if (!fresh)
-            return PEERCACHE_ENOMEM;
-        int result = append(table, fresh);
-        if (result)
-            free(fresh);
-        return result;
-    }
     struct pc_delta merged;
-    pc_cache_pending_unpack(known, &merged);
+    read_news(known, &merged);
     pc_cache_delta_merge(&merged, delta);
-    fresh = pack(&merged);
+    if (has_room(known, &merged)) {
+        write_news(known, &merged);
+        return 0;
+    }
+    struct pc_pending *fresh =
+        pending_new(addr_of(known), pc_cache_pending_key(known), known->node.hash, &merged);
     if (!fresh)
         return PEERCACHE_ENOMEM;
-    replace_in_chain(table, head, known, fresh);
+    replace_in_chain(table, owner, known, fresh);
     list_replace(table, known, fresh);
     free(known);
     return 0;
 }
 
-void pc_cache_pending_drop(struct pc_pending_table *table, struct pc_bytes key)
+int pc_cache_pending_add(struct pc_pending_table *table, struct pc_pending **owner, uint64_t hash,
+                         const struct pc_delta *delta)
 {
-    struct pc_pending *pending = pc_cache_pending_of(table, key);
-    if (!pending)
-        return;
-    pc_base_map_remove(&table->by_peer, &pending->node);
+    struct pc_cache_key key;
+    struct pc_bytes addr = pc_addr_maddr_bytes(&delta->addr);
+    size_t chain = 0;
+    pc_cache_key_of(&delta->id, addr, &key);
+    struct pc_pending *known = owner ? *owner : pc_cache_pending_of(table, pc_cache_key_bytes(&key), hash);
+    for (; known; known = known->sibling, chain++)
+        if (pc_bytes_equal(addr_of(known), addr))
+            return merge(table, owner, known, delta);
+    if (chain >= PC_CACHE_PENDING_PER_PEER)
+        return PEERCACHE_ELIMIT;
+    struct pc_pending *fresh = pending_new(addr, pc_cache_key_bytes(&key), hash, delta);
+    if (!fresh)
+        return PEERCACHE_ENOMEM;
+    int result = append(table, owner, fresh);
+    if (result)
+        free(fresh);
+    return result;
+}
+
+void pc_cache_pending_drop(struct pc_pending_table *table, struct pc_pending **owner, struct pc_bytes key,
+                           uint64_t hash)
+{
+    struct pc_pending *pending = owner ? *owner : pc_cache_pending_of(table, key, hash);
+    (void)set_first(table, owner, pending, NULL);
     for (struct pc_pending *sibling; pending; pending = sibling) {
         sibling = pending->sibling;
         list_remove(table, pending);
@@ -225,22 +309,19 @@ void pc_cache_pending_drop(struct pc_pending_table *table, struct pc_bytes key)
     }
 }
 
-int pc_cache_pending_move_first(struct pc_pending_table *from, struct pc_pending_table *to)
+int pc_cache_pending_move_first(struct pc_pending_table *from, struct pc_pending **owner,
+                                struct pc_pending_table *to)
 {
     struct pc_pending *pending = from->first;
-    struct pc_pending *head = pc_cache_pending_of(from, key_of(pending));
-    replace_in_chain(from, head, pending, NULL);
+    replace_in_chain(from, owner, pending, NULL);
     list_remove(from, pending);
-    int result = append(to, pending);
+    int result = append(to, NULL, pending);
     if (result == 0)
         return 0;
-    /* Back where it was: at the front of the list, and of its chain. The map of `from` has the room it had.
-     */
-    head = pc_cache_pending_of(from, key_of(pending));
-    if (head)
-        pc_base_map_remove(&from->by_peer, &head->node);
-    pending->sibling = head;
-    (void)pc_base_map_insert(&from->by_peer, &pending->node);
+    /* Back where it was: at the front of its chain, and of the list. */
+    struct pc_pending *before = first_of(from, owner, pending);
+    (void)set_first(from, owner, before, pending);
+    pending->sibling = before;
     pending->earlier = NULL;
     pending->later = from->first;
     if (from->first)

@@ -25,6 +25,7 @@
 #define DRAW_MIN             64
 #define DRAW_MIN_NEW         32
 #define DRAW_PER_PICK        8
+#define LOOK_AHEAD           32
 #define VISITS_MIN           2048 /* peers looked at in search of those that pass a filter */
 #define RECENT_ATTEMPT_MS    (INT64_C(10) * 60 * 1000)
 #define RECENT_PENALTY       300
@@ -150,6 +151,16 @@ static uint64_t common_divisor(uint64_t a, uint64_t b)
     return a;
 }
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 /* A walk over all of `count` in an order drawn by lot, without memory: a start, and a stride that has no
  * divisor in common with it. */
 static uint64_t draw_stride(struct pc_rng *rng, uint64_t count)
@@ -163,30 +174,69 @@ static uint64_t draw_stride(struct pc_rng *rng, uint64_t count)
     return stride;
 }
 
+/* A walk over the buckets of a table that goes on where it stopped: one peer of each, then a second one, and so
+ * on. */
+struct walk {
+    const struct pc_cache_table *table;
+    uint64_t start;
+    uint64_t stride;
+    uint32_t lot;   /* which one of a bucket is its first */
+    uint64_t at;    /* in the list of buckets */
+    uint64_t steps; /* of this round */
+    uint32_t round;
+    size_t left; /* peers to look at */
+};
+
+static const struct pc_cache_peer *walk_next(struct walk *walk)
+{
+    const struct pc_cache_table *table = walk->table;
+    while (walk->left > 0) {
+        uint32_t number = table->occupied[walk->at];
+        const struct pc_cache_bucket *bucket = &table->buckets[number];
+        uint32_t round = walk->round;
+        walk->at = (walk->at + walk->stride) % table->occupied_count;
+        if (++walk->steps == table->occupied_count) {
+            walk->steps = 0;
+            walk->at = walk->start;
+            walk->round++;
+        }
+        if (round >= bucket->count)
+            continue;
+        walk->left--;
+        return bucket->peers[((walk->lot ^ number * SPREAD_ODD) % bucket->count + round) % bucket->count];
+    }
+    return NULL;
+}
+
+/* What is looked at next: peers lie all over memory, so that many are fetched while others are looked at. */
+static size_t look_ahead(struct walk *walk, const struct pc_cache_peer **ret_peers, size_t count)
+{
+    size_t found = 0;
+    for (; found < count; found++) {
+        ret_peers[found] = walk_next(walk);
+        if (!ret_peers[found])
+            break;
+        pc_cache_peer_prefetch(ret_peers[found]);
+    }
+    return found;
+}
+
 static size_t draw(const struct pc_cache_set *set, const struct pc_cache_table *table, struct pc_rng *rng,
                    int64_t now_ms, const struct pc_pick_filter *filter, size_t most,
                    struct pc_drawn *ret_drawn)
 {
-    size_t drawn = 0, visited = 0;
+    const struct pc_cache_peer *peers[LOOK_AHEAD];
+    size_t drawn = 0, found;
     if (table->count == 0 || most == 0)
         return 0;
-    uint64_t start = pc_base_rng_below(rng, table->occupied_count);
-    uint64_t stride = draw_stride(rng, table->occupied_count);
-    uint32_t lot = (uint32_t)pc_base_rng_u64(rng);
-    size_t visits = most * DRAW_PER_PICK > VISITS_MIN ? most * DRAW_PER_PICK : VISITS_MIN;
-    visits = table->count < visits ? table->count : visits;
-    for (size_t round = 0; visited < visits && drawn < most; round++) {
-        uint64_t at = start;
-        for (size_t i = 0; i < table->occupied_count && visited < visits && drawn < most; i++) {
-            uint32_t number = table->occupied[at];
-            const struct pc_cache_bucket *bucket = &table->buckets[number];
-            at = (at + stride) % table->occupied_count;
-            if (round >= bucket->count)
-                continue;
-            size_t first = (lot ^ number * SPREAD_ODD) % bucket->count;
-            visited++;
-            if (!consider(set, bucket->peers[(first + round) % bucket->count], now_ms, filter,
-                          &ret_drawn[drawn]))
+    struct walk walk = { .table = table };
+    walk.at = walk.start = pc_base_rng_below(rng, table->occupied_count);
+    walk.stride = draw_stride(rng, table->occupied_count);
+    walk.lot = (uint32_t)pc_base_rng_u64(rng);
+    walk.left = smaller(table->count, larger(most * DRAW_PER_PICK, VISITS_MIN));
+    while ((found = look_ahead(&walk, peers, smaller(LOOK_AHEAD, most - drawn))) > 0) {
+        for (size_t i = 0; i < found; i++) {
+            if (!consider(set, peers[i], now_ms, filter, &ret_drawn[drawn]))
                 continue;
             ret_drawn[drawn].lot = (uint8_t)pc_base_rng_below(rng, LOT);
             ret_drawn[drawn].rank += ret_drawn[drawn].lot;
@@ -250,16 +300,6 @@ static size_t add_contested(const struct pc_cache_set *set, int64_t now_ms,
         return 1;
     }
     return 0;
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 int pc_cache_pick_run(struct pc_cache_set *set, struct pc_rng *rng, int64_t now_ms,

@@ -11,8 +11,8 @@
 
 static uint32_t add_saturating(uint32_t a, uint32_t b)
 {
-    uint32_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? UINT32_MAX : sum;
+    uint32_t sum = a + b;
+    return sum < a ? UINT32_MAX : sum; /* in this form compilers add several at once */
 }
 
 static int compare_bytes(struct pc_bytes a, struct pc_bytes b)

@@ -114,7 +114,7 @@ static int adopt(struct pc_cache_set *set, const struct pc_known *bare, const st
     struct pc_known known;
     delta->proven_id = *proven;
     if (!set->options.memory_only) {
-        int result = pc_cache_pending_add(&set->waiting, delta);
+        int result = pc_cache_let_wait(set, bare->peer, bare->hash, delta);
         if (result)
             return result;
     }
@@ -130,7 +130,7 @@ static int adopt(struct pc_cache_set *set, const struct pc_known *bare, const st
         pc_cache_peer_drop(set, bare->peer);
     }
     (void)pc_cache_record_apply(&known.record, delta, now_ms);
-    return pc_cache_peer_put(set, known.peer, &known.record, false);
+    return pc_cache_peer_put(set, &known.peer, known.hash, &known.record, false);
 }
 
 /* Whether a stranger may come in, and what is known of it so far: nothing. */

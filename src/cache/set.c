@@ -23,7 +23,9 @@ int pc_cache_set_new(const struct pc_cache_set_options *options, struct pc_cache
     pc_cache_quota_init(&set->quota, options->peers_max);
     set->found = malloc(sizeof(*set->found));
     set->walked = malloc(sizeof(*set->walked));
-    bool has_memory = set->found && set->walked;
+    bool has_memory = set->found && set->walked &&
+                      pc_cache_pending_init(&set->waiting, options->secret) == 0 &&
+                      pc_cache_pending_init(&set->out, options->secret) == 0;
     for (size_t state = 0; state < PEERCACHE_STATE_COUNT; state++) {
         struct pc_cache_table *table = &set->tables[state];
         size_t count = (size_t)1 << set->quota.bits[state];
@@ -39,8 +41,6 @@ int pc_cache_set_new(const struct pc_cache_set_options *options, struct pc_cache
     memcpy(seed, options->secret, sizeof(options->secret));
     pc_base_rng_init(&set->lots, seed);
     pc_base_map_init(&set->by_key, pc_cache_peer_key_of_node, options->secret);
-    pc_cache_pending_init(&set->waiting, options->secret);
-    pc_cache_pending_init(&set->out, options->secret);
     *ret_set = set;
     return 0;
 }
@@ -103,11 +103,16 @@ bool pc_cache_is_own_id(const struct pc_cache_set *set, const struct pc_peer_id 
 void pc_cache_look_up(const struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
                       struct pc_known *ret_known)
 {
-    ret_known->peer = pc_cache_find_peer(set, id, addr);
-    if (ret_known->peer)
+    struct pc_cache_key key;
+    pc_cache_key_of(id, addr, &key);
+    ret_known->hash = pc_base_map_hash(&set->by_key, pc_cache_key_bytes(&key));
+    ret_known->peer = pc_cache_peer_find_hashed(set, pc_cache_key_bytes(&key), ret_known->hash);
+    if (ret_known->peer) {
+        pc_cache_pending_prefetch(ret_known->peer->waiting); /* news is to follow */
         pc_cache_peer_unpack(ret_known->peer, &ret_known->record);
-    else
+    } else {
         pc_cache_record_init(&ret_known->record, id);
+    }
     ret_known->addr = pc_cache_record_find(&ret_known->record, addr);
 }
 
@@ -116,6 +121,12 @@ static bool is_worth_waiting(const struct pc_cache_set *set, const struct pc_del
     bool heard_of_only = !delta->history.success_count && !delta->history.failure_count &&
                          !delta->history.last_attempt_ms && !delta->removed_ms;
     return (!heard_of_only && !delta->only_if_known) || set->waiting.count < PC_CACHE_PENDING_MAX;
+}
+
+int pc_cache_let_wait(struct pc_cache_set *set, struct pc_cache_peer *peer, uint64_t hash,
+                      const struct pc_delta *delta)
+{
+    return pc_cache_pending_add(&set->waiting, peer ? &peer->waiting : NULL, hash, delta);
 }
 
 /* One piece of news, onto the record in memory and to the deltas that wait. What has no room in memory is
@@ -131,12 +142,12 @@ int pc_cache_take_news(struct pc_cache_set *set, struct pc_known *known, const s
     if (!set->options.memory_only && !is_worth_waiting(set, delta))
         return PEERCACHE_ELIMIT;
     if (is_known && known->peer && known->record.addr_count == addrs_before)
-        room = pc_cache_peer_update(set, known->peer, &known->record);
+        room = pc_cache_peer_update(set, &known->peer, known->hash, &known->record);
     else
-        room = pc_cache_peer_put(set, known->peer, &known->record, false);
+        room = pc_cache_peer_put(set, &known->peer, known->hash, &known->record, false);
     if (room == PEERCACHE_ENOMEM || (room && !delta->history.success_count) || set->options.memory_only)
         return room;
-    int result = pc_cache_pending_add(&set->waiting, delta);
+    int result = pc_cache_let_wait(set, known->peer, known->hash, delta);
     return result ? result : room;
 }
 
@@ -248,8 +259,9 @@ int pc_cache_set_take_in(struct pc_cache_set *set, const struct pc_delta *delta,
     if (!pc_cache_record_apply(&known.record, delta, now_ms))
         return 0;
     known.record.state = was_tried ? PEERCACHE_TRIED : delta->state;
-    int result = pc_cache_peer_put(set, known.peer, &known.record, true);
-    return result || set->options.memory_only ? result : pc_cache_pending_add(&set->waiting, delta);
+    int result = pc_cache_peer_put(set, &known.peer, known.hash, &known.record, true);
+    return result || set->options.memory_only ? result
+                                              : pc_cache_let_wait(set, known.peer, known.hash, delta);
 }
 
 /* An address of a peer, or all of a peer (`addr` empty), goes. What is seen in this very moment may come
@@ -315,13 +327,14 @@ static int remove_peer(struct pc_cache_set *set, const struct pc_peer_id *id, st
 {
     struct pc_record record;
     struct pc_cache_key key;
-    const struct pc_cache_peer *peer = pc_cache_find_peer(set, id, addr);
+    struct pc_cache_peer *peer = pc_cache_find_peer(set, id, addr);
     if (peer) {
         pc_cache_peer_unpack(peer, &record);
         last_seen_ms = pc_base_time_max(last_seen_ms, latest_seen(&record));
     }
     pc_cache_key_of(id, addr, &key);
-    pc_cache_pending_drop(&set->waiting, pc_cache_key_bytes(&key));
+    pc_cache_pending_drop(&set->waiting, peer ? &peer->waiting : NULL, pc_cache_key_bytes(&key),
+                          pc_base_map_hash(&set->by_key, pc_cache_key_bytes(&key)));
     return pc_cache_put_tombstone(set, id, id->size ? pc_bytes_of(NULL, 0) : addr, last_seen_ms, now_ms);
 }
 
@@ -365,7 +378,7 @@ static int drop_banned(struct pc_cache_set *set, const struct pc_cache_key *key)
         return 0;
     pc_cache_peer_unpack(peer, &record);
     if (pc_cache_bans_filter(&set->bans, &record))
-        return pc_cache_peer_put(set, peer, &record, true);
+        return pc_cache_peer_put(set, &peer, peer->node.hash, &record, true);
     pc_cache_peer_drop(set, peer);
     return 0;
 }
@@ -403,21 +416,17 @@ const struct pc_bans *pc_cache_set_bans(const struct pc_cache_set *set)
 
 /* ---- From the store ---- */
 
-static bool overlay(const struct pc_pending_table *table, struct pc_bytes key, struct pc_record *record,
-                    int64_t now_ms)
+/* Lay a chain of deltas over a record. */
+static void overlay(const struct pc_pending *first, struct pc_record *record, int64_t now_ms)
 {
-    bool changed = false;
-    for (const struct pc_pending *p = pc_cache_pending_of(table, key); p; p = p->sibling) {
+    for (const struct pc_pending *p = first; p; p = p->sibling) {
         struct pc_delta delta;
         pc_cache_pending_unpack(p, &delta);
-        if (delta.proven_id.size) { /* it goes on under the proven id: here nothing is left */
-            changed |= record->addr_count > 0;
+        if (delta.proven_id.size) /* it goes on under the proven id: here nothing is left */
             pc_cache_record_init(record, &record->id);
-        } else {
-            changed |= pc_cache_record_apply(record, &delta, now_ms);
-        }
+        else
+            (void)pc_cache_record_apply(record, &delta, now_ms);
     }
-    return changed;
 }
 
 int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, int64_t now_ms)
@@ -440,11 +449,14 @@ int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, 
     }
     struct pc_cache_key key;
     pc_cache_key_of(&record->id, pc_addr_maddr_bytes(&record->addrs[0].addr), &key);
-    (void)overlay(&set->out, pc_cache_key_bytes(&key), &laid, now_ms);
-    (void)overlay(&set->waiting, pc_cache_key_bytes(&key), &laid, now_ms);
+    struct pc_bytes name = pc_cache_key_bytes(&key);
+    uint64_t hash = pc_base_map_hash(&set->by_key, name);
+    struct pc_cache_peer *peer = pc_cache_peer_find_hashed(set, name, hash);
+    overlay(pc_cache_pending_of(&set->out, name, hash), &laid, now_ms);
+    overlay(peer ? peer->waiting : pc_cache_pending_of(&set->waiting, name, hash), &laid, now_ms);
     (void)pc_cache_bans_filter(&set->bans, &laid);
     laid.state = record->state;
-    return pc_cache_peer_put(set, pc_cache_peer_find(set, pc_cache_key_bytes(&key)), &laid, true);
+    return pc_cache_peer_put(set, &peer, hash, &laid, true);
 }
 
 void pc_cache_set_part(struct pc_cache_set *set, bool is_part)
@@ -500,6 +512,15 @@ size_t pc_cache_set_pending(const struct pc_cache_set *set)
     return set->waiting.count + set->out.count;
 }
 
+/* The earliest that waits goes to the batch. */
+static int move_out(struct pc_cache_set *set)
+{
+    const struct pc_pending *moving = set->waiting.first;
+    struct pc_cache_peer *peer =
+        pc_cache_peer_find_hashed(set, pc_cache_pending_key(moving), moving->node.hash);
+    return pc_cache_pending_move_first(&set->waiting, peer ? &peer->waiting : NULL, &set->out);
+}
+
 size_t pc_cache_set_take(struct pc_cache_set *set, const struct pc_delta **ret_deltas, size_t count)
 {
     if (set->batch_is_out)
@@ -513,7 +534,7 @@ size_t pc_cache_set_take(struct pc_cache_set *set, const struct pc_delta **ret_d
         if (!set->batch)
             return 0;
         set->batch_count = 0;
-        while (set->batch_count < most && pc_cache_pending_move_first(&set->waiting, &set->out) == 0)
+        while (set->batch_count < most && move_out(set) == 0)
             pc_cache_pending_unpack(set->out.last, &set->batch[set->batch_count++]);
         if (set->batch_count == 0) {
             free(set->batch);

@@ -9,9 +9,10 @@
 /* A peer as kept: its key, then its addresses packed. */
 struct pc_cache_peer {
     struct pc_map_node node;
-    uint32_t bucket; /* all its bits */
-    uint16_t place;  /* in its bucket */
-    uint16_t day;    /* its standing, with the class */
+    struct pc_pending *waiting; /* the first of its deltas that wait */
+    uint32_t bucket;            /* all its bits */
+    uint16_t place;             /* in its bucket */
+    uint16_t day;               /* its standing, with the class */
     uint16_t packed_size;
     uint16_t packed_capacity;
     uint8_t key_size;
@@ -98,6 +99,12 @@ static inline struct pc_cache_standing pc_cache_peer_standing(const struct pc_ca
 static inline struct pc_bytes pc_cache_peer_packed(const struct pc_cache_peer *peer)
 {
     return pc_bytes_of(peer->bytes + peer->key_size, peer->packed_size);
+}
+/* Its lines of the processor's cache (a long one has more than three) are fetched at once and not one by one. */
+static inline void pc_cache_peer_prefetch(const struct pc_cache_peer *peer)
+{
+    for (size_t at = 0; at < 3 * 64; at += 64)
+        __builtin_prefetch((const char *)peer + at);
 }
 void pc_cache_peer_unpack(const struct pc_cache_peer *peer, struct pc_record *ret_record);
 

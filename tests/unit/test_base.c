@@ -274,6 +274,33 @@ static void map_finds_what_it_holds(void **state)
     pc_base_map_deinit(&map);
 }
 
+static void map_takes_a_hash_that_is_known(void **state)
+{
+    (void)state;
+    static struct item items[100], twin;
+    const uint8_t secret[16] = { 2 };
+    struct pc_map map, other;
+    pc_base_map_init(&map, item_key, secret);
+    pc_base_map_init(&other, item_key, secret);
+    assert_int_equal(pc_base_map_reserve(&map), 0);
+    for (uint32_t i = 0; i < 100; i++) {
+        items[i].number = i;
+        uint64_t hash = pc_base_map_hash(&other, item_key(&items[i].node));
+        assert_null(pc_base_map_find_hashed(&map, item_key(&items[i].node), hash));
+        assert_int_equal(pc_base_map_insert_hashed(&map, &items[i].node, hash), 0);
+    }
+    twin.number = 42;
+    pc_base_map_replace(&map, &items[42].node, &twin.node);
+    assert_int_equal(map.count, 100);
+    for (uint32_t i = 0; i < 100; i++) {
+        struct pc_map_node *found = pc_base_map_find(&map, pc_bytes_of(&i, sizeof(i)));
+        assert_ptr_equal(found, i == 42 ? &twin.node : &items[i].node);
+    }
+    pc_base_map_remove(&map, &twin.node);
+    assert_null(pc_base_map_find(&map, item_key(&twin.node)));
+    pc_base_map_deinit(&map);
+}
+
 static void heap_gives_the_earliest(void **state)
 {
     (void)state;
@@ -322,6 +349,7 @@ int main(void)
         cmocka_unit_test(rng_repeats_from_its_seed),
         cmocka_unit_test(rng_below_is_fair),
         cmocka_unit_test(map_finds_what_it_holds),
+        cmocka_unit_test(map_takes_a_hash_that_is_known),
         cmocka_unit_test(heap_gives_the_earliest),
         cmocka_unit_test(names_cover_the_lists),
     };

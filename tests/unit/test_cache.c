@@ -530,6 +530,87 @@ static void deltas_coalesce_and_a_failed_batch_comes_again(void **state)
 }
 
 /* Updates made while a batch is under way, or for peers no longer in memory, are not lost (4). */
+/* Counts told and counts that reached the store, of one address of one peer. */
+struct told {
+    uint32_t successes, failures;
+    uint32_t stored_successes, stored_failures;
+};
+#define CROWD       200
+#define CROWD_ADDRS 2
+
+static void store_deltas(struct told told[CROWD][CROWD_ADDRS], const struct pc_delta *deltas, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t id = deltas[i].id.bytes[6];
+        struct pc_maddr second = quic_of(LONE(id) + 1);
+        bool is_second = pc_bytes_equal(pc_addr_maddr_bytes(&deltas[i].addr), pc_addr_maddr_bytes(&second));
+        told[id][is_second].stored_successes += deltas[i].history.success_count;
+        told[id][is_second].stored_failures += deltas[i].history.failure_count;
+        assert_int_equal(deltas[i].history.failures[PEERCACHE_REFUSED], deltas[i].history.failure_count);
+    }
+}
+
+/* More peers than have room: they are displaced, forgotten and come again while news of them waits. */
+static void what_waits_stays_whole_while_peers_come_and_go(void **state)
+{
+    (void)state;
+    static struct told told[CROWD][CROWD_ADDRS];
+    struct pc_cache_set *set = set_new(40);
+    const struct pc_delta *deltas;
+    struct pc_rng rng;
+    size_t displaced = 0, count;
+    pc_base_rng_init_u64(&rng, 11);
+    for (uint32_t i = 0; i < 30000; i++) {
+        uint32_t id = (uint32_t)pc_base_rng_below(&rng, CROWD), which = i % CROWD_ADDRS;
+        struct pc_peer_id peer = id_of(id);
+        struct pc_maddr addr = quic_of(LONE(id) + which);
+        switch (pc_base_rng_below(&rng, 8)) {
+        case 0:
+        case 1:
+            (void)pc_cache_set_add(set, &peer, pc_addr_maddr_bytes(&addr), false, PEERCACHE_SOURCE_DHT, NULL,
+                                   NOW_MS + i, NULL);
+            break;
+        case 2: {
+            int result = report(set, id, LONE(id) + which, PEERCACHE_OK, 1000, NOW_MS + i);
+            assert_true(result == 0 ||
+                        result == PEERCACHE_ELIMIT); /* no room: told to the store all the same */
+            told[id][which].successes++;
+            break;
+        }
+        case 3:
+        case 4:
+        case 5:
+            if (report(set, id, LONE(id) + which, PEERCACHE_REFUSED, PC_RTT_UNKNOWN, NOW_MS + i) == 0)
+                told[id][which].failures++;
+            break;
+        case 6:
+            displaced += find(set, id) != NULL;
+            pc_cache_set_unload(set, &peer);
+            break;
+        default:
+            count = pc_cache_set_take(set, &deltas, 1 + pc_base_rng_below(&rng, 3));
+            if (count == 0)
+                break;
+            bool committed = pc_base_rng_below(&rng, 2);
+            if (committed)
+                store_deltas(told, deltas, count);
+            assert_int_equal(pc_cache_set_settle(set, committed), 0);
+        }
+    }
+    assert_true(displaced > 100);
+    while ((count = pc_cache_set_take(set, &deltas, PC_CACHE_BATCH_MAX))) {
+        store_deltas(told, deltas, count);
+        assert_int_equal(pc_cache_set_settle(set, true), 0);
+    }
+    assert_int_equal(pc_cache_set_pending(set), 0);
+    for (uint32_t id = 0; id < CROWD; id++)
+        for (size_t which = 0; which < CROWD_ADDRS; which++) {
+            assert_int_equal(told[id][which].stored_successes, told[id][which].successes);
+            assert_int_equal(told[id][which].stored_failures, told[id][which].failures);
+        }
+    pc_cache_set_free(set);
+}
+
 static void what_is_pending_is_laid_over_what_is_loaded(void **state)
 {
     (void)state;
@@ -744,6 +825,7 @@ int main(void)
         cmocka_unit_test(success_makes_a_peer_tried_and_adds_it),
         cmocka_unit_test(an_address_without_id_becomes_its_peer),
         cmocka_unit_test(deltas_coalesce_and_a_failed_batch_comes_again),
+        cmocka_unit_test(what_waits_stays_whole_while_peers_come_and_go),
         cmocka_unit_test(what_is_pending_is_laid_over_what_is_loaded),
         cmocka_unit_test(remove_leaves_a_tombstone),
         cmocka_unit_test(a_flood_of_new_peers_displaces_no_tried_one),
