@@ -14,7 +14,7 @@ struct pc_driver_names;
  * name, or no usable answer; CANCELLED: no means here to ask. What it points to is valid during the call. */
 typedef void (*pc_driver_names_done)(void *context, const struct pc_node_resolved *resolved);
 
-/* `server` as of pc_driver_resolver_new. The loop is borrowed. EINVAL with the reason: no address of a name server.
+/* `server` as of pc_driver_resolver_new. The loop is borrowed. EPARSE with the reason: no address of a name server.
  * ENOMEM. */
 int pc_driver_names_new(uv_loop_t *loop, const char *server, pc_driver_names_done done, void *context,
                         struct pc_driver_names **ret_names, struct pc_reason *ret_reason);

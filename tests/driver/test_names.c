@@ -196,7 +196,7 @@ static void a_server_that_is_none(void **state)
     struct pc_driver_names *none = NULL;
     struct pc_reason why = { "" };
     (void)state;
-    assert_int_equal(pc_driver_names_new(&loop, "dns.example", on_done, NULL, &none, &why), PEERCACHE_EINVAL);
+    assert_int_equal(pc_driver_names_new(&loop, "dns.example", on_done, NULL, &none, &why), PEERCACHE_EPARSE);
     assert_non_null(strstr(why.text, "dns.example"));
     assert_null(none);
     pc_driver_names_close(NULL);
