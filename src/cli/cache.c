@@ -23,12 +23,20 @@ static int options_new(const struct pc_cli_options *o, enum pc_cli_access access
     return 0;
 }
 
+bool pc_cli_cache_is_missing(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) == 0 || errno != ENOENT)
+        return false;
+    pc_cli_note("there is no cache at %s yet", path);
+    return true;
+}
+
 enum pc_cli_exit pc_cli_cache_open(struct pc_cli_cache *cache, const struct pc_cli_options *o,
                                    enum pc_cli_access access)
 {
     struct pc_reason reason = { "" };
     struct pc_driver_clock clock;
-    struct stat status;
     peercache_options *options = NULL;
 
     *cache = (struct pc_cli_cache){ .options = o };
@@ -39,11 +47,8 @@ enum pc_cli_exit pc_cli_cache_open(struct pc_cli_cache *cache, const struct pc_c
                            o->command->name);
     if (pc_cli_cache_path(o, cache->path, &reason) != 0)
         return pc_cli_fail(o->json, PC_CLI_USAGE, "usage", "%s", reason.text);
-    if (access != PC_CLI_MAKE && stat(cache->path, &status) != 0 && errno == ENOENT) {
-        /* no file yet is an empty memory, and looking at it makes none */
-        cache->missing = true;
-        pc_cli_note("there is no cache at %s yet", cache->path);
-    }
+    /* no file yet is an empty memory, and looking at it makes none */
+    cache->missing = access != PC_CLI_MAKE && pc_cli_cache_is_missing(cache->path);
     int error = options_new(o, access, &options);
     if (!error)
         error = peercache_open(cache->missing ? NULL : cache->path, o->network, options, &cache->cache);

@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/session.h"
 
+#include "base/time.h"
 #include "driver/clock.h"
 
 #define PC_CLI_SAVE_TIMEOUT_MS 5000 /* for the lock of the file */
@@ -31,6 +32,8 @@ struct pc_cli_cache {
     peercache_time now;
 };
 
+/* There is no such file; said on standard error. */
+bool pc_cli_cache_is_missing(const char *path);
 /*
  * Open the cache of the command line. What open noticed and survived is said once on standard error; so is,
  * when there is no file to look at, that it is missing. Not PC_CLI_DONE: it was said why; close in any case.
@@ -47,6 +50,8 @@ void pc_cli_cache_close(struct pc_cli_cache *cache);
 const char *pc_cli_peer_name(const peercache_peer *peer);
 /* A time as RFC 3339; null for never. */
 json_t *pc_cli_time_json(int64_t wall_ms);
+/* The same in words, "never". Returns ret_text or a constant. */
+const char *pc_cli_time_text(int64_t wall_ms, char ret_text[PC_RFC3339_BYTES]);
 /* A peer as list shows it; with `all` what show adds. NULL when memory is out. */
 json_t *pc_cli_peer_json(const peercache_peer *peer, bool all);
 void pc_cli_peer_text(const peercache_peer *peer, bool all);

@@ -22,6 +22,7 @@ enum pc_cli_exit pc_cli_import(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_export(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_stats(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_check(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_endpoints(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_demo(const struct pc_cli_options *options);
 
 #endif

@@ -72,21 +72,26 @@ static json_t *sources_json(const peercache_source_report *sources)
     return all;
 }
 
-json_t *pc_cli_endpoint_json(const peercache_endpoint_report *e)
+json_t *pc_cli_endpoint_json(const peercache_endpoint_report *e, bool in_join)
 {
-    return json_pack("{s:o,s:b,s:b,s:o,s:o,s:o,s:s,s:o,s:o,s:o}", "url", pc_cli_json_text(e->url), "asked",
-                     (int)e->was_asked, "shared", (int)e->was_shared, "result", text_or_null(e->result),
-                     "status", e->status > 0 ? json_integer(e->status) : json_null(), "detail",
-                     text_or_null(e->detail), "breaker", e->breaker, "delivered", number(e->delivered),
-                     "verified", number(e->verified), "next_try_ms",
-                     e->next_try_ms < 0 ? json_null() : json_integer((json_int_t)e->next_try_ms));
+    json_t *one =
+        json_pack("{s:o,s:o,s:o,s:o,s:s,s:o,s:o,s:o}", "url", pc_cli_json_text(e->url), "result",
+                  text_or_null(e->result), "status", e->status > 0 ? json_integer(e->status) : json_null(),
+                  "detail", text_or_null(e->detail), "breaker", e->breaker, "delivered", number(e->delivered),
+                  "verified", number(e->verified), "next_try_ms",
+                  e->next_try_ms < 0 ? json_null() : json_integer((json_int_t)e->next_try_ms));
+    if (in_join) {
+        add(&one, "asked", json_boolean(e->was_asked));
+        add(&one, "shared", json_boolean(e->was_shared));
+    }
+    return one;
 }
 
 static json_t *endpoints_json(const peercache_endpoint_report *endpoints, size_t count)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < count && array; i++)
-        if (json_array_append_new(array, pc_cli_endpoint_json(&endpoints[i])) != 0) {
+        if (json_array_append_new(array, pc_cli_endpoint_json(&endpoints[i], true)) != 0) {
             json_decref(array);
             array = NULL;
         }
@@ -180,20 +185,6 @@ json_t *pc_cli_join_report_json(const peercache_join_report *r, bool dials)
 
 /* ----- text ----- */
 
-/* "12 s", "3 min", "5 h": roughly how long, rounded up. */
-#define ROUGHLY_BYTES 32
-static const char *roughly(int64_t ms, char ret_text[ROUGHLY_BYTES])
-{
-    int64_t seconds = (ms + 999) / 1000;
-    if (seconds < 120)
-        (void)snprintf(ret_text, ROUGHLY_BYTES, "%lld s", (long long)seconds);
-    else if (seconds < 7200)
-        (void)snprintf(ret_text, ROUGHLY_BYTES, "%lld min", (long long)((seconds + 59) / 60));
-    else
-        (void)snprintf(ret_text, ROUGHLY_BYTES, "%lld h", (long long)((seconds + 3599) / 3600));
-    return ret_text;
-}
-
 static void verified_text(const peercache_join_report *r)
 {
     char ms[PC_CLI_MS_BYTES], rtt[PC_CLI_MS_BYTES], addr[PC_CLI_TEXT_BYTES];
@@ -261,7 +252,8 @@ const char *pc_cli_endpoint_answer(const peercache_endpoint_report *e, char ret_
 
 static void endpoints_text(const peercache_join_report *r)
 {
-    char url[PC_CLI_TEXT_BYTES], answer[PC_CLI_TEXT_BYTES], clean[PC_CLI_TEXT_BYTES], wait[ROUGHLY_BYTES];
+    char url[PC_CLI_TEXT_BYTES], answer[PC_CLI_TEXT_BYTES], clean[PC_CLI_TEXT_BYTES],
+        wait[PC_CLI_ROUGHLY_BYTES];
     if (r->endpoint_count > 0)
         printf("endpoints\n");
     for (size_t i = 0; i < r->endpoint_count; i++) {
@@ -269,7 +261,7 @@ static void endpoints_text(const peercache_join_report *r)
         printf("  %s  %s; %u verified, breaker %s", pc_cli_clean(e->url, url),
                pc_cli_clean(pc_cli_endpoint_answer(e, answer), clean), e->verified, e->breaker);
         if (e->next_try_ms > 0)
-            printf(", asked again in %s", roughly(e->next_try_ms, wait));
+            printf(", asked again in %s", pc_cli_roughly(e->next_try_ms, wait));
         printf("\n");
     }
 }
@@ -281,14 +273,14 @@ static const char *family_text(bool has, bool is_hole)
 
 static void local_text(const peercache_local_report *local)
 {
-    char ahead[ROUGHLY_BYTES];
+    char ahead[PC_CLI_ROUGHLY_BYTES];
     int64_t off_ms = local->clock_ahead_ms < 0 ? -local->clock_ahead_ms : local->clock_ahead_ms;
     printf("this machine\n  IPv4 %s, IPv6 %s", family_text(local->has_ip4, local->ip4_is_hole),
            family_text(local->has_ip6, local->ip6_is_hole));
     if (local->questions > 0)
         printf("; %u of %u questions to name servers failed", local->questions_failed, local->questions);
     if (local->has_clock)
-        printf("; clock %s %s the endpoints'", roughly(off_ms, ahead),
+        printf("; clock %s %s the endpoints'", pc_cli_roughly(off_ms, ahead),
                local->clock_ahead_ms < 0 ? "behind" : "ahead of");
     if (local->descriptors_max > 0)
         printf("; %u of %u descriptors", local->descriptors, local->descriptors_max);
@@ -297,16 +289,15 @@ static void local_text(const peercache_local_report *local)
 
 static void cache_text(const peercache_cache_report *cache)
 {
-    char path[PC_CLI_TEXT_BYTES], problem[PC_CLI_TEXT_BYTES], last[PC_RFC3339_BYTES] = "never";
+    char path[PC_CLI_TEXT_BYTES], problem[PC_CLI_TEXT_BYTES], last[PC_RFC3339_BYTES];
     printf("cache\n");
     if (!has_cache(cache)) {
         printf("  none\n");
         return;
     }
-    if (cache->last_success_ms > 0)
-        pc_base_rfc3339_format(cache->last_success_ms, last);
     printf("  %s: %llu tried, %llu new, last success %s", pc_cli_clean(cache->path, path),
-           (unsigned long long)cache->tried, (unsigned long long)cache->fresh, last);
+           (unsigned long long)cache->tried, (unsigned long long)cache->fresh,
+           pc_cli_time_text(cache->last_success_ms, last));
     if (cache->problem && *cache->problem)
         printf("; %s: %s", !cache->is_healthy ? "damaged" : "not writable",
                pc_cli_clean(cache->problem, problem));

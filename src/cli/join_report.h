@@ -11,7 +11,8 @@ json_t *pc_cli_join_report_json(const peercache_join_report *report, bool dials)
 /* On standard output: short when joined, else with all that helps to find out why not. */
 void pc_cli_join_report_text(const peercache_join_report *report);
 
-json_t *pc_cli_endpoint_json(const peercache_endpoint_report *endpoint);
+/* With what only a join knows (asked, shared), or without. */
+json_t *pc_cli_endpoint_json(const peercache_endpoint_report *endpoint, bool in_join);
 /* "ok 200: 12 peers", "http_error 503: the server is down": how asking it ended. */
 const char *pc_cli_endpoint_answer(const peercache_endpoint_report *endpoint,
                                    char ret_text[PC_CLI_TEXT_BYTES]);

@@ -33,6 +33,8 @@ static const struct pc_cli_command table[] = {
     { "export", "", "Write the cache in any known format", &pc_cli_flags_export, 0, 0, 0, pc_cli_export },
     { "stats", "", "Count what the cache holds", &pc_cli_flags_cache, 0, 0, 0, pc_cli_stats },
     { "check", "", "Look the cache file over for damage", &pc_cli_flags_check, 0, 0, 0, pc_cli_check },
+    { "endpoints", "", "List the endpoints, how they answered, and when they may be asked again",
+      &pc_cli_flags_endpoints, 0, 0, 0, pc_cli_endpoints },
     { "ping", "MULTIADDR", "Dial one peer and ping it", &pc_cli_flags_ping, 1, 1, 1, pc_cli_ping },
     { "id", "", "Print the peer id of a key file, made when missing", &pc_cli_flags_id, 0, 0, 0, pc_cli_id },
     { "multiaddr", "[MULTIADDR]...", "Check multiaddrs, given or one a line on standard input",

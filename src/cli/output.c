@@ -76,6 +76,18 @@ const char *pc_cli_ms(int64_t us, char ret_text[PC_CLI_MS_BYTES])
     return ret_text;
 }
 
+const char *pc_cli_roughly(int64_t ms, char ret_text[PC_CLI_ROUGHLY_BYTES])
+{
+    int64_t seconds = (ms + 999) / 1000;
+    if (seconds < 120)
+        (void)snprintf(ret_text, PC_CLI_ROUGHLY_BYTES, "%lld s", (long long)seconds);
+    else if (seconds < 7200)
+        (void)snprintf(ret_text, PC_CLI_ROUGHLY_BYTES, "%lld min", (long long)((seconds + 59) / 60));
+    else
+        (void)snprintf(ret_text, PC_CLI_ROUGHLY_BYTES, "%lld h", (long long)((seconds + 3599) / 3600));
+    return ret_text;
+}
+
 bool pc_cli_flush(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

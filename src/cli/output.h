@@ -39,6 +39,10 @@ const char *pc_cli_clean(const char *text, char ret_text[PC_CLI_TEXT_BYTES]);
 #define PC_CLI_MS_BYTES 32
 const char *pc_cli_ms(int64_t us, char ret_text[PC_CLI_MS_BYTES]);
 
+/* "12 s", "3 min", "5 h": roughly how long, rounded up. */
+#define PC_CLI_ROUGHLY_BYTES 32
+const char *pc_cli_roughly(int64_t ms, char ret_text[PC_CLI_ROUGHLY_BYTES]);
+
 /* Standard output was written whole: false, and said on standard error, when not (a full disk, a closed
  * pipe). */
 bool pc_cli_flush(void);

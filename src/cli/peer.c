@@ -19,7 +19,7 @@ json_t *pc_cli_time_json(int64_t wall_ms)
     return json_string(text);
 }
 
-static const char *time_text(int64_t wall_ms, char ret_text[PC_RFC3339_BYTES])
+const char *pc_cli_time_text(int64_t wall_ms, char ret_text[PC_RFC3339_BYTES])
 {
     if (wall_ms == 0)
         return "never";
@@ -80,8 +80,8 @@ static void addr_text_more(const peercache_addr *a)
     char first[PC_RFC3339_BYTES], success[PC_RFC3339_BYTES], attempt[PC_RFC3339_BYTES];
     const char *separator = ": ";
     printf("        score %d, first seen %s, last success %s, last attempt %s\n", a->score,
-           time_text(a->first_seen_ms, first), time_text(a->last_success_ms, success),
-           time_text(a->last_attempt_ms, attempt));
+           pc_cli_time_text(a->first_seen_ms, first), pc_cli_time_text(a->last_success_ms, success),
+           pc_cli_time_text(a->last_attempt_ms, attempt));
     if (a->failure_count == 0)
         return;
     printf("        failures");
@@ -100,7 +100,7 @@ void pc_cli_peer_text(const peercache_peer *peer, bool all)
         const peercache_addr *a = &peer->addrs[i];
         char addr[PC_CLI_TEXT_BYTES], seen[PC_RFC3339_BYTES];
         printf("    %s\n        %u ok, %u failed, seen %s, ", pc_cli_clean(a->addr, addr), a->success_count,
-               a->failure_count, time_text(a->last_seen_ms, seen));
+               a->failure_count, pc_cli_time_text(a->last_seen_ms, seen));
         if (a->rtt_ms >= 0)
             printf("rtt %d ms, ", a->rtt_ms);
         printf("learned from %s\n", peercache_source_name(a->learned_from));

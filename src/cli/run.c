@@ -39,7 +39,7 @@ static void event_json(const struct pc_cli_session *session, const peercache_nod
         print_event("join", pc_cli_join_report_json(event->report, false));
         break;
     case PEERCACHE_NODE_FETCHED:
-        print_event("fetch", pc_cli_endpoint_json(event->endpoint));
+        print_event("fetch", pc_cli_endpoint_json(event->endpoint, true));
         break;
     case PEERCACHE_NODE_WALKED:
         (void)pc_cli_json_print(json_pack("{s:s,s:I}", "event", "walked", "met", (json_int_t)event->count));

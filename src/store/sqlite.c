@@ -474,6 +474,26 @@ static int sqlite_repair(struct pc_store *head, uint32_t timeout_ms)
     return result;
 }
 
+static int sqlite_meta_keys(struct pc_store *head, const char *prefix, pc_store_visit_key visit,
+                            void *context)
+{
+    struct pc_sqlite_store *store = of(head);
+    int result = be_current_unlocked(store);
+    sqlite3_stmt *rows = result ? NULL : pc_sqlite_prepare(&store->sqlite, PC_SQLITE_META_KEYS, &result);
+    if (!rows)
+        return result;
+    (void)sqlite3_bind_text(rows, 1, prefix, -1, SQLITE_STATIC);
+    while ((result = pc_sqlite_step(&store->sqlite, rows)) == 1) {
+        const char *key = (const char *)sqlite3_column_text(rows, 0);
+        result = key ? visit(context, key) : PEERCACHE_ENOMEM;
+        if (result) {
+            (void)sqlite3_reset(rows);
+            break;
+        }
+    }
+    return result;
+}
+
 static int sqlite_bans(struct pc_store *head, pc_store_visit_ban visit, void *context)
 {
     struct pc_sqlite_store *store = of(head);
@@ -555,6 +575,7 @@ static const struct pc_store_ops sqlite_ops = {
     .commit = sqlite_commit,
     .meta_get = sqlite_meta_get,
     .meta_update = sqlite_meta_update,
+    .meta_keys = sqlite_meta_keys,
     .bans = sqlite_bans,
     .ban_put = sqlite_ban_put,
     .count = sqlite_count,

@@ -20,7 +20,7 @@ def manual():
 
 def commands(place):
     found = re.findall(r'^  (\w+) ', run(place, '--help').out, re.MULTILINE)
-    assert len(found) >= 19 and 'join' in found, found
+    assert len(found) >= 20 and 'join' in found, found
     return found
 
 

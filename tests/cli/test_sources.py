@@ -40,7 +40,7 @@ def a_malformed_environment_is_not_looked_at_with_no_env(place):
 @case
 def only_those_that_join_look_at_the_environment(place):
     env = environment(place, PEERCACHE_PEERS='x')
-    for command in [['list'], ['multiaddr', addr_of(1)]]:
+    for command in [['list'], ['multiaddr', addr_of(1)], ['endpoints']]:
         expect(run(place, *command, env=env), 0)
 
 

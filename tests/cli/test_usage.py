@@ -4,7 +4,7 @@ import os
 from harness import STRANGER, addr_of, case, environment, expect, got_datagram, main, run, silent_port
 
 COMMANDS = ['join', 'run', 'list', 'show', 'add', 'report', 'remove', 'ban', 'unban', 'pick', 'prune', 'import', 'export', 'stats',
-            'check', 'ping', 'id', 'multiaddr', 'demo']
+            'check', 'ping', 'id', 'multiaddr', 'demo', 'endpoints']
 
 
 def refused(place, arguments, *texts):
@@ -180,6 +180,7 @@ def endpoints_that_cannot_be_asked(place):
                      ('file:///etc/passwd', 'cannot be asked'), ('https://me:word@peers.example/', 'user or password'),
                      ('', 'URL is empty'), ('http://' + 'x' * 2050, 'over 2048')]:
         refused(place, ['join', '--endpoint', url], '--endpoint', why)
+        refused(place, ['endpoints', '--no-cache', '--endpoint', url], '--endpoint', why)
     for urls, why in [('https://a.example/,b.example', '"b.example"'), ('https://a.example/,', '""'), ('', 'is empty')]:
         refused(place, ['run', '--network-contacts-url', urls], '--network-contacts-url', why)
     many = ['--endpoint', 'https://peers.example/'] * 33

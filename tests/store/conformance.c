@@ -667,6 +667,60 @@ static void meta_may_be_long(void **state)
     free(read);
 }
 
+/* Sets a bit for each of "a:1", "a:2", "a:3", "b:1", and stops after `left` of them. */
+struct keys_seen {
+    unsigned bits;
+    unsigned left;
+};
+
+static int see_key(void *context, const char *key)
+{
+    static const char *const keys[] = { "a:1", "a:2", "a:3", "b:1" };
+    struct keys_seen *seen = context;
+    for (unsigned i = 0; i < 4; i++)
+        if (strcmp(key, keys[i]) == 0) {
+            assert_false(seen->bits & 1u << i);
+            seen->bits |= 1u << i;
+        }
+    return --seen->left == 0 ? PEERCACHE_ESTATE : 0;
+}
+
+static unsigned keys_of(struct pc_store *store, const char *prefix)
+{
+    struct keys_seen seen = { .left = 100 };
+    assert_int_equal(pc_store_meta_keys(store, prefix, see_key, &seen), 0);
+    return seen.bits;
+}
+
+static void meta_keys_are_told(void **state)
+{
+    (void)state;
+    struct pc_store *store = conformance_open(1);
+    assert_int_equal(keys_of(store, ""), 0);
+    assert_int_equal(pc_store_meta_put(store, "a:1", pc_bytes_of("x", 1), 1000), 0);
+    assert_int_equal(pc_store_meta_put(store, "b:1", pc_bytes_of("x", 1), 1000), 0);
+    struct pc_store *other = conformance_open(2);
+    assert_int_equal(pc_store_meta_put(other, "a:2", pc_bytes_of("x", 1), 1000), 0);
+    assert_int_equal(pc_store_meta_put(other, "a:1", pc_bytes_of("y", 1), 1000), 0);
+    pc_store_close(other);
+    assert_int_equal(keys_of(store, "a:"), 3);
+    assert_int_equal(keys_of(store, "a:2"), 2);
+    assert_int_equal(keys_of(store, "b"), 8);
+    assert_int_equal(keys_of(store, "a%"), 0); /* no pattern */
+    assert_int_equal(keys_of(store, ""), 11);
+    struct keys_seen first = { .left = 1 };
+    assert_int_equal(pc_store_meta_keys(store, "a:", see_key, &first), PEERCACHE_ESTATE);
+    assert_true(first.bits == 1 || first.bits == 2);
+    assert_int_equal(pc_store_meta_put(store, "a:3", pc_bytes_of("x", 1), 1000),
+                     0); /* nothing is left open */
+    pc_store_close(store);
+    struct pc_store_options options = conformance_options(3);
+    options.read_only = true;
+    assert_int_equal(pc_store_open(conformance_path, &options, &store, NULL), 0);
+    assert_int_equal(keys_of(store, "a:"), 7);
+    pc_store_close(store);
+}
+
 /* Adds one to a number, at most `max` times. */
 struct raise {
     uint64_t number, max;
@@ -814,6 +868,7 @@ int conformance_run(const char *suffix)
         CASE(a_held_lock_is_a_clear_error),
         CASE(meta_is_kept),
         CASE(meta_may_be_long),
+        CASE(meta_keys_are_told),
         CASE(meta_is_changed_by_what_it_was),
         CASE(no_change_of_meta_is_lost),
         CASE(the_file_taken_away_is_made_anew),
