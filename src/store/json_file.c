@@ -476,6 +476,17 @@ static int json_meta_update(struct pc_store *head, const char *key, pc_store_cha
     return result;
 }
 
+static int json_metas(struct pc_store *head, const char *prefix, pc_store_visit_meta visit, void *context)
+{
+    struct pc_json_store *store = of(head);
+    int result = be_current_unlocked(store);
+    const struct pc_json_meta *meta = result ? NULL : store->document->meta;
+    for (; meta && result == 0; meta = meta->next)
+        if (strncmp(meta->key, prefix, strlen(prefix)) == 0)
+            result = visit(context, meta->key, pc_bytes_of(meta->value, meta->value_size));
+    return result;
+}
+
 static int json_check(struct pc_store *head)
 {
     struct pc_json_store *store = of(head);
@@ -569,6 +580,7 @@ static const struct pc_store_ops json_ops = {
     .commit = json_commit,
     .meta_get = json_meta_get,
     .meta_update = json_meta_update,
+    .metas = json_metas,
     .bans = json_bans,
     .ban_put = json_ban_put,
     .count = json_count,

@@ -413,6 +413,25 @@ static int sqlite_meta_update(struct pc_store *head, const char *key, pc_store_c
     return result;
 }
 
+static int sqlite_metas(struct pc_store *head, const char *prefix, pc_store_visit_meta visit, void *context)
+{
+    struct pc_sqlite_store *store = of(head);
+    int result = be_current_unlocked(store);
+    sqlite3_stmt *rows = result ? NULL : pc_sqlite_prepare(&store->sqlite, PC_SQLITE_METAS, &result);
+    if (!rows)
+        return result;
+    (void)sqlite3_bind_text(rows, 1, prefix, -1, SQLITE_STATIC);
+    while ((result = pc_sqlite_step(&store->sqlite, rows)) == 1) {
+        const char *key = (const char *)sqlite3_column_text(rows, 0);
+        result = key ? visit(context, key, pc_sqlite_column_bytes(rows, 1)) : PEERCACHE_ENOMEM;
+        if (result) {
+            (void)sqlite3_reset(rows);
+            break;
+        }
+    }
+    return result;
+}
+
 static int sqlite_check(struct pc_store *head)
 {
     struct pc_sqlite_store *store = of(head);
@@ -555,6 +574,7 @@ static const struct pc_store_ops sqlite_ops = {
     .commit = sqlite_commit,
     .meta_get = sqlite_meta_get,
     .meta_update = sqlite_meta_update,
+    .metas = sqlite_metas,
     .bans = sqlite_bans,
     .ban_put = sqlite_ban_put,
     .count = sqlite_count,

@@ -32,6 +32,7 @@
     X(META_GET, "SELECT value FROM meta WHERE key=?1")                                                       \
     X(META_PUT, "INSERT INTO meta(key,value) VALUES(?1,?2) "                                                 \
                 "ON CONFLICT(key) DO UPDATE SET value=excluded.value")                                       \
+    X(METAS, "SELECT key,value FROM meta WHERE substr(key,1,length(?1))=?1")                                 \
     X(STATE_GET, "SELECT n,new_count,tried_count FROM state")                                                \
     X(STATE_PUT, "UPDATE state SET n=?1,new_count=?2,tried_count=?3")                                        \
     X(LEDGER_GET, "SELECT sequence FROM ledger WHERE writer=?1")                                             \

@@ -104,6 +104,11 @@ int pc_store_meta_update(struct pc_store *store, const char *key, pc_store_chang
                             : store->ops->meta_update(store, key, change, context, timeout_ms);
 }
 
+int pc_store_metas(struct pc_store *store, const char *prefix, pc_store_visit_meta visit, void *context)
+{
+    return store->ops->metas(store, prefix, visit, context);
+}
+
 int pc_store_bans(struct pc_store *store, pc_store_visit_ban visit, void *context)
 {
     return store->ops->bans(store, visit, context);

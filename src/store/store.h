@@ -64,6 +64,9 @@ typedef int (*pc_store_visit_ban)(void *context, const struct pc_ban *ban, int64
  * use this store. */
 typedef bool (*pc_store_change)(void *context, struct pc_bytes value, struct pc_bytes *ret_value);
 
+/* What a reader of the metadata visits. */
+typedef int (*pc_store_visit_meta)(void *context, const char *key, struct pc_bytes value);
+
 /* Every slot is filled by every kind of store. Errors and the text are those of the functions below. */
 struct pc_store_ops {
     int (*query)(struct pc_store *store, const struct pc_store_query *query, pc_store_visit visit,
@@ -74,6 +77,7 @@ struct pc_store_ops {
                     size_t *ret_size);
     int (*meta_update)(struct pc_store *store, const char *key, pc_store_change change, void *context,
                        uint32_t timeout_ms);
+    int (*metas)(struct pc_store *store, const char *prefix, pc_store_visit_meta visit, void *context);
     int (*bans)(struct pc_store *store, pc_store_visit_ban visit, void *context);
     int (*ban_put)(struct pc_store *store, const struct pc_ban *ban, int64_t since_ms, uint32_t timeout_ms);
     int (*count)(struct pc_store *store, uint64_t ret_counts[PEERCACHE_STATE_COUNT]);
@@ -143,6 +147,8 @@ int pc_store_meta_put(struct pc_store *store, const char *key, struct pc_bytes v
  * unless the store fails first. Read-only: it is called, and nothing is kept. Errors as of put. */
 int pc_store_meta_update(struct pc_store *store, const char *key, pc_store_change change, void *context,
                          uint32_t timeout_ms);
+/* The metadata whose keys begin with the prefix, in any order. Errors as of query. */
+int pc_store_metas(struct pc_store *store, const char *prefix, pc_store_visit_meta visit, void *context);
 /* Bans, by their bytes. Errors as of query. */
 int pc_store_bans(struct pc_store *store, pc_store_visit_ban visit, void *context);
 /* Keep a ban, or (since_ms 0) lift it: ENOTFOUND there is none. Others learn of it when they ask for bans.

@@ -630,6 +630,54 @@ static void meta_is_kept(void **state)
     pc_store_close(store);
 }
 
+/* What a visit saw, "key=value". */
+struct metas {
+    size_t count;
+    char keys[3][16];
+    int stop; /* returned by the visit */
+};
+
+static int see_meta(void *context, const char *key, struct pc_bytes value)
+{
+    struct metas *metas = context;
+    assert_in_range(metas->count, 0, 2);
+    (void)snprintf(metas->keys[metas->count], sizeof(metas->keys[0]), "%s=%.*s", key, (int)value.size,
+                   value.size ? (const char *)value.data : "");
+    metas->count++;
+    return metas->stop;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void metas_are_listed_by_their_beginning(void **state)
+{
+    (void)state;
+    struct pc_store *store = conformance_open(1);
+    struct metas all = { .count = 0 }, none = { .count = 0 }, one = { .count = 0, .stop = 7 };
+    assert_int_equal(pc_store_meta_put(store, "end:b", pc_bytes_of("2", 1), 1000), 0);
+    assert_int_equal(pc_store_meta_put(store, "end:a", pc_bytes_of(NULL, 0), 1000), 0);
+    assert_int_equal(pc_store_meta_put(store, "end:%", pc_bytes_of("3", 1), 1000), 0);
+    assert_int_equal(pc_store_meta_put(store, "enx:", pc_bytes_of("4", 1), 1000), 0);
+    assert_int_equal(pc_store_meta_put(store, "end", pc_bytes_of("5", 1), 1000), 0);
+    assert_int_equal(pc_store_metas(store, "end:", see_meta, &all), 0);
+    assert_int_equal(all.count, 3);
+    qsort(all.keys, all.count, sizeof(all.keys[0]), by_text);
+    assert_string_equal(all.keys[0], "end:%=3");
+    assert_string_equal(all.keys[1], "end:a=");
+    assert_string_equal(all.keys[2], "end:b=2");
+    assert_int_equal(pc_store_metas(store, "end:c", see_meta, &none), 0);
+    assert_int_equal(pc_store_metas(store, "END:", see_meta, &none), 0);
+    assert_int_equal(none.count, 0);
+    assert_int_equal(pc_store_metas(store, "end:", see_meta, &one), 7);
+    assert_int_equal(one.count, 1);
+    assert_int_equal(pc_store_meta_put(store, "end:a", pc_bytes_of("6", 1), 1000),
+                     0); /* it is usable still */
+    pc_store_close(store);
+}
+
 static void meta_may_be_long(void **state)
 {
     (void)state;
@@ -813,6 +861,7 @@ int conformance_run(const char *suffix)
         CASE(users_share_a_setgid_directory_only),
         CASE(a_held_lock_is_a_clear_error),
         CASE(meta_is_kept),
+        CASE(metas_are_listed_by_their_beginning),
         CASE(meta_may_be_long),
         CASE(meta_is_changed_by_what_it_was),
         CASE(no_change_of_meta_is_lost),
