@@ -58,11 +58,16 @@ static void on_changed(void *context, bool ip4, bool ip6)
     has_ip6 = ip6;
 }
 
+/* At once, or a little later: the kernel finds out about a carrier in its own time. */
 static void expect_now(bool local, bool ip4, bool ip6)
 {
     struct pc_reason why;
     bool now_ip4 = !ip4, now_ip6 = !ip6;
-    assert_int_equal(pc_driver_routes_now(local, &now_ip4, &now_ip6, &why), 0);
+    for (int tries = 0; tries < 5000 && (now_ip4 != ip4 || now_ip6 != ip6); tries++) {
+        if (tries > 0)
+            (void)usleep(2000);
+        assert_int_equal(pc_driver_routes_now(local, &now_ip4, &now_ip6, &why), 0);
+    }
     assert_int_equal(now_ip4, ip4);
     assert_int_equal(now_ip6, ip6);
 }
@@ -195,6 +200,8 @@ static void a_burst_is_told_once_and_what_changes_nothing_never(void **state)
     ip("link set v1 addrgenmode none");
     ip("link set v0 up");
     ip("link set v1 up");
+    ip("addr add 198.51.100.1/24 dev v0");
+    expect_now(false, true, false); /* it has a carrier */
     watch(false);
     for (int i = 1; i <= 20; i++) {
         (void)snprintf(command, sizeof(command), "addr add 192.0.2.%d/24 dev v0", i);
@@ -204,7 +211,7 @@ static void a_burst_is_told_once_and_what_changes_nothing_never(void **state)
     assert_int_equal(changes, 1);
     assert_true(has_ip4);
     ip("link set v0 mtu 1400");
-    ip("route add 198.51.100.0/24 via 192.0.2.9");
+    ip("route add 203.0.113.128/25 via 192.0.2.9");
     ip("addr add 192.0.2.99/24 dev v0");
     ip("addr del 192.0.2.99/24 dev v0");
     settle();
