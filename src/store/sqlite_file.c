@@ -11,7 +11,6 @@
 #define BUSY_TIMEOUT_MS   1000 /* the second line behind the flock, against programs that don't know of it */
 #define SALVAGE_PEERS_MAX 10000000
 #define COPY_BLOCK_BYTES  65536
-#define WAL_PAGES         4000 /* a checkpoint after so many: pages changed often are copied back once */
 #define BUCKET_BITS_MAX   24
 #define CACHE_KIB_TEXT    "65536" /* of pages kept, at most: only what was touched takes room */
 #define URI_BYTES         (3 * PC_STORE_PATH_BYTES + 64)
@@ -339,8 +338,6 @@ static int connect_once(struct pc_sqlite_store *store)
             access(store->head.path, W_OK) == 0)
             result = pc_sqlite_fail(&store->sqlite, SQLITE_CORRUPT, "SQLite: its header forbids writing");
     }
-    if (result == 0)
-        (void)sqlite3_wal_autocheckpoint(store->sqlite.db, WAL_PAGES);
     if (result == 0)
         result =
             kind == KIND_FRESH ? create(store) : read_identity(store, &store->sqlite, store->head.secret);
