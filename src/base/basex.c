@@ -1,8 +1,8 @@
 /*
  * Two algorithms serve every base. A base of 2^n digits moves n bits a character through an accumulator (RFC
  * 4648). The others (36, 58) are one large number in another radix: multiply by the radix, add the digit,
- * with leading zero bytes written as leading zero digits, one each. Decoding, which a large import does for each
- * address, gathers digits into a word before it multiplies the whole number.
+ * with leading zero bytes written as leading zero digits, one each. Large caches are full of them: so as many digits as
+ * a word holds go into the number, and come out of it, at once.
  */
 #include "base/basex.h"
 
@@ -125,35 +125,6 @@ static int bits_decode(const struct base *base, const char *text, size_t length,
     return 0;
 }
 
-static int radix_encode(const struct base *base, const uint8_t *data, size_t size, char *ret_text,
-                        size_t capacity)
-{
-    uint8_t digits[MAX_DIGITS]; /* least significant first */
-    size_t used = 0;
-    size_t zeros = 0;
-    if (size > PC_BASE_BASEX_MAX_BYTES)
-        return PEERCACHE_ELIMIT;
-    while (zeros < size && data[zeros] == 0)
-        zeros++;
-    for (size_t i = zeros; i < size; i++) {
-        uint32_t carry = data[i];
-        for (size_t j = 0; j < used || carry > 0; j++) {
-            if (j == used)
-                digits[used++] = 0;
-            carry += (uint32_t)digits[j] << 8;
-            digits[j] = (uint8_t)(carry % base->radix);
-            carry /= base->radix;
-        }
-    }
-    if (zeros + used >= capacity)
-        return PEERCACHE_ELIMIT;
-    memset(ret_text, base->digits[0], zeros);
-    for (size_t i = 0; i < used; i++)
-        ret_text[zeros + i] = base->digits[digits[used - 1 - i]];
-    ret_text[zeros + used] = '\0';
-    return 0;
-}
-
 /* A number in words of 32 bits, least significant first. */
 struct number {
     uint32_t words[PC_BASE_BASEX_MAX_BYTES / sizeof(uint32_t)];
@@ -188,6 +159,65 @@ static size_t size_of(const struct number *number)
     while (size > 0 && byte_of(number, size - 1) == 0)
         size--;
     return size;
+}
+
+/* The radix to as many digits as a word holds. */
+static uint32_t group_factor(const struct base *base)
+{
+    uint32_t factor = base->radix;
+    while (factor <= UINT32_MAX / base->radix)
+        factor *= base->radix;
+    return factor;
+}
+
+static struct number number_of(const uint8_t *data, size_t size)
+{
+    struct number number = { .used = (size + sizeof(uint32_t) - 1) / sizeof(uint32_t) };
+    for (size_t i = 0; i < size; i++)
+        number.words[i / sizeof(uint32_t)] |= (uint32_t)data[size - 1 - i] << i % sizeof(uint32_t) * 8;
+    return number;
+}
+
+/* number / divisor, and what is left. */
+static uint32_t divide(struct number *number, uint32_t divisor)
+{
+    uint64_t rest = 0;
+    for (size_t i = number->used; i-- > 0;) {
+        rest = rest << 32 | number->words[i];
+        number->words[i] = (uint32_t)(rest / divisor);
+        rest %= divisor;
+    }
+    while (number->used && number->words[number->used - 1] == 0)
+        number->used--;
+    return (uint32_t)rest;
+}
+
+static int radix_encode(const struct base *base, const uint8_t *data, size_t size, char *ret_text,
+                        size_t capacity)
+{
+    uint8_t digits[MAX_DIGITS]; /* least significant first */
+    size_t used = 0;
+    size_t zeros = 0;
+    if (size > PC_BASE_BASEX_MAX_BYTES)
+        return PEERCACHE_ELIMIT;
+    while (zeros < size && data[zeros] == 0)
+        zeros++;
+    struct number number = number_of(data + zeros, size - zeros);
+    while (number.used > 0) {
+        uint32_t held = divide(&number, group_factor(base));
+        for (uint32_t factor = group_factor(base); factor > 1 && (number.used > 0 || held > 0);
+             factor /= base->radix) {
+            digits[used++] = (uint8_t)(held % base->radix);
+            held /= base->radix;
+        }
+    }
+    if (zeros + used >= capacity)
+        return PEERCACHE_ELIMIT;
+    memset(ret_text, base->digits[0], zeros);
+    for (size_t i = 0; i < used; i++)
+        ret_text[zeros + i] = base->digits[digits[used - 1 - i]];
+    ret_text[zeros + used] = '\0';
+    return 0;
 }
 
 static int radix_decode(const struct base *base, const char *text, size_t length, uint8_t *ret_data,
