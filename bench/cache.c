@@ -1,6 +1,6 @@
 /*
  * The cache: what each piece of work takes, beside its target and, where it applies, beside the simple way (one
- * JSON file, loaded whole). Figures are read, not asserted.
+ * JSON file, loaded whole) and beside a floor (bare SQLite on the same rows). Figures are read, not asserted.
  */
 #include "base/map.h"
 #include "cache/set.h"
@@ -10,6 +10,7 @@
 #include <peercache/peercache.h>
 
 #include <malloc.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -288,6 +289,46 @@ static struct pc_store *store_of(const char *path, uint32_t count)
     return store;
 }
 
+static sqlite3 *bare_open(const char *path)
+{
+    sqlite3 *db = NULL;
+    if (sqlite3_open(path, &db) ||
+        sqlite3_exec(db, "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-65536;PRAGMA wal_autocheckpoint=16000",
+                     NULL, NULL, NULL))
+        die("SQLite");
+    return db;
+}
+
+/* What SQLite takes to write one value of so many rows, in the same batches, without any work of ours; the file is of
+ * no use any more. */
+static void bare_commits(const char *path, uint32_t count)
+{
+    char work[80];
+    struct pc_rng rng;
+    sqlite3_stmt *update = NULL;
+    sqlite3 *db = bare_open(path);
+    uint32_t batches = count > TABLE ? 60 : 200;
+    pc_base_rng_init_u64(&rng, 7);
+    if (sqlite3_prepare_v2(db, "UPDATE peer SET addrs=?2 WHERE key=?1", -1, &update, NULL))
+        die("SQLite");
+    int64_t start = now_ns();
+    for (uint32_t batch = 0; batch < batches; batch++) {
+        bool well = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
+        for (uint32_t i = 0; i < BATCH && well; i++) {
+            struct pc_peer_id id = id_of((uint32_t)pc_base_rng_below(&rng, count));
+            (void)sqlite3_bind_blob(update, 1, id.bytes, id.size, SQLITE_STATIC);
+            (void)sqlite3_bind_zeroblob(update, 2, 60);
+            well = sqlite3_step(update) == SQLITE_DONE && sqlite3_reset(update) == SQLITE_OK;
+        }
+        if (!well || sqlite3_exec(db, "COMMIT", NULL, NULL, NULL))
+            die("SQLite");
+    }
+    (void)snprintf(work, sizeof(work), "  bare SQLite, one column of as many rows");
+    line(work, "1000/s", 1e6 * BATCH * batches / (double)(now_ns() - start), "- (the floor)");
+    (void)sqlite3_finalize(update);
+    (void)sqlite3_close(db);
+}
+
 static void commits(const char *path, uint32_t count, const char *target)
 {
     char work[80];
@@ -332,14 +373,15 @@ static long peak_kib(void)
 }
 
 /* What the process made for it does. */
-static int open_in_this_process(const char *path)
+static int open_in_this_process(const char *path, const char *max_peers)
 {
     const peercache_time now = { .wall_ms = NOW_MS };
     peercache_candidate candidates[10];
     size_t count = 0;
     peercache *cache = NULL;
     peercache_options *options = peercache_options_new();
-    (void)peercache_options_set_max_peers(options, 2 * LARGE);
+    if (peercache_options_set_max_peers(options, (uint32_t)strtoul(max_peers, NULL, 10)))
+        return 1;
     int64_t start = now_ns();
     if (peercache_open(path, "bench", options, &cache) ||
         peercache_pick(cache, now, NULL, candidates, 10, &count) || count != 10)
@@ -350,21 +392,29 @@ static int open_in_this_process(const char *path)
     return 0;
 }
 
-/* In a process of its own, so that its memory is its own; the best of five, for the disk's cache is warm. */
-static void open_and_pick(const char *path, const char *work, const char *target, const char *memory_target)
+/* This program once more, for one piece of work, so that its memory is its own: the time and the memory it tells. */
+static void run_self(const char *what, const char *path, const char *argument, double *ret_time,
+                     double *ret_mb)
 {
-    char command[2 * PATH_BYTES + 16], self[PATH_BYTES];
-    double best = 1e9, most = 0;
+    char command[4 * PATH_BYTES], self[PATH_BYTES];
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
     if (length < 0)
         die("/proc/self/exe");
     self[length] = '\0';
-    (void)snprintf(command, sizeof(command), "%s %s", self, path);
-    for (int i = 0; i < 5; i++) {
+    (void)snprintf(command, sizeof(command), "%s %s %s %s", self, what, path, argument);
+    FILE *child = popen(command, "r");
+    if (!child || fscanf(child, "%lf %lf", ret_time, ret_mb) != 2 || pclose(child))
+        die(what);
+}
+
+/* The best of ten, for the disk's cache is warm. */
+static void open_and_pick(const char *path, const char *max_peers, const char *work, const char *target,
+                          const char *memory_target)
+{
+    double best = 1e9, most = 0;
+    for (int i = 0; i < 10; i++) {
         double ms = 0, mb = 0;
-        FILE *child = popen(command, "r");
-        if (!child || fscanf(child, "%lf %lf", &ms, &mb) != 2 || pclose(child))
-            die("open and pick");
+        run_self("open", path, max_peers, &ms, &mb);
         best = ms < best ? ms : best;
         most = mb > most ? mb : most;
     }
@@ -411,7 +461,8 @@ static void simple_way(const char *db, const char *json, const char *work)
     peercache_options_free(options);
 }
 
-static void import_large(const char *json, const char *path)
+/* What the process made for it does. */
+static int import_in_this_process(const char *path, const char *json)
 {
     const peercache_time now = { .wall_ms = NOW_MS };
     peercache *cache = NULL;
@@ -421,39 +472,109 @@ static void import_large(const char *json, const char *path)
     FILE *file = fopen(json, "r");
     int64_t start = now_ns();
     if (!file || peercache_open(path, "bench", options, &cache) ||
-        peercache_import(cache, PEERCACHE_FORMAT_ANY, true, now, read_file, file, &imported))
-        die("import");
-    line("import 1,000,000 peers from list JSON into SQLite", "s", (double)(now_ns() - start) / 1e9, "15");
-    if (imported.accepted != LARGE)
-        printf("    only %llu were accepted\n", (unsigned long long)imported.accepted);
+        peercache_import(cache, PEERCACHE_FORMAT_ANY, true, now, read_file, file, &imported) ||
+        imported.accepted != LARGE)
+        return 1;
+    printf("%f %f\n", (double)(now_ns() - start) / 1e9, (double)peak_kib() / 1024);
     (void)fclose(file);
     peercache_close(cache);
     peercache_options_free(options);
+    return 0;
+}
+
+static void import_large(const char *json, const char *path, const char *work)
+{
+    double s = 0, mb = 0;
+    run_self("import", path, json, &s, &mb);
+    line(work, "s", s, "15");
+    line("  its process at most", "MB", mb, "400");
+}
+
+/* The same list with its entries (a line each, between four lines of head and two of tail) far from their order. */
+static void scatter(const char *from, const char *to)
+{
+    const uint32_t step = 2654435761u % LARGE; /* odd, and no multiple of five: it comes past each once */
+    char text[1024];
+    FILE *in = fopen(from, "r"), *out = fopen(to, "w");
+    long *starts = malloc((LARGE + 1) * sizeof(*starts));
+    if (!in || !out || !starts)
+        die("scatter");
+    for (int i = 0; i < 4 && fgets(text, sizeof(text), in); i++)
+        (void)fputs(text, out);
+    starts[0] = ftell(in);
+    for (uint32_t i = 0; i < LARGE && fgets(text, sizeof(text), in); i++)
+        starts[i + 1] = ftell(in);
+    for (uint32_t i = 0; i < LARGE; i++) {
+        (void)fseek(in, starts[(uint64_t)i * step % LARGE], SEEK_SET);
+        if (!fgets(text, sizeof(text), in))
+            die("scatter");
+        text[strcspn(text, "\n")] = '\0';
+        size_t length = strlen(text) - (text[strlen(text) - 1] == ',');
+        (void)fprintf(out, "%.*s%s\n", (int)length, text, i + 1 < LARGE ? "," : "");
+    }
+    (void)fputs("]\n}\n", out);
+    if (fclose(out))
+        die("scatter");
+    (void)fclose(in);
+    free(starts);
+}
+
+/* What SQLite takes to put the same rows, in the order of their keys, into the same table and index. */
+static void bare_insert(const char *from)
+{
+    char path[PATH_BYTES];
+    sqlite3_stmt *attach = NULL;
+    (void)snprintf(path, sizeof(path), "%s/bare.db", directory);
+    sqlite3 *db = bare_open(path);
+    if (sqlite3_prepare_v2(db, "ATTACH ?1 AS other", -1, &attach, NULL) ||
+        sqlite3_bind_text(attach, 1, from, -1, SQLITE_STATIC) || sqlite3_step(attach) != SQLITE_DONE ||
+        sqlite3_exec(db,
+                     "PRAGMA journal_mode=WAL;CREATE TABLE peer(key BLOB PRIMARY KEY,state INTEGER NOT NULL,"
+                     "bucket INTEGER NOT NULL,class INTEGER NOT NULL,day INTEGER NOT NULL,wants INTEGER,"
+                     "addrs BLOB NOT NULL) WITHOUT ROWID;"
+                     "CREATE INDEX peer_place ON peer(state,bucket,class DESC,day DESC)",
+                     NULL, NULL, NULL))
+        die("SQLite");
+    (void)sqlite3_finalize(attach);
+    int64_t start = now_ns();
+    if (sqlite3_exec(db, "INSERT INTO main.peer SELECT * FROM other.peer ORDER BY key", NULL, NULL, NULL))
+        die("SQLite");
+    line("  bare SQLite, the same rows copied in one transaction", "s", (double)(now_ns() - start) / 1e9,
+         "- (the floor)");
+    (void)sqlite3_close(db);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 2)
-        return open_in_this_process(argv[1]);
-    char small[PATH_BYTES], ten[PATH_BYTES], large[PATH_BYTES], json[PATH_BYTES], copy[PATH_BYTES],
-        rm[PATH_BYTES];
+    if (argc == 4)
+        return strcmp(argv[1], "open") ? import_in_this_process(argv[2], argv[3])
+                                       : open_in_this_process(argv[2], argv[3]);
+    char small[PATH_BYTES], ten[PATH_BYTES], large[PATH_BYTES], json[PATH_BYTES], scattered[PATH_BYTES],
+        copy[PATH_BYTES], copy2[PATH_BYTES], rm[PATH_BYTES];
     if (!mkdtemp(directory))
         die("no directory");
     (void)snprintf(small, sizeof(small), "%s/small.db", directory);
     (void)snprintf(ten, sizeof(ten), "%s/ten.db", directory);
     (void)snprintf(large, sizeof(large), "%s/large.db", directory);
     (void)snprintf(json, sizeof(json), "%s/list.json", directory);
+    (void)snprintf(scattered, sizeof(scattered), "%s/scattered.json", directory);
     (void)snprintf(copy, sizeof(copy), "%s/copy.db", directory);
+    (void)snprintf(copy2, sizeof(copy2), "%s/copy2.db", directory);
     (void)snprintf(rm, sizeof(rm), "rm -rf %s", directory);
     printf("cache:\n");
     in_memory();
     commits(ten, 10000, "100");
+    bare_commits(ten, 10000);
     pc_store_close(store_of(small, SMALL));
-    open_and_pick(small, "open a SQLite cache of 1,500 peers and pick 10", "1", "-");
+    open_and_pick(small, "10000", "open a SQLite cache of 1,500 peers and pick 10", "1", "-");
     simple_way(small, json, "  the same from JSON, loaded whole");
     commits(large, LARGE, "20");
-    open_and_pick(large, "open a SQLite cache of 1,000,000 peers and pick 10", "2", "16");
+    open_and_pick(large, "2000000", "open a SQLite cache of 1,000,000 peers and pick 10", "2", "16");
     simple_way(large, json, "  the same from JSON, loaded whole");
-    import_large(json, copy);
+    import_large(json, copy, "import 1,000,000 peers from list JSON into SQLite");
+    scatter(json, scattered);
+    import_large(scattered, copy2, "the same, in no order of their ids");
+    bare_insert(copy);
+    bare_commits(large, LARGE);
     return system(rm) ? 1 : 0;
 }

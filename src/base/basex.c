@@ -1,7 +1,8 @@
 /*
  * Two algorithms serve every base. A base of 2^n digits moves n bits a character through an accumulator (RFC
  * 4648). The others (36, 58) are one large number in another radix: multiply by the radix, add the digit,
- * with leading zero bytes written as leading zero digits, one each.
+ * with leading zero bytes written as leading zero digits, one each. Large caches are full of them: so as many digits as
+ * a word holds go into the number, and come out of it, at once.
  */
 #include "base/basex.h"
 
@@ -124,6 +125,73 @@ static int bits_decode(const struct base *base, const char *text, size_t length,
     return 0;
 }
 
+/* A number in words of 32 bits, least significant first. */
+struct number {
+    uint32_t words[PC_BASE_BASEX_MAX_BYTES / sizeof(uint32_t)];
+    size_t used;
+};
+
+/* number * factor + addend. False: it has no room for it. */
+static bool multiply_add(struct number *number, uint32_t factor, uint32_t addend)
+{
+    uint64_t carry = addend;
+    for (size_t i = 0; i < number->used; i++) {
+        carry += (uint64_t)number->words[i] * factor; /* (2^32 - 1)^2 + 2^32 - 1 fits */
+        number->words[i] = (uint32_t)carry;
+        carry >>= 32;
+    }
+    if (carry == 0)
+        return true;
+    if (number->used == sizeof(number->words) / sizeof(number->words[0]))
+        return false;
+    number->words[number->used++] = (uint32_t)carry;
+    return true;
+}
+
+static uint8_t byte_of(const struct number *number, size_t at)
+{
+    return (uint8_t)(number->words[at / sizeof(uint32_t)] >> at % sizeof(uint32_t) * 8);
+}
+
+static size_t size_of(const struct number *number)
+{
+    size_t size = number->used * sizeof(uint32_t);
+    while (size > 0 && byte_of(number, size - 1) == 0)
+        size--;
+    return size;
+}
+
+/* The radix to as many digits as a word holds. */
+static uint32_t group_factor(const struct base *base)
+{
+    uint32_t factor = base->radix;
+    while (factor <= UINT32_MAX / base->radix)
+        factor *= base->radix;
+    return factor;
+}
+
+static struct number number_of(const uint8_t *data, size_t size)
+{
+    struct number number = { .used = (size + sizeof(uint32_t) - 1) / sizeof(uint32_t) };
+    for (size_t i = 0; i < size; i++)
+        number.words[i / sizeof(uint32_t)] |= (uint32_t)data[size - 1 - i] << i % sizeof(uint32_t) * 8;
+    return number;
+}
+
+/* number / divisor, and what is left. */
+static uint32_t divide(struct number *number, uint32_t divisor)
+{
+    uint64_t rest = 0;
+    for (size_t i = number->used; i-- > 0;) {
+        rest = rest << 32 | number->words[i];
+        number->words[i] = (uint32_t)(rest / divisor);
+        rest %= divisor;
+    }
+    while (number->used && number->words[number->used - 1] == 0)
+        number->used--;
+    return (uint32_t)rest;
+}
+
 static int radix_encode(const struct base *base, const uint8_t *data, size_t size, char *ret_text,
                         size_t capacity)
 {
@@ -134,14 +202,13 @@ static int radix_encode(const struct base *base, const uint8_t *data, size_t siz
         return PEERCACHE_ELIMIT;
     while (zeros < size && data[zeros] == 0)
         zeros++;
-    for (size_t i = zeros; i < size; i++) {
-        uint32_t carry = data[i];
-        for (size_t j = 0; j < used || carry > 0; j++) {
-            if (j == used)
-                digits[used++] = 0;
-            carry += (uint32_t)digits[j] << 8;
-            digits[j] = (uint8_t)(carry % base->radix);
-            carry /= base->radix;
+    struct number number = number_of(data + zeros, size - zeros);
+    while (number.used > 0) {
+        uint32_t held = divide(&number, group_factor(base));
+        for (uint32_t factor = group_factor(base); factor > 1 && (number.used > 0 || held > 0);
+             factor /= base->radix) {
+            digits[used++] = (uint8_t)(held % base->radix);
+            held /= base->radix;
         }
     }
     if (zeros + used >= capacity)
@@ -156,8 +223,9 @@ static int radix_encode(const struct base *base, const uint8_t *data, size_t siz
 static int radix_decode(const struct base *base, const char *text, size_t length, uint8_t *ret_data,
                         size_t capacity, size_t *ret_size)
 {
-    uint8_t bytes[PC_BASE_BASEX_MAX_BYTES]; /* least significant first */
-    size_t used = 0;
+    struct number number = { .used = 0 };
+    uint32_t held = 0,
+             held_factor = 1; /* digits that are not in the number yet, and the radix to their count */
     size_t zeros = 0;
     struct pc_reader r;
     pc_base_reader_init(&r, text, length);
@@ -165,27 +233,26 @@ static int radix_decode(const struct base *base, const char *text, size_t length
         int value = digit_value(base, pc_base_read_u8(&r));
         if (value < 0)
             return PEERCACHE_EPARSE;
-        uint32_t carry = (uint32_t)value;
-        if (carry == 0 && used == 0)
-            zeros++;
-        for (size_t j = 0; j < used || carry > 0; j++) {
-            if (j == used) {
-                if (used == sizeof(bytes))
-                    return PEERCACHE_EPARSE;
-                bytes[used++] = 0;
-            }
-            carry += (uint32_t)bytes[j] * base->radix;
-            bytes[j] = (uint8_t)carry;
-            carry >>= 8;
-        }
-        if (zeros + used > sizeof(bytes))
+        zeros += value == 0 && held == 0 && number.used == 0;
+        held = held * base->radix + (uint32_t)value;
+        held_factor *= base->radix;
+        if (held_factor <= UINT32_MAX / base->radix)
+            continue;
+        if (!multiply_add(&number, held_factor, held))
             return PEERCACHE_EPARSE;
+        held = 0;
+        held_factor = 1;
     }
+    if (!multiply_add(&number, held_factor, held))
+        return PEERCACHE_EPARSE;
+    size_t used = size_of(&number);
+    if (zeros + used > PC_BASE_BASEX_MAX_BYTES)
+        return PEERCACHE_EPARSE;
     if (zeros + used > capacity)
         return PEERCACHE_ELIMIT;
     memset(ret_data, 0, zeros);
     for (size_t i = 0; i < used; i++)
-        ret_data[zeros + i] = bytes[used - 1 - i];
+        ret_data[zeros + i] = byte_of(&number, used - 1 - i);
     *ret_size = zeros + used;
     return 0;
 }

@@ -5,14 +5,19 @@
 
 #include <peercache/types.h>
 
-#include <stdio.h>
-
 #define MS_PER_S     1000
 #define MS_PER_MIN   60000
 #define MS_PER_HOUR  3600000
 #define MS_PER_DAY   86400000
 #define EPOCH_DAYS   719468 /* from 0000-03-01 to 1970-01-01 */
 #define DAYS_PER_ERA 146097
+
+/* By hand: a cache as text is full of times, and snprintf took a fifth of the time to write one. */
+static void put_digits(char *to, size_t count, unsigned number)
+{
+    for (; count > 0; number /= 10)
+        to[--count] = (char)('0' + number % 10);
+}
 
 void pc_base_rfc3339_format(int64_t wall_ms, char ret_text[PC_RFC3339_BYTES])
 {
@@ -34,12 +39,14 @@ void pc_base_rfc3339_format(int64_t wall_ms, char ret_text[PC_RFC3339_BYTES])
     unsigned day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     unsigned month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
     unsigned year = (unsigned)((int64_t)year_of_era + era * 400 + (month <= 2 ? 1 : 0));
-    char text[64];
-    (void)snprintf(text, sizeof(text), "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", year, month, day,
-                   (unsigned)(rest / MS_PER_HOUR), (unsigned)(rest / MS_PER_MIN % 60),
-                   (unsigned)(rest / MS_PER_S % 60), (unsigned)(rest % MS_PER_S));
-    memcpy(ret_text, text, PC_RFC3339_BYTES - 1);
-    ret_text[PC_RFC3339_BYTES - 1] = '\0';
+    memcpy(ret_text, "YYYY-MM-DDTHH:MM:SS.mmmZ", PC_RFC3339_BYTES);
+    put_digits(ret_text, 4, year);
+    put_digits(ret_text + 5, 2, month);
+    put_digits(ret_text + 8, 2, day);
+    put_digits(ret_text + 11, 2, (unsigned)(rest / MS_PER_HOUR));
+    put_digits(ret_text + 14, 2, (unsigned)(rest / MS_PER_MIN % 60));
+    put_digits(ret_text + 17, 2, (unsigned)(rest / MS_PER_S % 60));
+    put_digits(ret_text + 20, 3, (unsigned)(rest % MS_PER_S));
 }
 
 static int64_t days_of(unsigned year, unsigned month, unsigned day)

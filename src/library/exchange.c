@@ -1,13 +1,14 @@
 /*
  * Import and export. A document is read piece by piece; its news go to the store in batches, past the working
- * set, so that neither a large document nor a large cache is ever in memory whole. In memory only, they go into
- * the working set.
+ * set, sorted by their keys in runs (run.h), so that neither a large document nor a large cache is ever in memory
+ * whole. In memory only, they go into the working set.
  *
  * Nothing of another network's document is to be taken: a first look tells (first_look.h), and what it read is
  * kept for the second (spool.h), for a document may come through a pipe.
  */
 #include "library/first_look.h"
 #include "library/own.h"
+#include "library/run.h"
 
 #include "cache/bucket.h"
 
@@ -68,7 +69,7 @@ int peercache_format_from_name(const char *name, peercache_format *ret_format)
     return 0;
 }
 
-#define BATCH_MAX 10000 /* of one commit: a fifth of a second under the lock */
+#define BATCH_MAX 25000 /* of one commit: a quarter of a second under the lock */
 
 /* ---- Import ---- */
 
@@ -76,8 +77,8 @@ struct import {
     peercache *cache;
     bool trust;
     struct pc_format_reader *reader;
+    struct pc_library_run *run;
     struct pc_delta *deltas; /* BATCH_MAX of them */
-    size_t count;
     uint64_t accepted, merged, refused;
 };
 
@@ -107,14 +108,13 @@ static enum pc_format_refusal refusal_of(const struct import *import, struct pc_
     return refusal;
 }
 
-static int commit_batch(struct import *import)
+static int commit_batch(struct import *import, size_t count)
 {
     peercache *cache = import->cache;
     struct pc_store_tally before = cache->store->tally;
     /* the number is used up also when it fails: nobody can tell whether it reached the disk */
-    int result = pc_store_commit(cache->store, ++cache->sequence, import->deltas, import->count,
-                                 cache->now_ms, PC_STORE_LOCK_TIMEOUT_MS);
-    import->count = 0;
+    int result = pc_store_commit(cache->store, ++cache->sequence, import->deltas, count, cache->now_ms,
+                                 PC_STORE_LOCK_TIMEOUT_MS);
     if (result)
         return pc_library_fail_in_store(cache, result);
     import->accepted += cache->store->tally.added - before.added;
@@ -123,11 +123,31 @@ static int commit_batch(struct import *import)
     return 0;
 }
 
+static int commit_run(struct import *import)
+{
+    size_t count;
+    int result = 0;
+    pc_library_run_sort(import->run);
+    do {
+        count = 0;
+        while (count < BATCH_MAX && pc_library_run_next(import->run, import->trust, &import->deltas[count]))
+            count++;
+        if (count)
+            result = commit_batch(import, count);
+    } while (result == 0 && count == BATCH_MAX);
+    if (result)
+        pc_library_run_empty(import->run);
+    return result;
+}
+
 static int put_delta(struct import *import, const struct pc_delta *delta)
 {
-    int result = import->count == BATCH_MAX ? commit_batch(import) : 0;
-    if (result == 0)
-        import->deltas[import->count++] = *delta;
+    int result = pc_library_run_add(import->run, delta);
+    if (result == PEERCACHE_ELIMIT) {
+        result = commit_run(import);
+        if (result == 0)
+            result = pc_library_run_add(import->run, delta);
+    }
     return result;
 }
 
@@ -236,10 +256,8 @@ static int take_all(struct import *import, struct pc_library_spool *spool,
     if (result)
         return result;
     result = read_all(import, spool);
-    if (import->count) {
-        int committed = commit_batch(import);
-        result = result ? result : committed;
-    }
+    int committed = commit_run(import);
+    result = result ? result : committed;
     summarise(import, ret_imported);
     pc_format_reader_free(import->reader);
     if (result == 0 && cache->store && !cache->read_only)
@@ -266,7 +284,9 @@ int peercache_import(peercache *cache, peercache_format format, bool trust, peer
     cache->error.text[0] = '\0';
     *ret_imported = (peercache_imported){ .format = format };
     import.deltas = malloc(BATCH_MAX * sizeof(*import.deltas));
-    result = import.deltas ? pc_library_spool_new(read, context, &spool) : PEERCACHE_ENOMEM;
+    result = import.deltas ? pc_library_run_new(&import.run) : PEERCACHE_ENOMEM;
+    if (result == 0)
+        result = pc_library_spool_new(read, context, &spool);
     if (result == 0)
         result = pc_library_first_look(cache, options.format, spool);
     if (result == 0)
@@ -274,6 +294,7 @@ int peercache_import(peercache *cache, peercache_format format, bool trust, peer
     if (result && cache->error.text[0] == '\0')
         (void)pc_library_fail(cache, result, "import");
     pc_library_spool_free(spool);
+    pc_library_run_free(import.run);
     free(import.deltas);
     return result;
 }

@@ -9,8 +9,8 @@
 
 #include <peercache/peercache.h>
 
-/* Peers taken into memory at open; refresh takes in more. */
-#define PC_LIBRARY_FIRST_LOAD 256
+/* Peers taken into memory at open, as many as are dialled at once at most; refresh takes in more. */
+#define PC_LIBRARY_FIRST_LOAD 128
 #define PC_LIBRARY_LOAD_STEP  1024
 
 struct peercache_options {

@@ -13,17 +13,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define QUEUE_SUFFIX   "-queue"
+#define QUEUE_SUFFIX "-queue"
 
-#define FIRST_PAUSE_US 50
-#define HEAD_PAUSE_US  200 /* the longest of the one at the head: there is one at a time */
+/* How long to sleep between two looks. The head looks often, for there is one at a time; the others seldom while
+ * nothing moves: dozens of them may not take the processor from the holder. */
+#define FIRST_PAUSE_US     50
+#define HEAD_PAUSE_US      200
+#define QUEUE_PAUSE_US     2000
+#define QUEUE_PAUSE_MAX_US 8000
 
-/* The longest of the others, by how long they have waited: who has waited longer looks oftener, but dozens of
- * them may not take the processor from the holder. */
-static const struct {
-    int64_t waited_us;
-    int64_t pause_us;
-} queue_pauses[] = { { 100000, 8000 }, { 400000, 4000 }, { 1000000, 2000 }, { INT64_MAX, 1000 } };
+/* Nothing moved for so long: who stands first may be a process that was stopped. The others try past it. */
+#define STALL_US 250000
 
 void pc_store_lock_init(struct pc_store_lock *lock)
 {
@@ -99,53 +99,139 @@ static int try_lock(int fd, int operation)
     return 1;
 }
 
-static int64_t longest_pause(int64_t waited_us, bool is_head)
+/* Woken early: it looks again earlier. */
+static void sleep_until(int64_t wake_us, int64_t deadline_us)
 {
-    size_t i = 0;
-    while (waited_us > queue_pauses[i].waited_us)
-        i++;
-    return is_head ? HEAD_PAUSE_US : queue_pauses[i].pause_us;
+    int64_t sleep_us = pc_base_time_max(pc_base_time_min(wake_us, deadline_us) - monotonic_us(), 0);
+    const struct timespec pause = { .tv_sec = 0, .tv_nsec = (long)sleep_us * 1000 };
+    (void)nanosleep(&pause, NULL);
 }
 
-/* Look until taken, or until the deadline: 0. */
-static int wait_for(int fd, int operation, bool is_head, int64_t begin_us, int64_t deadline_us)
+/* --- the queue --- */
+
+static struct flock bytes_of(short type, int64_t from, int64_t count)
 {
-    int64_t pause_us = FIRST_PAUSE_US;
-    int taken;
-    while ((taken = try_lock(fd, operation)) == 0) {
-        int64_t now_us = monotonic_us();
-        if (now_us >= deadline_us)
-            return 0;
-        pause_us = pc_base_time_min(pause_us, longest_pause(now_us - begin_us, is_head));
-        int64_t sleep_us = pc_base_time_min(pause_us, deadline_us - now_us);
-        const struct timespec pause = { .tv_sec = 0, .tv_nsec = (long)sleep_us * 1000 };
-        (void)nanosleep(&pause, NULL); /* woken early: it looks again earlier */
-        pause_us *= 2;
+    return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = from, .l_len = count };
+}
+
+/* Queue up: the moment at which this one asked. -1: there are no such locks here; then it goes without. */
+static int64_t enqueue(int fd, int64_t now_us)
+{
+    for (int64_t asked_us = now_us;; asked_us++) { /* two in the same microsecond */
+        struct flock mine = bytes_of(F_WRLCK, asked_us, 1);
+        if (fcntl(fd, F_OFD_SETLK, &mine) == 0)
+            return asked_us;
+        if (errno != EAGAIN && errno != EACCES)
+            return -1;
     }
+}
+
+/* The moment at which somebody asked who comes before, of those who are there the first as a rule; or `asked_us`:
+ * there is nobody. */
+static int64_t first_before(int fd, int64_t asked_us)
+{
+    struct flock before = bytes_of(F_WRLCK, 0, asked_us);
+    if (fcntl(fd, F_OFD_GETLK, &before) || before.l_type == F_UNLCK)
+        return asked_us;
+    return before.l_start;
+}
+
+static void dequeue(int fd, int64_t asked_us)
+{
+    struct flock mine = bytes_of(F_UNLCK, asked_us, 1);
+    (void)fcntl(fd, F_OFD_SETLK, &mine); /* of a lock we hold: can't fail */
+}
+
+/* Where one stands. */
+struct turn {
+    int64_t asked_us; /* the byte that is ours */
+    int64_t first_us; /* of the first; -1: not looked yet */
+    int64_t moved_us; /* when that changed last */
+    int64_t pause_us;
+};
+
+static bool may_try(int fd, struct turn *turn, int64_t now_us)
+{
+    int64_t first_us = first_before(fd, turn->asked_us);
+    if (first_us != turn->first_us) {
+        turn->first_us = first_us;
+        turn->moved_us = now_us;
+        turn->pause_us = FIRST_PAUSE_US;
+    }
+    return first_us == turn->asked_us || now_us - turn->moved_us >= STALL_US;
+}
+
+/* Where all are served in their turn, and come back to ask again, the first is served about as long before this one
+ * as it asked before this one: half of that is slept. While nothing moves, the pauses grow. */
+static int64_t next_pause_us(struct turn *turn)
+{
+    bool is_head = turn->first_us == turn->asked_us;
+    int64_t pause_us = turn->pause_us;
+    int64_t rest_us = pc_base_time_min((turn->asked_us - turn->first_us) / 2, QUEUE_PAUSE_MAX_US);
+    turn->pause_us = pc_base_time_min(2 * pause_us, is_head ? HEAD_PAUSE_US : QUEUE_PAUSE_US);
+    return pc_base_time_max(pause_us, rest_us);
+}
+
+/* --- the lock --- */
+
+/* In its turn, as try_lock; 0: not before the deadline. */
+static int wait_in_queue(const struct pc_store_lock *lock, int operation, int64_t asked_us,
+                         int64_t deadline_us)
+{
+    struct turn turn = { .asked_us = asked_us, .first_us = -1 };
+    int64_t now_us = monotonic_us();
+    int taken = 0;
+    while (!(may_try(lock->queue_fd, &turn, now_us) && (taken = try_lock(lock->fd, operation))) &&
+           now_us < deadline_us) {
+        sleep_until(now_us + next_pause_us(&turn), deadline_us);
+        now_us = monotonic_us();
+    }
+    return taken;
+}
+
+/* As above, where there is no queue. */
+static int wait_alone(int fd, int operation, int64_t deadline_us)
+{
+    int64_t pause_us = FIRST_PAUSE_US, now_us;
+    int taken;
+    while ((taken = try_lock(fd, operation)) == 0 && (now_us = monotonic_us()) < deadline_us) {
+        sleep_until(now_us + pause_us, deadline_us);
+        pause_us = pc_base_time_min(2 * pause_us, QUEUE_PAUSE_MAX_US);
+    }
+    return taken;
+}
+
+static int take(const struct pc_store_lock *lock, int operation, int64_t deadline_us)
+{
+    if (lock->queue_fd < 0)
+        return wait_alone(lock->fd, operation, deadline_us);
+    if (first_before(lock->queue_fd, INT64_MAX) == INT64_MAX) { /* nobody waits */
+        int taken = try_lock(lock->fd, operation);
+        if (taken)
+            return taken;
+    }
+    int64_t asked_us = enqueue(lock->queue_fd, monotonic_us());
+    if (asked_us < 0)
+        return wait_alone(lock->fd, operation, deadline_us);
+    int taken = wait_in_queue(lock, operation, asked_us, deadline_us);
+    int error = errno;
+    dequeue(lock->queue_fd, asked_us);
+    errno = error;
     return taken;
 }
 
 int pc_store_lock_take(struct pc_store_lock *lock, bool shared, uint32_t timeout_ms,
                        struct pc_reason *ret_reason)
 {
-    int64_t begin_us = monotonic_us();
-    int64_t deadline_us = begin_us + (int64_t)timeout_ms * PC_US_PER_MS;
-    int taken = 1;
-    if (lock->queue_fd >= 0)
-        taken = wait_for(lock->queue_fd, LOCK_EX, false, begin_us, deadline_us);
-    bool is_head = lock->queue_fd >= 0 && taken > 0;
-    if (taken) /* without a queue, by a failure of it too: the lock itself is what counts */
-        taken = wait_for(lock->fd, shared ? LOCK_SH : LOCK_EX, is_head, begin_us, deadline_us);
-    int error = errno;
-    if (is_head)
-        (void)flock(lock->queue_fd, LOCK_UN); /* of a lock we hold: can't fail */
+    int64_t deadline_us = monotonic_us() + (int64_t)timeout_ms * PC_US_PER_MS;
+    int taken = take(lock, shared ? LOCK_SH : LOCK_EX, deadline_us);
     if (taken > 0)
         return 0;
     if (taken == 0) {
         pc_base_reason(ret_reason, "another process held the lock for %u ms", timeout_ms);
         return PEERCACHE_EBUSY;
     }
-    pc_base_reason(ret_reason, "the lock: %s", strerror(error));
+    pc_base_reason(ret_reason, "the lock: %s", strerror(errno));
     return PEERCACHE_EIO;
 }
 

@@ -4,9 +4,10 @@
  * closes. Waiting retries with growing pauses up to the deadline and reads the monotonic clock for it: the
  * one exception to "no clock, no waiting".
  *
- * Who asks first takes flock on <path>.lock-queue, and gives it back when it has the lock: so whoever just
- * released can't take the lock again before the one at the head of the queue, which looks often, while the
- * others look seldom, and oftener the longer they have waited.
+ * Who finds it held queues: it locks the byte of <path>.lock-queue whose number is the moment at which it asked, by an
+ * OFD lock (fcntl, of the open file description: it vanishes with its process and not with another descriptor). Who
+ * has nobody before it is the head, and alone tries the lock; when it has it, it gives its byte back. So who comes
+ * first is served first, and whoever just released comes last. The queue is for fairness only: the lock is the flock.
  */
 #ifndef PC_STORE_LOCK_H
 #define PC_STORE_LOCK_H

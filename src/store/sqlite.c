@@ -16,6 +16,13 @@
 #define BEST_NEW_SHARE   4    /* one in so many of the sample is new */
 #define CLOSE_TIMEOUT_MS 1000 /* a checkpoint not made is made by the next that opens */
 
+/* Pages that the log may hold before a commit copies them back: 16 MB, and in a cache of more than 256,000 peers,
+ * where a batch touches pages all over the file, a quarter of the file, up to 64 MB. The longer the log, the more
+ * often a page in it was changed again before it is copied. */
+#define WAL_PAGES_MIN      4000
+#define WAL_PAGES_MAX      16000
+#define WAL_PEERS_PER_PAGE 64
+
 static struct pc_sqlite_store *of(struct pc_store *head)
 {
     return (struct pc_sqlite_store *)(void *)head; /* the head is the first member */
@@ -95,6 +102,13 @@ static int enter_in_ledger(struct pc_sqlite_store *store, uint64_t sequence, int
     return result;
 }
 
+static void pace_checkpoints(struct pc_sqlite_store *store, const struct pc_sqlite_state *state)
+{
+    int64_t pages = (state->counts[PEERCACHE_NEW] + state->counts[PEERCACHE_TRIED]) / WAL_PEERS_PER_PAGE;
+    pages = pc_base_time_min(pc_base_time_max(pages, WAL_PAGES_MIN), WAL_PAGES_MAX);
+    (void)sqlite3_wal_autocheckpoint(store->sqlite.db, (int)pages);
+}
+
 /* The log is cut back now and then, and tombstones go when there are too many or they are too old. */
 static int trim(struct pc_sqlite_store *store, const struct pc_sqlite_write *write, bool removes)
 {
@@ -134,8 +148,10 @@ static int write_batch(struct pc_sqlite_store *store, uint64_t sequence, const s
     }
     if (result == 0)
         result = pc_sqlite_state_put(sqlite, &write.state);
-    if (result == 0)
+    if (result == 0) {
+        pace_checkpoints(store, &write.state);
         result = pc_sqlite_run(sqlite, PC_SQLITE_COMMIT, 0);
+    }
     if (result) {
         rollback(store);
         return result;

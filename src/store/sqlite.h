@@ -84,6 +84,7 @@ enum pc_sqlite_statement {
 struct pc_sqlite {
     sqlite3 *db;
     sqlite3_stmt *statements[PC_SQLITE_STATEMENT_COUNT];
+    bool has_written;         /* it has a writer's cache of pages */
     int error;                /* the SQLite code of the last failure */
     struct pc_reason *reason; /* where its text goes; may be NULL */
     const char *path;         /* for the text */

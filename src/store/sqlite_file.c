@@ -11,10 +11,15 @@
 #define BUSY_TIMEOUT_MS   1000 /* the second line behind the flock, against programs that don't know of it */
 #define SALVAGE_PEERS_MAX 10000000
 #define COPY_BLOCK_BYTES  65536
-#define WAL_PAGES         4000 /* a checkpoint after so many: pages changed often are copied back once */
 #define BUCKET_BITS_MAX   24
-#define CACHE_KIB_TEXT    "65536" /* of pages kept, at most: only what was touched takes room */
 #define URI_BYTES         (3 * PC_STORE_PATH_BYTES + 64)
+
+/* Pages kept, in KiB. A reader looks at few pages twice, and fresh memory for each costs it more than a page read
+ * again; a writer touches the same ones from batch to batch, and only what was touched takes room. */
+#define READER_CACHE_KIB_TEXT "256"
+#define WRITER_CACHE_KIB_TEXT "65536"
+
+#define URI_BYTES             (3 * PC_STORE_PATH_BYTES + 64)
 
 static const char *const companions[] = { "-wal", "-shm", NULL };
 
@@ -40,8 +45,8 @@ static const char schema[] =
     "CREATE TABLE ledger(writer INTEGER PRIMARY KEY,sequence INTEGER NOT NULL,change INTEGER NOT NULL);"
     "CREATE INDEX ledger_change ON ledger(change);";
 
-#define TABLES       "'meta','state','peer','log','tombstone','ban','ledger'"
-#define TABLES_COUNT 7
+static const char *const table_names[] = { "meta", "state", "peer", "log", "tombstone", "ban", "ledger" };
+#define TABLES_COUNT (sizeof(table_names) / sizeof(table_names[0]))
 
 bool pc_sqlite_is_current(const struct pc_sqlite_store *store)
 {
@@ -103,6 +108,35 @@ static int pragma_int(struct pc_sqlite *sqlite, const char *sql, int64_t *ret_va
     return result;
 }
 
+static bool is_table_of_ours(const char *name)
+{
+    for (size_t i = 0; name && i < TABLES_COUNT; i++)
+        if (strcmp(name, table_names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* How many tables there are, and how many have the names of ours. */
+static int count_tables(struct pc_sqlite *sqlite, size_t *ret_tables, size_t *ret_ours)
+{
+    static const char names[] = "SELECT name FROM sqlite_schema WHERE type='table'";
+    sqlite3_stmt *statement = NULL;
+    size_t tables = 0, ours = 0;
+    int code = sqlite3_prepare_v2(sqlite->db, names, -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+            tables++;
+            ours += is_table_of_ours((const char *)sqlite3_column_text(statement, 0));
+        }
+    int result = code == SQLITE_DONE ? 0 : pc_sqlite_fail(sqlite, code, "SQLite");
+    (void)sqlite3_finalize(statement);
+    if (result == 0) {
+        *ret_tables = tables;
+        *ret_ours = ours;
+    }
+    return result;
+}
+
 enum kind {
     KIND_FRESH, /* nothing in it yet */
     KIND_OURS,
@@ -112,17 +146,13 @@ enum kind {
 /* What kind of file it is. ECORRUPT; EFORMAT another program's. */
 static int recognise(struct pc_sqlite *sqlite, enum kind *ret_kind)
 {
-    int64_t application = 0, version = 0, tables = 0, ours = 0;
+    int64_t application = 0, version = 0;
+    size_t tables = 0, ours = 0;
     int result = pragma_int(sqlite, "PRAGMA application_id", &application);
     if (result == 0)
         result = pragma_int(sqlite, "PRAGMA user_version", &version);
     if (result == 0)
-        result = pragma_int(sqlite, "SELECT count(*) FROM sqlite_schema WHERE type='table'", &tables);
-    if (result == 0)
-        result = pragma_int(sqlite,
-                            "SELECT count(*) FROM sqlite_schema WHERE type='table' AND name IN "
-                            "(" TABLES ")",
-                            &ours);
+        result = count_tables(sqlite, &tables, &ours);
     if (result)
         return result;
     if (tables == 0 && application == 0 && version == 0) {
@@ -230,7 +260,12 @@ static int create(struct pc_sqlite_store *store)
 int pc_sqlite_write_begin(struct pc_sqlite_store *store, struct pc_sqlite_write *ret_write)
 {
     int64_t any = 0;
-    int result = pc_sqlite_run(&store->sqlite, PC_SQLITE_BEGIN_IMMEDIATE, 0);
+    int result = store->sqlite.has_written
+                     ? 0
+                     : pc_sqlite_exec(&store->sqlite, "PRAGMA cache_size=-" WRITER_CACHE_KIB_TEXT);
+    store->sqlite.has_written = result == 0;
+    if (result == 0)
+        result = pc_sqlite_run(&store->sqlite, PC_SQLITE_BEGIN_IMMEDIATE, 0);
     if (result)
         return result;
     *ret_write = (struct pc_sqlite_write){
@@ -333,14 +368,12 @@ static int connect_once(struct pc_sqlite_store *store)
         result = pc_sqlite_exec(&store->sqlite, "PRAGMA query_only=1");
     } else if (result == 0) {
         result = pc_sqlite_exec(&store->sqlite, "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;"
-                                                "PRAGMA cache_size=-" CACHE_KIB_TEXT);
+                                                "PRAGMA cache_size=-" READER_CACHE_KIB_TEXT);
         /* The version in the header that forbids writing is one that we never wrote. */
         if (result == 0 && sqlite3_db_readonly(store->sqlite.db, "main") == 1 &&
             access(store->head.path, W_OK) == 0)
             result = pc_sqlite_fail(&store->sqlite, SQLITE_CORRUPT, "SQLite: its header forbids writing");
     }
-    if (result == 0)
-        (void)sqlite3_wal_autocheckpoint(store->sqlite.db, WAL_PAGES);
     if (result == 0)
         result =
             kind == KIND_FRESH ? create(store) : read_identity(store, &store->sqlite, store->head.secret);

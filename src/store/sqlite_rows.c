@@ -108,6 +108,7 @@ void pc_sqlite_close(struct pc_sqlite *sqlite)
     }
     (void)sqlite3_close(sqlite->db); /* no statement is left, so it closes */
     sqlite->db = NULL;
+    sqlite->has_written = false;
 }
 
 void pc_sqlite_bind(sqlite3_stmt *statement, int index, struct pc_bytes bytes)
