@@ -6,6 +6,7 @@
 #include "kad/lookup.h"
 
 #include "base/fsm.h"
+#include "kad/groups.h"
 
 #include <peercache/types.h>
 
@@ -14,6 +15,7 @@
 enum {
     WAITING,
     ASKED,
+    OVERDUE,
     ANSWERED,
     FAILED,
     STATES,
@@ -21,14 +23,17 @@ enum {
 
 static const uint32_t allowed[STATES] = {
     [WAITING] = PC_FSM_TO(ASKED),
-    [ASKED] = PC_FSM_TO(ANSWERED) | PC_FSM_TO(FAILED),
+    [ASKED] = PC_FSM_TO(ANSWERED) | PC_FSM_TO(FAILED) | PC_FSM_TO(OVERDUE),
+    [OVERDUE] = PC_FSM_TO(ANSWERED) | PC_FSM_TO(FAILED),
     [ANSWERED] = 0,
     [FAILED] = 0,
 };
 
 struct peer {
     struct pc_kad_entry entry;
+    struct pc_kad_group *group; /* counts all of its peers, whatever became of them */
     unsigned state;
+    int64_t deadline_us; /* of the request */
 };
 
 struct list {
@@ -37,27 +42,30 @@ struct list {
 };
 
 struct pc_kad_lookup {
-    struct pc_kad_key target;
-    struct pc_peer_id own_id;
-    unsigned alpha;
-    unsigned beta;
+    struct pc_kad_lookup_options options;
+    struct pc_kad_groups groups;
+    size_t requests;
     struct list lists[STATES];
 };
 
-int pc_kad_lookup_new(const struct pc_kad_key *target, const struct pc_peer_id *own_id, unsigned alpha,
-                      unsigned beta, struct pc_kad_lookup **ret_lookup)
+int pc_kad_lookup_new(const struct pc_kad_lookup_options *options, struct pc_kad_lookup **ret_lookup)
 {
-    if (alpha == 0 || beta == 0)
+    if (options->alpha == 0 || options->beta == 0 || options->request_timeout_us <= 0)
         return PEERCACHE_EINVAL;
     struct pc_kad_lookup *lookup = calloc(1, sizeof(*lookup));
     if (!lookup)
         return PEERCACHE_ENOMEM;
-    lookup->target = *target;
-    lookup->own_id = *own_id;
-    lookup->alpha = alpha;
-    lookup->beta = beta;
+    lookup->options = *options;
+    pc_kad_groups_init(&lookup->groups, options->secret);
     *ret_lookup = lookup;
     return 0;
+}
+
+static void peer_free(struct pc_kad_lookup *lookup, struct peer *peer)
+{
+    peer->group->count--;
+    pc_kad_groups_let_go(&lookup->groups, peer->group);
+    free(peer);
 }
 
 void pc_kad_lookup_free(struct pc_kad_lookup *lookup)
@@ -66,7 +74,8 @@ void pc_kad_lookup_free(struct pc_kad_lookup *lookup)
         return;
     for (unsigned state = 0; state < STATES; state++)
         for (size_t i = 0; i < lookup->lists[state].count; i++)
-            free(lookup->lists[state].peers[i]);
+            peer_free(lookup, lookup->lists[state].peers[i]);
+    pc_kad_groups_deinit(&lookup->groups);
     free(lookup);
 }
 
@@ -78,7 +87,7 @@ static size_t rank_in(const struct pc_kad_lookup *lookup, const struct list *lis
     size_t high = list->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (pc_kad_key_compare(&lookup->target, &list->peers[middle]->entry.key, key) < 0)
+        if (pc_kad_key_compare(&lookup->options.target, &list->peers[middle]->entry.key, key) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -90,7 +99,8 @@ static struct peer *find_in(const struct pc_kad_lookup *lookup, unsigned state, 
 {
     const struct list *list = &lookup->lists[state];
     size_t at = rank_in(lookup, list, key);
-    if (at == list->count || pc_kad_key_compare(&lookup->target, &list->peers[at]->entry.key, key) != 0)
+    if (at == list->count ||
+        pc_kad_key_compare(&lookup->options.target, &list->peers[at]->entry.key, key) != 0)
         return NULL;
     return list->peers[at];
 }
@@ -125,88 +135,192 @@ static struct peer *nearest(const struct pc_kad_lookup *lookup, unsigned state)
     return list->count ? list->peers[0] : NULL;
 }
 
-/*
- * Memory for a peer of this key. At the bound it is that of the farthest one that waits; NULL with 0 when the
- * key is farther still, or nobody waits.
- */
-static int make_room(struct pc_kad_lookup *lookup, const struct pc_kad_key *key, struct peer **ret_peer)
+/* The farthest that waits, of this group or (NULL) of all; NULL: there is none. */
+static struct peer *farthest_waiting(const struct pc_kad_lookup *lookup, const struct pc_kad_group *group)
+{
+    const struct list *waiting = &lookup->lists[WAITING];
+    for (size_t i = waiting->count; i > 0; i--)
+        if (!group || waiting->peers[i - 1]->group == group)
+            return waiting->peers[i - 1];
+    return NULL;
+}
+
+/* Let the farthest that waits (of the group, when there is one) give way to the key. False: it is nearer. */
+static bool give_way(struct pc_kad_lookup *lookup, const struct pc_kad_group *group,
+                     const struct pc_kad_key *key)
+{
+    struct peer *farthest = farthest_waiting(lookup, group);
+    if (!farthest || pc_kad_key_compare(&lookup->options.target, &farthest->entry.key, key) < 0)
+        return false;
+    list_remove(lookup, farthest);
+    peer_free(lookup, farthest);
+    return true;
+}
+
+static bool make_room(struct pc_kad_lookup *lookup, const struct pc_kad_group *group,
+                      const struct pc_kad_key *key)
 {
     size_t known = 0;
     for (unsigned state = 0; state < STATES; state++)
         known += lookup->lists[state].count;
-    if (known < PC_KAD_LOOKUP_MAX_PEERS) {
-        *ret_peer = malloc(sizeof(**ret_peer));
-        return *ret_peer ? 0 : PEERCACHE_ENOMEM;
-    }
-    struct list *waiting = &lookup->lists[WAITING];
-    struct peer *farthest = waiting->count ? waiting->peers[waiting->count - 1] : NULL;
-    *ret_peer = NULL;
-    if (farthest && pc_kad_key_compare(&lookup->target, key, &farthest->entry.key) < 0) {
-        list_remove(lookup, farthest);
-        *ret_peer = farthest;
-    }
-    return 0;
+    if (lookup->options.group_max > 0 && group->count >= lookup->options.group_max)
+        return give_way(lookup, group, key); /* which makes room among all, too */
+    return known < PC_KAD_LOOKUP_MAX_PEERS || give_way(lookup, NULL, key);
 }
 
-int pc_kad_lookup_add(struct pc_kad_lookup *lookup, const struct pc_peer_id *id, const struct pc_maddr *addrs,
-                      size_t addr_count)
+static bool is_known(const struct pc_kad_lookup *lookup, const struct pc_kad_key *key)
 {
-    if (id->size == 0 || pc_addr_peer_id_equal(id, &lookup->own_id))
-        return 0;
-    struct pc_kad_key key = pc_kad_key_of_peer(id);
     for (unsigned state = 0; state < STATES; state++)
-        if (find_in(lookup, state, &key))
-            return 0;
-    struct peer *peer;
-    int result = make_room(lookup, &key, &peer);
-    if (result || !peer)
-        return result;
-    peer->entry.id = *id;
-    peer->entry.key = key;
-    peer->entry.last_seen_us = 0; /* never seen, only told of */
-    pc_kad_entry_set_addrs(&peer->entry, addrs, addr_count);
+        if (find_in(lookup, state, key))
+            return true;
+    return false;
+}
+
+static bool is_usable(const struct pc_kad_lookup *lookup, const struct pc_peer_id *id)
+{
+    return id->size > 0 && !pc_addr_peer_id_equal(id, &lookup->options.own_id);
+}
+
+static int take_in(struct pc_kad_lookup *lookup, const struct pc_kad_contact *contact,
+                   const struct pc_kad_key *key)
+{
+    struct pc_kad_group *group;
+    if (is_known(lookup, key))
+        return 0;
+    if (pc_kad_groups_hold(&lookup->groups, &contact->group, &group))
+        return PEERCACHE_ENOMEM;
+    struct peer *peer = NULL;
+    bool has_room = make_room(lookup, group, key);
+    if (has_room)
+        peer = malloc(sizeof(*peer));
+    if (!peer) {
+        pc_kad_groups_let_go(&lookup->groups, group);
+        return has_room ? PEERCACHE_ENOMEM : 0;
+    }
+    pc_kad_entry_init(&peer->entry, contact, key);
+    peer->group = group;
+    group->count++;
     peer->state = WAITING;
     list_insert(lookup, peer);
     return 0;
 }
 
-const struct pc_kad_entry *pc_kad_lookup_next(struct pc_kad_lookup *lookup)
+int pc_kad_lookup_add(struct pc_kad_lookup *lookup, const struct pc_kad_contact *peer)
+{
+    struct pc_kad_key key = pc_kad_key_of_peer(&peer->id);
+    return is_usable(lookup, &peer->id) ? take_in(lookup, peer, &key) : 0;
+}
+
+const struct pc_kad_entry *pc_kad_lookup_next(struct pc_kad_lookup *lookup, int64_t now_us)
 {
     struct peer *peer = nearest(lookup, WAITING);
-    if (!peer || lookup->lists[ASKED].count >= lookup->alpha || pc_kad_lookup_done(lookup))
+    if (!peer || lookup->requests == PC_KAD_LOOKUP_MAX_REQUESTS ||
+        lookup->lists[ASKED].count >= lookup->options.alpha || pc_kad_lookup_done(lookup))
         return NULL;
     move(lookup, peer, ASKED);
+    peer->deadline_us = pc_base_time_add(now_us, lookup->options.request_timeout_us);
+    lookup->requests++;
     return &peer->entry;
 }
 
-static void asked_became(struct pc_kad_lookup *lookup, const struct pc_peer_id *id, unsigned state)
+static struct peer *first_overdue(const struct pc_kad_lookup *lookup)
+{
+    const struct list *asked = &lookup->lists[ASKED]; /* alpha at most */
+    struct peer *first = NULL;
+    for (size_t i = 0; i < asked->count; i++)
+        if (!first || asked->peers[i]->deadline_us < first->deadline_us)
+            first = asked->peers[i];
+    return first;
+}
+
+int64_t pc_kad_lookup_deadline_us(const struct pc_kad_lookup *lookup)
+{
+    const struct peer *first = first_overdue(lookup);
+    return first ? first->deadline_us : PC_TIME_NEVER;
+}
+
+const struct pc_kad_entry *pc_kad_lookup_overdue(struct pc_kad_lookup *lookup, int64_t now_us)
+{
+    struct peer *first = first_overdue(lookup);
+    if (!first || first->deadline_us > now_us)
+        return NULL;
+    move(lookup, first, OVERDUE);
+    return &first->entry;
+}
+
+/* A request under way, overdue or not, has become this. False: there is none. */
+static bool request_became(struct pc_kad_lookup *lookup, const struct pc_peer_id *id, unsigned state)
 {
     struct pc_kad_key key = pc_kad_key_of_peer(id);
     struct peer *peer = find_in(lookup, ASKED, &key);
+    if (!peer)
+        peer = find_in(lookup, OVERDUE, &key);
     if (peer)
         move(lookup, peer, state);
+    return peer != NULL;
 }
 
-void pc_kad_lookup_answered(struct pc_kad_lookup *lookup, const struct pc_peer_id *id)
+struct told {
+    struct pc_kad_key key;
+    const struct pc_kad_contact *contact;
+};
+
+/* The k closest of an answer, each once, nearest first; returns how many. */
+static size_t closest_told(const struct pc_kad_lookup *lookup, const struct pc_kad_contact *peers,
+                           size_t count, struct told ret_told[PC_KAD_K])
 {
-    asked_became(lookup, id, ANSWERED);
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct told told = { pc_kad_key_of_peer(&peers[i].id), &peers[i] };
+        int order = 1;
+        size_t at = size;
+        while (at > 0 &&
+               (order = pc_kad_key_compare(&lookup->options.target, &told.key, &ret_told[at - 1].key)) < 0)
+            at--;
+        if (at == PC_KAD_K || order == 0 || !is_usable(lookup, &peers[i].id))
+            continue;
+        if (size < PC_KAD_K)
+            size++;
+        memmove(&ret_told[at + 1], &ret_told[at], (size - at - 1) * sizeof(ret_told[0]));
+        ret_told[at] = told;
+    }
+    return size;
+}
+
+int pc_kad_lookup_answered(struct pc_kad_lookup *lookup, const struct pc_peer_id *id,
+                           const struct pc_kad_contact *peers, size_t count)
+{
+    struct told told[PC_KAD_K];
+    int result = 0;
+    if (!request_became(lookup, id, ANSWERED))
+        return 0;
+    size_t size = closest_told(lookup, peers, count, told);
+    for (size_t i = 0; i < size && result == 0; i++)
+        result = take_in(lookup, told[i].contact, &told[i].key);
+    return result;
 }
 
 void pc_kad_lookup_failed(struct pc_kad_lookup *lookup, const struct pc_peer_id *id)
 {
-    asked_became(lookup, id, FAILED);
+    (void)request_became(lookup, id, FAILED);
+}
+
+/* Does the peer, which is still open, keep the beta closest from having all answered? */
+static bool is_awaited(const struct pc_kad_lookup *lookup, const struct peer *open)
+{
+    return open && rank_in(lookup, &lookup->lists[ANSWERED], &open->entry.key) < lookup->options.beta;
 }
 
 bool pc_kad_lookup_done(const struct pc_kad_lookup *lookup)
 {
-    const struct list *answered = &lookup->lists[ANSWERED];
-    const struct peer *pending[] = { nearest(lookup, WAITING), nearest(lookup, ASKED) };
-    for (size_t i = 0; i < sizeof(pending) / sizeof(pending[0]); i++) {
-        /* The beta closest have all answered when beta answers are nearer than all that is still open. */
-        if (pending[i] && rank_in(lookup, answered, &pending[i]->entry.key) < lookup->beta)
-            return false;
-    }
-    return true;
+    bool may_ask = lookup->requests < PC_KAD_LOOKUP_MAX_REQUESTS;
+    return !is_awaited(lookup, nearest(lookup, ASKED)) &&
+           !(may_ask && is_awaited(lookup, nearest(lookup, WAITING)));
+}
+
+size_t pc_kad_lookup_request_count(const struct pc_kad_lookup *lookup)
+{
+    return lookup->requests;
 }
 
 size_t pc_kad_lookup_answered_count(const struct pc_kad_lookup *lookup)

@@ -143,7 +143,9 @@ void pc_node_learn_server(struct pc_node *node, const struct connection *connect
     if (count == 0)
         return; /* a server that nobody could dial */
     bool first = pc_kad_table_count(node->table) == 0;
-    if (pc_kad_table_seen(node->table, &connection->id, addrs, count, node->now.mono_us) == PEERCACHE_ENOMEM)
+    enum pc_kad_place place;
+    if (pc_kad_table_verified(node->table, &(struct pc_kad_contact){ connection->id, teller, addrs, count },
+                              node->now.mono_us, &place) == PEERCACHE_ENOMEM)
         pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not in the table");
     /* The first peer of a node that lives alone is its way in. */
     if (first && node->phase == PHASE_LIVING)

@@ -96,7 +96,13 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     result = pc_cache_set_new(&set_options, &node->set);
     if (result)
         goto free_node;
-    result = pc_kad_table_new(&options->own_id, &node->table);
+    struct pc_kad_table_options table_options = {
+        .own_id = options->own_id,
+        .bucket_group_max = PC_KAD_BUCKET_GROUP_MAX,
+        .table_group_max = PC_KAD_TABLE_GROUP_MAX,
+    };
+    memcpy(table_options.secret, secret, sizeof(table_options.secret));
+    result = pc_kad_table_new(&table_options, &node->table);
     if (result)
         goto free_node;
     *ret_node = node;

@@ -6,25 +6,34 @@
 
 #include <stdlib.h>
 
-static void seed(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addrs,
-                 size_t count)
+static void out_of_memory(const struct pc_node *node)
 {
-    if (pc_kad_lookup_add(node->lookup, id, addrs, count) == PEERCACHE_ENOMEM)
-        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not asked");
+    pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not asked");
 }
 
 void pc_node_walk_begin(struct pc_node *node, int64_t deadline_us)
 {
-    const struct pc_kad_key own_key = pc_kad_key_of_peer(&node->options.own_id);
     const struct pc_kad_entry *entries[PC_KAD_K];
+    struct pc_kad_lookup_options options = {
+        .target = pc_kad_key_of_peer(&node->options.own_id),
+        .own_id = node->options.own_id,
+        .alpha = PC_KAD_ALPHA,
+        .beta = PC_KAD_BETA,
+        .group_max = PC_KAD_LOOKUP_GROUP_MAX,
+        .request_timeout_us = PC_TIME_NEVER, /* dials and requests end by deadlines of their own */
+    };
+    pc_base_rng_bytes(&node->rng, options.secret, sizeof(options.secret));
     node->walk_deadline_us = deadline_us;
-    if (pc_kad_lookup_new(&own_key, &node->options.own_id, PC_KAD_ALPHA, PC_KAD_BETA, &node->lookup)) {
+    if (pc_kad_lookup_new(&options, &node->lookup)) {
         pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: no lookup");
         return; /* the pump ends it at once */
     }
-    size_t count = pc_kad_table_closest(node->table, &own_key, entries, PC_KAD_K);
-    for (size_t i = 0; i < count; i++)
-        seed(node, &entries[i]->id, entries[i]->addrs, entries[i]->addr_count);
+    size_t count = pc_kad_table_closest(node->table, &options.target, entries, PC_KAD_K);
+    for (size_t i = 0; i < count; i++) {
+        struct pc_kad_contact contact = pc_kad_entry_contact(entries[i]);
+        if (pc_kad_lookup_add(node->lookup, &contact))
+            out_of_memory(node);
+    }
 }
 
 /* Dial the next address of the connection's target that can be dialled. False: none is left. */
@@ -65,7 +74,7 @@ static void ask(struct pc_node *node, const struct pc_kad_entry *entry)
     if (connection)
         connection->target = malloc(sizeof(*connection->target));
     if (!connection || !connection->target) {
-        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not asked");
+        out_of_memory(node);
         if (connection)
             pc_node_connection_drop(node, connection);
         pc_node_walk_failed(node, &entry->id);
@@ -84,7 +93,7 @@ void pc_node_walk_pump(struct pc_node *node)
 {
     bool timed_out = node->now.mono_us >= node->walk_deadline_us;
     while (node->lookup && !timed_out && pc_node_has_room(node, 0)) {
-        const struct pc_kad_entry *entry = pc_kad_lookup_next(node->lookup);
+        const struct pc_kad_entry *entry = pc_kad_lookup_next(node->lookup, node->now.mono_us);
         if (!entry)
             break;
         ask(node, entry);
@@ -141,24 +150,40 @@ void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection
     pc_kad_table_remove(node->table, &connection->id);
 }
 
+/* Of a peer that was told of; returns how many. */
+static size_t dialable_addrs(const struct pc_node *node, const struct pc_kad_peer *peer,
+                             struct pc_maddr ret_addrs[PC_KAD_ADDRS_PER_PEER])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < peer->addr_count && count < PC_KAD_ADDRS_PER_PEER; i++) {
+        struct pc_ip_port unused;
+        if (pc_node_storable(node, peer->addrs[i], &ret_addrs[count]) == 0 &&
+            pc_addr_classify(pc_addr_maddr_bytes(&ret_addrs[count]), &unused) == PC_ADDR_QUIC_V1)
+            count++;
+    }
+    return count;
+}
+
 void pc_node_walk_answered(struct pc_node *node, const struct pc_peer_id *id,
                            const struct pc_kad_message *kad)
 {
+    struct pc_kad_contact contacts[PC_KAD_PEERS_MAX];
+    struct pc_maddr addrs[PC_KAD_PEERS_MAX][PC_KAD_ADDRS_PER_PEER];
+    size_t count = 0;
     if (!node->lookup)
         return;
     for (size_t i = 0; i < kad->peer_count; i++) {
-        struct pc_maddr addrs[PC_KAD_ADDRS_PER_PEER];
-        size_t count = 0;
-        for (size_t j = 0; j < kad->peers[i].addr_count && count < PC_KAD_ADDRS_PER_PEER; j++) {
-            struct pc_ip_port unused;
-            if (pc_node_storable(node, kad->peers[i].addrs[j], &addrs[count]) == 0 &&
-                pc_addr_classify(pc_addr_maddr_bytes(&addrs[count]), &unused) == PC_ADDR_QUIC_V1)
-                count++;
-        }
-        if (count > 0)
-            seed(node, &kad->peers[i].id, addrs, count);
+        struct pc_kad_contact *contact = &contacts[count];
+        contact->id = kad->peers[i].id;
+        contact->addrs = addrs[count];
+        contact->addr_count = dialable_addrs(node, &kad->peers[i], addrs[count]);
+        if (contact->addr_count == 0)
+            continue;
+        contact->group = pc_addr_netgroup(pc_addr_maddr_bytes(&contact->addrs[0]), node->options.mode);
+        count++;
     }
-    pc_kad_lookup_answered(node->lookup, id);
+    if (pc_kad_lookup_answered(node->lookup, id, contacts, count))
+        out_of_memory(node);
 }
 
 void pc_node_walk_failed(struct pc_node *node, const struct pc_peer_id *id)
