@@ -1,0 +1,48 @@
+#include "kad/targets.h"
+
+#define SHA2_256     0x12 /* multicodec */
+#define DIGEST_BYTES 32
+
+void pc_kad_targets_init(struct pc_kad_targets *targets, const struct pc_peer_id *own_id, struct pc_rng *rng)
+{
+    memset(targets, 0, sizeof(*targets));
+    targets->own_key = pc_kad_key_of_peer(own_id);
+    targets->missing = (UINT32_C(1) << PC_KAD_TARGETS) - 1;
+    targets->next.size = 2 + DIGEST_BYTES;
+    targets->next.bytes[0] = SHA2_256;
+    targets->next.bytes[1] = DIGEST_BYTES;
+    pc_base_rng_bytes(rng, targets->next.bytes + 2, DIGEST_BYTES);
+}
+
+/* Count on in the last bytes: as good as random once hashed. */
+static void advance(struct pc_peer_id *preimage)
+{
+    for (size_t i = preimage->size; i-- > 2 && ++preimage->bytes[i] == 0;)
+        ;
+}
+
+void pc_kad_targets_step(struct pc_kad_targets *targets, uint32_t hashes)
+{
+    for (; hashes > 0; hashes--, advance(&targets->next)) {
+        struct pc_kad_key key = pc_kad_key_of_peer(&targets->next);
+        unsigned bucket = pc_kad_key_common_prefix(&targets->own_key, &key);
+        if (bucket >= PC_KAD_TARGETS)
+            continue;
+        targets->found[bucket] = targets->next;
+        targets->missing &= ~(UINT32_C(1) << bucket);
+    }
+}
+
+bool pc_kad_targets_are_complete(const struct pc_kad_targets *targets)
+{
+    return targets->missing == 0;
+}
+
+bool pc_kad_targets_get(const struct pc_kad_targets *targets, unsigned bucket,
+                        struct pc_peer_id *ret_preimage)
+{
+    if (bucket >= PC_KAD_TARGETS || (targets->missing & UINT32_C(1) << bucket))
+        return false;
+    *ret_preimage = targets->found[bucket];
+    return true;
+}
