@@ -201,6 +201,12 @@ int pc_sqlite_write_begin(struct pc_sqlite_store *store, struct pc_sqlite_write 
 /* Whether the path still leads to the file that is open. */
 bool pc_sqlite_is_current(const struct pc_sqlite_store *store);
 
+/* ---- sqlite_copy.c: false with errno set. ---- */
+
+/* The file of an open database. */
+bool pc_sqlite_copy_database(struct pc_sqlite *sqlite, const char *to);
+bool pc_sqlite_copy_wal(const char *from, const char *to);
+
 /* ---- sqlite.c ---- */
 
 int pc_store_sqlite_open(const char *path, const struct pc_store_options *options,
