@@ -53,7 +53,7 @@ static void die(const char *what)
 
 static void line(const char *work, const char *unit, double figure, const char *target)
 {
-    printf("  %-58s %12.1f %-10s target %s\n", work, figure, unit, target);
+    printf("  %-58s %12.2f %-10s target %s\n", work, figure, unit, target);
     (void)fflush(stdout);
 }
 
@@ -549,11 +549,12 @@ int main(int argc, char **argv)
     if (argc == 4)
         return strcmp(argv[1], "open") ? import_in_this_process(argv[2], argv[3])
                                        : open_in_this_process(argv[2], argv[3]);
-    char small[PATH_BYTES], ten[PATH_BYTES], large[PATH_BYTES], json[PATH_BYTES], scattered[PATH_BYTES],
-        copy[PATH_BYTES], copy2[PATH_BYTES], rm[PATH_BYTES];
+    char small[PATH_BYTES], small_json[PATH_BYTES], ten[PATH_BYTES], large[PATH_BYTES], json[PATH_BYTES],
+        scattered[PATH_BYTES], copy[PATH_BYTES], copy2[PATH_BYTES], rm[PATH_BYTES];
     if (!mkdtemp(directory))
         die("no directory");
     (void)snprintf(small, sizeof(small), "%s/small.db", directory);
+    (void)snprintf(small_json, sizeof(small_json), "%s/small.json", directory);
     (void)snprintf(ten, sizeof(ten), "%s/ten.db", directory);
     (void)snprintf(large, sizeof(large), "%s/large.db", directory);
     (void)snprintf(json, sizeof(json), "%s/list.json", directory);
@@ -567,6 +568,8 @@ int main(int argc, char **argv)
     bare_commits(ten, 10000);
     pc_store_close(store_of(small, SMALL));
     open_and_pick(small, "10000", "open a SQLite cache of 1,500 peers and pick 10", "1", "-");
+    pc_store_close(store_of(small_json, SMALL));
+    open_and_pick(small_json, "10000", "open a JSON cache of 1,500 peers and pick 10", "15", "-");
     simple_way(small, json, "  the same from JSON, loaded whole");
     commits(large, LARGE, "20");
     open_and_pick(large, "2000000", "open a SQLite cache of 1,000,000 peers and pick 10", "2", "16");

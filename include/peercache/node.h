@@ -1,7 +1,8 @@
 /*
  * libpeercache-net: a libp2p node that joins its network, remembers it, and rejoins from memory.
  *
- * A node owns its event loop: peercache_node_run() blocks until the node stops. Events are told on that
+ * A node owns its event loop: peercache_node_run() blocks until the node stops, peercache_node_start() runs it on a
+ * thread of its own, peercache_node_start_on() within the application's libuv loop. Events are told on that
  * thread, in order; what an event points to is valid during the callback only. From the callback the calls
  * marked "in callback" may be made; peercache_node_stop() may be called from any thread and from a signal
  * handler. Argument order and results as in peercache.h.
@@ -238,6 +239,21 @@ PEERCACHE_API const char *peercache_node_id(const peercache_node *node);
 /* Join, and live until stopped (or done, with `once`). Flushes the cache before it returns. Errors: EIO,
  * ESTATE. */
 PEERCACHE_API int peercache_node_run(peercache_node *node);
+/* The same on a thread of its own, and return at once: callbacks come on that thread. EIO no thread; ESTATE. */
+PEERCACHE_API int peercache_node_start(peercache_node *node);
+/* The same within the application's libuv loop (a uv_loop_t of the libuv that this library is linked with), which the
+ * application runs: to be called on its thread, where the callbacks come too. After STOPPED the node takes leave of the loop
+ * by itself, and may be freed (not from the callback); its handles are gone after one more turn. EINVAL; ENOMEM; EIO;
+ * ESTATE. */
+struct uv_loop_s;
+PEERCACHE_API int peercache_node_start_on(peercache_node *node, struct uv_loop_s *loop);
+/* Wait until the first join is over, from another thread than the node's: 0 and its status (the latest when it has changed
+ * since). EBUSY not within the time; ESTATE the node stopped before it had joined. */
+PEERCACHE_API int peercache_node_wait_joined(peercache_node *node, uint32_t timeout_ms,
+                                             peercache_join_status *ret_status);
+/* Wait for the end of a node that was started on a thread of its own; who does not call it leaves that to free, which also
+ * stops it. ESTATE: it was not. */
+PEERCACHE_API int peercache_node_wait_stopped(peercache_node *node);
 /* Begin a graceful stop; run returns soon after. From any thread or signal handler. A node that lives for one
  * join (`once`) tells JOIN_DONE first, with what it has: dials under way have failed as CANCELLED. */
 PEERCACHE_API void peercache_node_stop(peercache_node *node);

@@ -336,12 +336,12 @@ static int start_get(struct pc_driver_ask *ask)
         .deadline_ms = left_ms(ask, ask->end_ms),
     };
     if (!endpoints->fetcher) {
-        int result = pc_driver_fetcher_new(endpoints->loop, pc_driver_names_resolver(endpoints->names),
-                                           endpoints->ca_file, &endpoints->fetcher);
+        int result = pc_driver_fetch_thread_new(endpoints->loop, pc_driver_names_server(endpoints->names),
+                                                endpoints->ca_file, &endpoints->fetcher);
         if (result != 0)
             return result;
     }
-    return pc_driver_fetch_start(endpoints->fetcher, &request, on_fetched, ask, &ask->fetch);
+    return pc_driver_fetch_thread_start(endpoints->fetcher, &request, on_fetched, ask, &ask->fetch);
 }
 
 static void begin_get(struct pc_driver_ask *ask)
@@ -396,7 +396,7 @@ void pc_driver_ask_cancel(struct pc_driver_ask *ask)
     end(ask);
     pc_driver_endpoints_remember(ask->endpoints, endpoint->memory.url, PC_DRIVER_ENDPOINT_DROP, NULL);
     if (ask->fetch)
-        pc_driver_fetch_cancel(ask->fetch);
+        pc_driver_fetch_thread_cancel(ask->fetch);
     release_if_over(ask);
 }
 

@@ -5,7 +5,7 @@
 #include "driver/clock.h"
 #include "driver/endpoint_job.h"
 #include "driver/endpoints.h"
-#include "driver/fetch.h"
+#include "driver/fetch_thread.h"
 
 #define PC_DRIVER_NETWORK_WORD_BYTES 64 /* of a network's name and version, with the NUL */
 
@@ -20,7 +20,7 @@ struct pc_driver_ask {
     int64_t pause_ms;
     bool looks; /* at what others had, before it asks itself */
     struct pc_driver_endpoint_job *look;
-    struct pc_driver_fetch *fetch;
+    struct pc_driver_fetch_call *fetch;
     uv_work_t parse;
     bool parses;
     uint8_t *body;
@@ -48,7 +48,7 @@ struct pc_driver_endpoint {
 struct pc_driver_endpoints {
     uv_loop_t *loop;
     struct pc_driver_names *names;
-    struct pc_driver_fetcher *fetcher; /* NULL until the first GET */
+    struct pc_driver_fetch_thread *fetcher; /* NULL until the first GET */
     struct pc_driver_store_worker *worker;
     char *ca_file;
     char network_name[PC_DRIVER_NETWORK_WORD_BYTES], network_version[PC_DRIVER_NETWORK_WORD_BYTES];
@@ -61,7 +61,7 @@ struct pc_driver_endpoints {
     uint8_t owner[PC_ENDPOINT_OWNER_BYTES]; /* of leases: this process, this node */
     struct pc_driver_ask *asks;
     size_t jobs;       /* with the worker, the looks apart */
-    size_t timers;     /* open, with the next */
+    size_t handles;    /* that the loop has of ours: timers, the next too, and the fetcher's */
     uv_timer_t closer; /* never set: it is there so that closing always ends on the loop */
     void (*closed)(void *context);
     void *closed_context;

@@ -155,7 +155,7 @@ int pc_driver_endpoints_new(const struct pc_driver_endpoints_options *options,
         endpoints->endpoints[i].timer.data = &endpoints->endpoints[i];
     }
     (void)uv_timer_init(endpoints->loop, &endpoints->closer);
-    endpoints->timers = endpoints->count + 1;
+    endpoints->handles = endpoints->count + 1;
     *ret_endpoints = endpoints;
     return 0;
 }
@@ -203,11 +203,16 @@ static void free_all(struct pc_driver_endpoints *endpoints)
         closed(context);
 }
 
+static void on_one_closed(void *context)
+{
+    struct pc_driver_endpoints *endpoints = context;
+    if (--endpoints->handles == 0)
+        free_all(endpoints);
+}
+
 static void on_timer_closed(uv_handle_t *timer)
 {
-    struct pc_driver_endpoints *endpoints = timer->data;
-    if (--endpoints->timers == 0)
-        free_all(endpoints);
+    on_one_closed(timer->data);
 }
 
 static void close_timer(struct pc_driver_endpoints *endpoints, uv_timer_t *timer)
@@ -237,8 +242,10 @@ void pc_driver_endpoints_close(struct pc_driver_endpoints *endpoints, void (*clo
     for (size_t i = 0; i < endpoints->count; i++)
         if (endpoints->endpoints[i].ask)
             pc_driver_ask_cancel(endpoints->endpoints[i].ask);
-    pc_driver_fetcher_close(endpoints->fetcher);
-    endpoints->fetcher = NULL;
+    if (endpoints->fetcher) {
+        endpoints->handles++;
+        pc_driver_fetch_thread_close(endpoints->fetcher, on_one_closed, endpoints);
+    }
     endpoints->closing = true;
     pc_driver_endpoints_close_if_over(endpoints);
 }

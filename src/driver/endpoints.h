@@ -26,7 +26,7 @@ typedef void (*pc_driver_endpoints_done)(void *context, const struct pc_node_fet
 
 struct pc_driver_endpoints_options {
     uv_loop_t *loop;                           /* borrowed */
-    struct pc_driver_names *names;             /* borrowed; to be closed after the endpoints */
+    struct pc_driver_names *names;             /* borrowed; says which name server to ask */
     const char *const *urls;                   /* copied; they are told by their index */
     size_t url_count;                          /* ≤ PC_JOIN_ENDPOINTS_MAX */
     const char *ca_file;                       /* copied; as of pc_driver_fetcher_new */

@@ -7,7 +7,8 @@
  * - Only http and https, HTTP/1.1. A redirect is a new request of ours, so that each hop is checked: at most
  *   PC_DRIVER_FETCH_REDIRECTS_MAX, never from https to http, to another scheme or with a password in it.
  * - Certificates and their names are verified, from TLS 1.2 on. GnuTLS reads the trusted certificates anew for each
- *   handshake, on the loop's thread, which is held up for it: about 26 ms for the 144 of Debian.
+ *   handshake, on the loop's thread, which is held up for it: about 26 ms for the 144 of Debian. So the endpoints have it on
+ *   a loop of its own (fetch_thread.h).
  * - No proxy, whatever the environment says; no .netrc, no cookies, no cache, no HSTS file, no signals. Of the
  *   environment only SSLKEYLOGFILE is heeded (by libcurl) and what resolve.h names.
  * - An answer is decompressed (what libcurl can, gzip and deflate are offered) and counted as it comes, before and after.

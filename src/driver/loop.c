@@ -41,8 +41,10 @@ static void tell_completed(struct peercache_node *node, const peercache_node_eve
 {
     peercache_node_event event = *told;
     peercache_endpoint_report endpoint;
-    if (event.report)
+    if (event.report) {
         event.report = pc_driver_report_complete(node, event.report);
+        pc_driver_progress_joined(&node->progress, event.report->status);
+    }
     if (event.endpoint) {
         endpoint = *event.endpoint;
         pc_driver_report_endpoint(node, event.count, &endpoint);
@@ -375,14 +377,24 @@ int pc_driver_loop_start_signals(struct peercache_node *node)
     return 0;
 }
 
-void pc_driver_loop_run(struct peercache_node *node)
+void pc_driver_loop_begin(struct peercache_node *node)
 {
     struct pc_node_event event = { .kind = PC_NODE_START, .is_part = node->store && node->store->has_more };
     serve(node, &event);
-    (void)uv_run(&node->loop, UV_RUN_DEFAULT); /* until uv_stop: the handle of stop keeps it alive */
+}
+
+void pc_driver_loop_ended(struct peercache_node *node)
+{
     assert(node->state == PC_DRIVER_DONE);
     for (size_t i = 0; i < node->signals_open; i++)
         (void)uv_signal_stop(&node->stop_signals[i]);
+}
+
+void pc_driver_loop_run(struct peercache_node *node)
+{
+    pc_driver_loop_begin(node);
+    (void)uv_run(&node->loop, UV_RUN_DEFAULT); /* until uv_stop: the handle of stop keeps it alive */
+    pc_driver_loop_ended(node);
 }
 
 static void on_endpoints_closed(void *context)

@@ -7,6 +7,7 @@
 #include "driver/names.h"
 #include "driver/options.h"
 #include "driver/routes.h"
+#include "driver/start.h"
 #include "driver/store_worker.h"
 #include "driver/timer.h"
 #include "driver/udp.h"
@@ -80,6 +81,10 @@ struct peercache_node {
     struct pc_wire wire;
     int64_t flush_until_us;
 
+    struct pc_driver_progress progress;
+    uv_thread_t thread; /* of peercache_node_start */
+    bool has_thread;
+
     void (*callback)(void *context, const peercache_node_event *event);
     void *callback_context;
 };
@@ -91,8 +96,13 @@ int pc_driver_loop_open(struct peercache_node *node);
 void pc_driver_loop_close(struct peercache_node *node);
 /* Begin to take signals. EIO with node->error. */
 int pc_driver_loop_start_signals(struct peercache_node *node);
-/* Start the node, whose state is RUNNING, and run until it is DONE. */
+/* Start the node, whose state is RUNNING; then its loop is to be run until the state is DONE, and `ended` called. */
+void pc_driver_loop_begin(struct peercache_node *node);
+void pc_driver_loop_ended(struct peercache_node *node);
+/* All of it, in this thread. */
 void pc_driver_loop_run(struct peercache_node *node);
+/* Get ready to run: sockets, signals, and what is to be told at the start. ESTATE it runs or has run; EIO. */
+int pc_driver_node_prepare(struct peercache_node *node);
 
 /* What the sockets, the worker and the wire are given to call. */
 struct pc_driver_udp_handler pc_driver_loop_udp_handler(struct peercache_node *node);

@@ -6,18 +6,17 @@
 
 struct question {
     struct pc_driver_names *names;
-    uint64_t number; /* 0: nobody waits for it */
-    struct pc_driver_query *query;
-    bool refused; /* it was never asked: answered by the timer */
+    uint64_t number;               /* 0: nobody waits for it */
+    struct pc_driver_query *query; /* NULL: the slot is free */
 };
 
 struct pc_driver_names {
     struct pc_driver_resolver *resolver;
     pc_driver_names_done done;
     void *context;
-    uv_timer_t refusals; /* answers what could not be asked, never within resolve */
-    bool closing, timer_closed;
-    size_t under_way; /* with the resolver */
+    char *server; /* as given; NULL: those of the system */
+    bool closing;
+    size_t under_way;
     struct question questions[PC_DRIVER_RESOLVE_QUERIES_MAX];
 };
 
@@ -34,25 +33,32 @@ int pc_driver_names_new(uv_loop_t *loop, const char *server, pc_driver_names_don
         free(names);
         return result;
     }
+    names->server = server ? strdup(server) : NULL;
+    if (server && !names->server) {
+        pc_driver_resolver_close(names->resolver);
+        free(names);
+        pc_base_reason(ret_reason, "out of memory");
+        return PEERCACHE_ENOMEM;
+    }
     names->done = done;
     names->context = context;
     for (size_t i = 0; i < PC_DRIVER_RESOLVE_QUERIES_MAX; i++)
         names->questions[i].names = names;
-    (void)uv_timer_init(loop, &names->refusals); /* cannot fail */
-    names->refusals.data = names;
     *ret_names = names;
     return 0;
 }
 
-struct pc_driver_resolver *pc_driver_names_resolver(const struct pc_driver_names *names)
+const char *pc_driver_names_server(const struct pc_driver_names *names)
 {
-    return names->resolver;
+    return names->server;
 }
 
 static void free_if_over(struct pc_driver_names *names)
 {
-    if (names->timer_closed && names->under_way == 0)
-        free(names);
+    if (!names->closing || names->under_way > 0)
+        return;
+    free(names->server);
+    free(names);
 }
 
 /* ----- answers ----- */
@@ -90,25 +96,10 @@ static void on_resolved(void *context, const struct pc_driver_resolved *resolved
         texts[i] = pc_bytes_of(resolved->texts[i], strlen(resolved->texts[i]));
     question->number = 0;
     question->query = NULL;
-    names->under_way--;
     if (answer.number != 0)
-        names->done(names->context, &answer);
+        names->done(names->context, &answer); /* which may close them */
+    names->under_way--;
     free_if_over(names);
-}
-
-static void on_refusals(uv_timer_t *timer)
-{
-    struct pc_driver_names *names = timer->data;
-    for (size_t i = 0; i < PC_DRIVER_RESOLVE_QUERIES_MAX && !names->closing; i++) {
-        struct question *question = &names->questions[i];
-        const struct pc_node_resolved answer = { .number = question->number, .outcome = PEERCACHE_CANCELLED };
-        if (!question->refused)
-            continue;
-        question->refused = false;
-        question->number = 0;
-        if (answer.number != 0)
-            names->done(names->context, &answer);
-    }
 }
 
 /* ----- questions ----- */
@@ -130,21 +121,21 @@ int pc_driver_names_resolve(struct pc_driver_names *names, const struct pc_name_
                             int64_t deadline_ms)
 {
     size_t i = 0;
-    while (i < PC_DRIVER_RESOLVE_QUERIES_MAX && (names->questions[i].query || names->questions[i].refused))
+    while (i < PC_DRIVER_RESOLVE_QUERIES_MAX && names->questions[i].query)
         i++;
     if (i == PC_DRIVER_RESOLVE_QUERIES_MAX)
         return PEERCACHE_ELIMIT;
     struct question *slot = &names->questions[i];
     slot->number = question->number;
-    if (pc_driver_resolve(names->resolver, what_of(question->type), question->name,
-                          pc_base_time_max(deadline_ms, 0), on_resolved, slot, &slot->query) == 0) {
+    int result = pc_driver_resolve(names->resolver, what_of(question->type), question->name,
+                                   pc_base_time_max(deadline_ms, 0), on_resolved, slot, &slot->query);
+    if (result == 0) {
         names->under_way++;
-        return 0;
+    } else {
+        slot->number = 0;
+        slot->query = NULL;
     }
-    slot->query = NULL;
-    slot->refused = true;
-    (void)uv_timer_start(&names->refusals, on_refusals, 0, 0); /* fails for none that is open */
-    return 0;
+    return result;
 }
 
 static void cancel(struct question *question)
@@ -161,13 +152,6 @@ void pc_driver_names_cancel(struct pc_driver_names *names, uint64_t number)
             cancel(&names->questions[i]);
 }
 
-static void on_timer_closed(uv_handle_t *timer)
-{
-    struct pc_driver_names *names = timer->data;
-    names->timer_closed = true;
-    free_if_over(names);
-}
-
 void pc_driver_names_close(struct pc_driver_names *names)
 {
     if (!names)
@@ -176,5 +160,5 @@ void pc_driver_names_close(struct pc_driver_names *names)
     for (size_t i = 0; i < PC_DRIVER_RESOLVE_QUERIES_MAX; i++)
         cancel(&names->questions[i]);
     pc_driver_resolver_close(names->resolver);
-    uv_close((uv_handle_t *)&names->refusals, on_timer_closed);
+    free_if_over(names);
 }

@@ -447,7 +447,10 @@ int peercache_node_new(const peercache_node_options *options, peercache_node **r
         return PEERCACHE_ENOMEM;
     pc_driver_clock_init(&node->clock);
     pc_driver_timer_init(&node->timer);
-    int result = make_all(node, options);
+    int result = pc_driver_progress_open(&node->progress);
+    if (result != 0)
+        return fail(node, result, "no lock can be made");
+    result = make_all(node, options);
     node->ready = result == 0;
     return result;
 }
@@ -456,6 +459,7 @@ void peercache_node_free(peercache_node *node)
 {
     if (!node)
         return;
+    pc_driver_start_join_thread(node);
     assert(node->state != PC_DRIVER_RUNNING && node->state != PC_DRIVER_FLUSHING);
     pc_driver_loop_close(node);
     pc_driver_udp_free(node->udp);
@@ -466,6 +470,7 @@ void peercache_node_free(peercache_node *node)
     pc_libp2p_identity_free(node->identity);
     free(node->options.sources);
     free(node->network);
+    pc_driver_progress_close(&node->progress);
     sodium_memzero(node->options.key, sizeof(node->options.key));
     free(node);
 }
@@ -537,7 +542,7 @@ static void warn_at_start(struct peercache_node *node)
         pc_driver_loop_warn(node, "no interface has an address that others could reach");
 }
 
-int peercache_node_run(peercache_node *node)
+int pc_driver_node_prepare(struct peercache_node *node)
 {
     if (!node->ready || node->state != PC_DRIVER_NEW)
         return fail(node, PEERCACHE_ESTATE, "the node has been run already, or could not be made");
@@ -548,6 +553,15 @@ int peercache_node_run(peercache_node *node)
         return result;
     node->state = PC_DRIVER_RUNNING;
     warn_at_start(node);
+    return 0;
+}
+
+int peercache_node_run(peercache_node *node)
+{
+    int result = pc_driver_node_prepare(node);
+    if (result != 0)
+        return result;
     pc_driver_loop_run(node);
+    pc_driver_progress_ended(&node->progress);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -21,6 +22,10 @@
 #define HEAD_PAUSE_US      200
 #define QUEUE_PAUSE_US     2000
 #define QUEUE_PAUSE_MAX_US 8000
+
+/* Looks without a sleep in between, which is never shorter than a commit to SQLite: of the head, and of whoever is
+ * about to be it. */
+#define LOOKS_AT_ONCE 20
 
 /* Nothing moved for so long: who stands first may be a process that was stopped. The others try past it. */
 #define STALL_US 250000
@@ -103,6 +108,10 @@ static int try_lock(int fd, int operation)
 static void sleep_until(int64_t wake_us, int64_t deadline_us)
 {
     int64_t sleep_us = pc_base_time_max(pc_base_time_min(wake_us, deadline_us) - monotonic_us(), 0);
+    if (sleep_us == 0) {
+        (void)sched_yield();
+        return;
+    }
     const struct timespec pause = { .tv_sec = 0, .tv_nsec = (long)sleep_us * 1000 };
     (void)nanosleep(&pause, NULL);
 }
@@ -148,6 +157,7 @@ struct turn {
     int64_t first_us; /* of the first; -1: not looked yet */
     int64_t moved_us; /* when that changed last */
     int64_t pause_us;
+    int looks; /* since then */
 };
 
 static bool may_try(int fd, struct turn *turn, int64_t now_us)
@@ -157,6 +167,7 @@ static bool may_try(int fd, struct turn *turn, int64_t now_us)
         turn->first_us = first_us;
         turn->moved_us = now_us;
         turn->pause_us = FIRST_PAUSE_US;
+        turn->looks = 0;
     }
     return first_us == turn->asked_us || now_us - turn->moved_us >= STALL_US;
 }
@@ -165,6 +176,8 @@ static bool may_try(int fd, struct turn *turn, int64_t now_us)
  * as it asked before this one: half of that is slept. While nothing moves, the pauses grow. */
 static int64_t next_pause_us(struct turn *turn)
 {
+    if (turn->asked_us - turn->first_us < FIRST_PAUSE_US && turn->looks++ < LOOKS_AT_ONCE)
+        return 0;
     bool is_head = turn->first_us == turn->asked_us;
     int64_t pause_us = turn->pause_us;
     int64_t rest_us = pc_base_time_min((turn->asked_us - turn->first_us) / 2, QUEUE_PAUSE_MAX_US);

@@ -190,6 +190,11 @@ struct pc_sqlite_store {
 int pc_sqlite_connect(struct pc_sqlite_store *store);
 /* Connect for reading only. */
 int pc_sqlite_connect_read_only(struct pc_sqlite_store *store);
+/* The file alone, not yet looked at (sqlite_readonly.c). Errors as of the database, EIO. */
+int pc_sqlite_open_read_only(struct pc_sqlite_store *store);
+int pc_sqlite_open_db(struct pc_sqlite *sqlite, const char *name, int flags);
+/* The one number that a statement gives. */
+int pc_sqlite_pragma_int(struct pc_sqlite *sqlite, const char *sql, int64_t *ret_value);
 /* Close the connection; without a checkpoint when the file is no longer ours to touch. */
 void pc_sqlite_disconnect(struct pc_sqlite_store *store, bool checkpoint);
 /* The file was found corrupt, the lock is held: look again, move it aside and salvage, or connect anew when

@@ -10,6 +10,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -448,6 +449,23 @@ static void done_may_fetch_again(void **state)
     }
 }
 
+/* Without descriptors it is our fault, and says nothing of the endpoint. */
+static void without_means_it_is_cancelled(void **state)
+{
+    struct rlimit limit;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    open_one(http("/formats/text.txt"));
+    const struct rlimit none = { .rlim_cur = 3, .rlim_max = limit.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    begin(1, PATIENCE_MS);
+    run_until(&reply.done);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(reply.result, PEERCACHE_FETCH_CANCELLED);
+    assert_string_not_equal(report().detail, "");
+    expect_again(PEERCACHE_FETCH_OK, "");
+}
+
 static void urls_that_are_none(void **state)
 {
     (void)state;
@@ -762,6 +780,7 @@ int main(int argc, char **argv)
         TEST(what_was_not_modified_holds),
         TEST(cancelled_and_closed_at_any_moment),
         TEST(done_may_fetch_again),
+        TEST(without_means_it_is_cancelled),
         TEST(urls_that_are_none),
         TEST(what_is_known_outlives_the_process),
         TEST(what_is_malformed_is_as_if_new),

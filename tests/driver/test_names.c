@@ -166,31 +166,6 @@ static void too_many_are_refused(void **state)
     await(PC_DRIVER_RESOLVE_QUERIES_MAX + 1);
 }
 
-static void ignore(void *context, const struct pc_driver_resolved *resolved)
-{
-    (void)context;
-    (void)resolved;
-}
-
-/* The fetcher has used the resolver up: what cannot be asked says nothing of the name. */
-static void no_means_is_cancelled(void **state)
-{
-    struct pc_driver_query *queries[PC_DRIVER_RESOLVE_QUERIES_MAX];
-    (void)state;
-    for (size_t i = 0; i < PC_DRIVER_RESOLVE_QUERIES_MAX; i++) {
-        assert_int_equal(pc_driver_resolve(pc_driver_names_resolver(names), PC_DRIVER_RESOLVE_IP4,
-                                           "silent.odd", PATIENCE_MS, ignore, NULL, &queries[i]),
-                         0);
-    }
-    ask(1, PC_RECORD_A, "four.test", PATIENCE_MS);
-    ask(2, PC_RECORD_A, "four.test", PATIENCE_MS);
-    pc_driver_names_cancel(names, 2);
-    await(1);
-    assert_int_equal(answers[0].number, 1);
-    assert_int_equal(answers[0].outcome, PEERCACHE_CANCELLED);
-    ask(3, PC_RECORD_A, "four.test", PATIENCE_MS); /* closed before it is answered */
-}
-
 static void a_server_that_is_none(void **state)
 {
     struct pc_driver_names *none = NULL;
@@ -207,9 +182,8 @@ static void a_server_that_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_record_type),      TEST(what_fails_is_dns_failed), TEST(what_is_cancelled_is_not_answered),
-        TEST(done_may_ask_again),    TEST(too_many_are_refused),     TEST(no_means_is_cancelled),
-        TEST(a_server_that_is_none),
+        TEST(each_record_type),   TEST(what_fails_is_dns_failed), TEST(what_is_cancelled_is_not_answered),
+        TEST(done_may_ask_again), TEST(too_many_are_refused),     TEST(a_server_that_is_none),
     };
     return cmocka_run_group_tests_name("driver_names", tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <uv.h>
 
 #define PATIENCE_MS 20000
 #define TEXT_BYTES  600
@@ -332,6 +333,121 @@ static void nothing_to_try(void **state)
     assert_int_equal(client.dialing, 0);
     join_in_vain(&client, "/dnsaddr/bootstrap.example");
     assert_int_equal(client.code, PEERCACHE_DNS_FAILED);
+}
+
+/* ----- other ways to run ----- */
+
+static void on_a_thread_of_its_own(void **state)
+{
+    (void)state;
+    struct witness server, client;
+    peercache_join_status status;
+    witness_init(&server);
+    make(&server, local_options(PEERCACHE_MODE_SERVER));
+    assert_int_equal(peercache_node_wait_stopped(server.node), PEERCACHE_ESTATE);
+    assert_int_equal(peercache_node_start(server.node), 0);
+    assert_int_equal(peercache_node_start(server.node), PEERCACHE_ESTATE);
+    assert_int_equal(peercache_node_run(server.node), PEERCACHE_ESTATE);
+    assert_int_equal(peercache_node_wait_joined(server.node, PATIENCE_MS, &status), 0);
+    assert_int_equal(status, PEERCACHE_FAILED); /* nobody to join through */
+    wait_for(&server, &server.listening);
+
+    witness_init(&client);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_add_peer(options, server.addr), 0);
+    assert_int_equal(peercache_node_options_set_target(options, 1, 1), 0);
+    make(&client, options);
+    assert_int_equal(peercache_node_start(client.node), 0);
+    assert_int_equal(peercache_node_wait_joined(client.node, PATIENCE_MS, &status), 0);
+    assert_int_equal(status, PEERCACHE_JOINED);
+    peercache_node_stop(client.node);
+    assert_int_equal(peercache_node_wait_stopped(client.node), 0);
+    assert_int_equal(client.stopped, 1);
+    witness_deinit(&client);
+    witness_deinit(&server); /* free stops it, and waits */
+}
+
+/* One that is silent: the join takes its time, and who waits does not wait for it. */
+static void waiting_for_a_join_has_an_end(void **state)
+{
+    (void)state;
+    struct witness client;
+    peercache_join_status status = PEERCACHE_JOINED;
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof(at);
+    char addr[64];
+    int silent = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(silent >= 0);
+    assert_int_equal(bind(silent, (struct sockaddr *)&at, size), 0);
+    assert_int_equal(getsockname(silent, (struct sockaddr *)&at, &size), 0);
+    (void)snprintf(addr, sizeof(addr), "/ip4/127.0.0.1/udp/%u/quic-v1", ntohs(at.sin_port));
+    witness_init(&client);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    assert_int_equal(peercache_node_options_add_peer(options, addr), 0);
+    make(&client, options);
+    assert_int_equal(peercache_node_start(client.node), 0);
+    assert_int_equal(peercache_node_wait_joined(client.node, 50, &status), PEERCACHE_EBUSY);
+    assert_int_equal(status, PEERCACHE_JOINED); /* untouched */
+    peercache_node_stop(client.node);
+    assert_int_equal(peercache_node_wait_joined(client.node, PATIENCE_MS, &status), PEERCACHE_ESTATE);
+    witness_deinit(&client);
+    (void)close(silent);
+}
+
+struct application {
+    uv_loop_t loop;
+    uv_timer_t tick;
+    uint32_t ticks;
+    struct witness server, client;
+};
+
+static void on_tick(uv_timer_t *tick)
+{
+    struct application *app = tick->data;
+    app->ticks++;
+    if (app->client.stopped > 0 && app->server.stopped == 0)
+        peercache_node_stop(app->server.node);
+    if (app->server.stopped > 0)
+        uv_close((uv_handle_t *)tick, NULL);
+}
+
+/* Two nodes and a timer of the application's own, all in one loop. */
+static void within_the_loop_of_an_application(void **state)
+{
+    (void)state;
+    static struct application app;
+    memset(&app, 0, sizeof(app));
+    assert_int_equal(uv_loop_init(&app.loop), 0);
+    assert_int_equal(uv_timer_init(&app.loop, &app.tick), 0);
+    app.tick.data = &app;
+    assert_int_equal(uv_timer_start(&app.tick, on_tick, 5, 5), 0);
+    witness_init(&app.server);
+    make(&app.server, local_options(PEERCACHE_MODE_SERVER));
+    assert_int_equal(peercache_node_start_on(app.server.node, NULL), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_start_on(app.server.node, &app.loop), 0);
+    assert_int_equal(peercache_node_start_on(app.server.node, &app.loop), PEERCACHE_ESTATE);
+    while (app.server.listening == 0)
+        assert_int_not_equal(uv_run(&app.loop, UV_RUN_ONCE), 0);
+
+    witness_init(&app.client);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+    char path[256];
+    path_in("within.db", path, sizeof(path));
+    assert_int_equal(peercache_node_options_set_cache(options, path), 0);
+    assert_int_equal(peercache_node_options_add_peer(options, app.server.addr), 0);
+    assert_int_equal(peercache_node_options_set_target(options, 1, 1), 0);
+    peercache_node_options_set_once(options, true);
+    make(&app.client, options);
+    assert_int_equal(peercache_node_start_on(app.client.node, &app.loop), 0);
+    assert_int_equal(uv_run(&app.loop, UV_RUN_DEFAULT), 0); /* it ends: nothing of the nodes is left in it */
+    assert_int_equal(app.client.status, PEERCACHE_JOINED);
+    assert_int_equal(app.client.walked, 1);
+    assert_true(app.client.saved);
+    assert_int_equal(app.server.stopped, 1);
+    assert_true(app.ticks > 1);
+    witness_deinit(&app.client);
+    witness_deinit(&app.server);
+    assert_int_equal(uv_loop_close(&app.loop), 0);
 }
 
 /* ----- stopping ----- */
@@ -774,6 +890,9 @@ int main(void)
         TEST(a_port_where_nothing_listens_is_refused_at_once),
         TEST(another_identity_is_told),
         TEST(nothing_to_try),
+        TEST(on_a_thread_of_its_own),
+        TEST(waiting_for_a_join_has_an_end),
+        TEST(within_the_loop_of_an_application),
         TEST(stop_from_the_callback_and_before_run),
         TEST(a_client_remembers_and_rejoins_from_memory),
         TEST(without_save_nothing_is_written),
