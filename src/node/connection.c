@@ -95,7 +95,7 @@ void pc_node_request_drop(struct pc_node *node, struct request *request)
     free(request);
 }
 
-void pc_node_find_own_neighbours(struct pc_node *node, struct connection *connection, enum request_kind kind)
+void pc_node_find_node(struct pc_node *node, struct connection *connection, enum request_kind kind)
 {
     struct request *request = pc_node_request_new(node, connection, kind);
     if (!request) {
@@ -113,7 +113,7 @@ void pc_node_find_own_neighbours(struct pc_node *node, struct connection *connec
     struct pc_node_action *action = pc_node_act(node, PC_NODE_FIND_NODE);
     action->connection = connection->number;
     action->request = request->number;
-    action->key = pc_addr_peer_id_bytes(&node->options.own_id);
+    action->key = pc_addr_peer_id_bytes(kind == REQUEST_JOIN ? &node->options.own_id : &node->walk_target);
     action->deadline_us =
         pc_base_time_min(ends_us, pc_base_time_add(node->now.mono_us, PC_NODE_REQUEST_TIMEOUT_US));
 }

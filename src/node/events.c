@@ -14,6 +14,10 @@ static void dial_ended(struct pc_node *node, struct connection *connection, peer
         pc_node_learn_outcome(node, connection, outcome, proven, wire->rtt_us);
         pc_node_walk_dial_ended(node, connection, outcome);
         break;
+    case FOR_PROBE:
+        pc_node_learn_outcome(node, connection, outcome, proven, wire->rtt_us);
+        pc_node_probe_ended(node, connection, outcome);
+        break;
     case FOR_PING: /* asks whether somebody lives, not whether it is of our network: nothing is learnt */
         if (outcome == PEERCACHE_OK)
             pc_node_ping_opened(node, connection);
@@ -43,7 +47,9 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
         pc_node_connection_cancel(node, connection);
         return;
     }
-    if (!ours && (connection->purpose == FOR_JOIN || connection->purpose == FOR_WALK)) {
+    bool counts = connection->purpose == FOR_JOIN || connection->purpose == FOR_WALK ||
+                  connection->purpose == FOR_PROBE; /* for the cache */
+    if (!ours && counts) {
         char detail[PEERCACHE_DETAIL_BYTES];
         struct pc_reason reason;
         pc_base_reason(&reason, "identify does not offer %s", node->kad_protocol);
@@ -55,7 +61,7 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
     bool cancelled = connection->cancelled;
     /* Learnt under the id that was dialled, which may be unknown; only then the proven one takes its place.
      */
-    if (connection->purpose == FOR_JOIN || connection->purpose == FOR_WALK)
+    if (counts)
         pc_node_learn_outcome(node, connection, PEERCACHE_OK, &wire->id, wire->rtt_us);
     pc_node_connection_opened(node, connection, &wire->id);
     if (cancelled)
@@ -69,6 +75,9 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
     case FOR_WALK:
         pc_node_walk_dial_ended(node, connection, PEERCACHE_OK);
         break;
+    case FOR_PROBE:
+        pc_node_probe_ended(node, connection, PEERCACHE_OK);
+        break;
     case FOR_PING:
         pc_node_ping_opened(node, connection);
         break;
@@ -78,7 +87,7 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
         break;
     }
     if (ours && node->phase == PHASE_JOINING && !node->report_told)
-        pc_node_find_own_neighbours(node, connection, REQUEST_JOIN);
+        pc_node_find_node(node, connection, REQUEST_JOIN);
 }
 
 static void request_failed(struct pc_node *node, struct request *request, peercache_outcome outcome,
@@ -94,6 +103,11 @@ static void request_failed(struct pc_node *node, struct request *request, peerca
     case REQUEST_WALK:
         pc_node_walk_failed(node, &request->id);
         break;
+    case REQUEST_TEST: /* a connection over which nothing comes is of no use either */
+        pc_node_test_ended(node, &request->id, false);
+        if (connection)
+            pc_node_connection_cancel(node, connection);
+        break;
     case REQUEST_PING:
         if (connection && !connection->cancelled)
             pc_node_ping_ended(node, connection, outcome, detail, -1);
@@ -103,7 +117,7 @@ static void request_failed(struct pc_node *node, struct request *request, peerca
     if (connection && outcome == PEERCACHE_MISBEHAVED && connection->purpose != FOR_PING) {
         if (connection->purpose != FOR_PEER)
             pc_node_learn_outcome(node, connection, PEERCACHE_MISBEHAVED, &connection->id, -1);
-        pc_kad_table_remove(node->table, &connection->id);
+        pc_node_table_remove(node, &connection->id);
         pc_node_connection_cancel(node, connection);
     }
     pc_node_request_drop(node, request);
@@ -137,6 +151,9 @@ static void answered(struct pc_node *node, const struct pc_libp2p_event *wire)
         case REQUEST_WALK:
             pc_node_learn_answer(node, connection, wire->kad);
             pc_node_walk_answered(node, &request->id, wire->kad);
+            break;
+        case REQUEST_TEST:
+            pc_node_test_ended(node, &request->id, true);
             break;
         case REQUEST_PING:
             pc_node_ping_ended(node, connection, PEERCACHE_OK, "", wire->rtt_us);

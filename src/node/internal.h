@@ -5,8 +5,11 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "cache/set.h"
+#include "kad/candidates.h"
 #include "kad/lookup.h"
+#include "kad/schedule.h"
 #include "kad/table.h"
+#include "kad/targets.h"
 #include "node/node.h"
 
 enum node_phase {
@@ -23,7 +26,8 @@ enum connection_purpose {
     FOR_JOIN,
     FOR_WALK,
     FOR_PING,
-    FOR_PEER, /* it dialled us */
+    FOR_PROBE, /* a candidate of the table, a member that is tested, a feeler */
+    FOR_PEER,  /* it dialled us */
 };
 
 struct connection {
@@ -31,6 +35,7 @@ struct connection {
     struct pc_map_node by_id; /* in the map of open connections when `indexed` */
     bool indexed;
     bool open;
+    bool is_test;   /* FOR_PROBE: of a member, who leaves the table when it fails */
     bool cancelled; /* to be closed by the pump: nobody waits for it any more */
     uint64_t number;
     enum connection_purpose purpose;
@@ -48,6 +53,7 @@ enum request_kind {
     REQUEST_JOIN,
     REQUEST_WALK,
     REQUEST_PING,
+    REQUEST_TEST, /* a ping of a member of the table */
 };
 
 struct request {
@@ -138,8 +144,18 @@ struct pc_node {
 
     /* walking */
     struct pc_kad_lookup *lookup;
+    struct pc_peer_id walk_target; /* the preimage that is asked for: our own id, or a target */
     int64_t walk_deadline_us;
-    int64_t refresh_at_us;
+    struct pc_kad_refresh refresh; /* what is looked up after our own id */
+    size_t refreshed_buckets;      /* of them */
+
+    /* tending the table */
+    struct pc_kad_schedule schedule;
+    struct pc_kad_targets targets;
+    struct pc_kad_candidates *candidates;
+    size_t probe_count;
+    bool wants_candidates;
+    int64_t feeler_at_us;
 
     /* pinging */
     uint32_t pings_sent;
@@ -193,7 +209,8 @@ struct request *pc_node_request_new(struct pc_node *node, struct connection *con
                                     enum request_kind kind);
 struct request *pc_node_request_find(struct pc_node *node, uint64_t number);
 void pc_node_request_drop(struct pc_node *node, struct request *request);
-void pc_node_find_own_neighbours(struct pc_node *node, struct connection *connection, enum request_kind kind);
+/* Ask for the closest to our own id (JOIN), or to what is looked up (WALK). */
+void pc_node_find_node(struct pc_node *node, struct connection *connection, enum request_kind kind);
 
 /* joining.c */
 void pc_node_join_begin(struct pc_node *node);
@@ -236,6 +253,19 @@ void pc_node_walk_answered(struct pc_node *node, const struct pc_peer_id *id,
 void pc_node_walk_failed(struct pc_node *node, const struct pc_peer_id *id);
 void pc_node_walk_end(struct pc_node *node);
 
+/* tending.c */
+void pc_node_tend_begin(struct pc_node *node);
+void pc_node_tend_pump(struct pc_node *node);
+int64_t pc_node_tend_deadline(const struct pc_node *node);
+void pc_node_probe_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome);
+void pc_node_test_ended(struct pc_node *node, const struct pc_peer_id *id, bool answered);
+void pc_node_offer_candidate(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addrs,
+                             size_t addr_count);
+/* A member is gone, or foreign: one that is none is left alone. */
+void pc_node_table_remove(struct pc_node *node, const struct pc_peer_id *id);
+/* Somebody came or left. */
+void pc_node_table_changed(struct pc_node *node);
+
 /* learning.c */
 /* A dial of ours ended: the cache counts it. */
 void pc_node_learn_outcome(struct pc_node *node, const struct connection *connection,
@@ -271,5 +301,7 @@ void pc_node_connection_gone(struct pc_node *node, struct connection *connection
 void pc_node_join_end(struct pc_node *node);
 void pc_node_after_walk(struct pc_node *node);
 void pc_node_begin_stop(struct pc_node *node);
+/* A pause of `us` give or take an eighth, so that many nodes don't act in step. */
+int64_t pc_node_jittered(struct pc_node *node, int64_t us);
 
 #endif

@@ -142,14 +142,13 @@ void pc_node_learn_server(struct pc_node *node, const struct connection *connect
     }
     if (count == 0)
         return; /* a server that nobody could dial */
-    bool first = pc_kad_table_count(node->table) == 0;
     enum pc_kad_place place;
     if (pc_kad_table_verified(node->table, &(struct pc_kad_contact){ connection->id, teller, addrs, count },
                               node->now.mono_us, &place) == PEERCACHE_ENOMEM)
         pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not in the table");
-    /* The first peer of a node that lives alone is its way in. */
-    if (first && node->phase == PHASE_LIVING)
-        node->refresh_at_us = node->now.mono_us;
+    pc_kad_candidates_remove(node->candidates, &connection->id);
+    /* The first peer of a node that lives alone is its way in: the schedule refreshes at once. */
+    pc_node_table_changed(node);
 }
 
 void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
@@ -160,13 +159,18 @@ void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
         const struct pc_kad_peer *peer = &kad->peers[i];
         if (pc_addr_peer_id_equal(&peer->id, &node->options.own_id))
             continue;
+        struct pc_maddr addrs[PC_KAD_ADDRS_PER_PEER];
+        size_t count = 0;
         for (size_t j = 0; j < peer->addr_count; j++) {
             struct pc_maddr addr;
             if (pc_node_storable(node, peer->addrs[j], &addr))
                 continue;
             pc_node_remember(node, &peer->id, &addr, PEERCACHE_SOURCE_DHT, &group);
             pc_node_join_offer(node, &peer->id, &addr, PEERCACHE_VIA_DHT, 0);
+            if (count < PC_KAD_ADDRS_PER_PEER)
+                addrs[count++] = addr;
         }
+        pc_node_offer_candidate(node, &peer->id, addrs, count);
     }
 }
 

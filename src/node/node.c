@@ -61,7 +61,9 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     node->rejoin_at_us = PC_TIME_NEVER;
     node->rejoin_pause_us = PC_NODE_REJOIN_FIRST_US;
     node->walk_deadline_us = PC_TIME_NEVER;
-    node->refresh_at_us = PC_TIME_NEVER;
+    node->feeler_at_us = PC_TIME_NEVER;
+    pc_kad_schedule_init(&node->schedule);
+    pc_kad_targets_init(&node->targets, &options->own_id, &node->rng);
     node->ping_at_us = PC_TIME_NEVER;
     node->commit_at_us = PC_TIME_NEVER;
     node->has_ip4 = true;
@@ -105,6 +107,9 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     result = pc_kad_table_new(&table_options, &node->table);
     if (result)
         goto free_node;
+    result = pc_kad_candidates_new(&options->own_id, PC_KAD_CANDIDATES_PER_GROUP, &node->candidates);
+    if (result)
+        goto free_node;
     *ret_node = node;
     return 0;
 
@@ -132,6 +137,7 @@ void pc_node_free(struct pc_node *node)
     pc_node_dial_list_clear(&node->failed_dials);
     pc_plan_free(node->plan);
     pc_kad_lookup_free(node->lookup);
+    pc_kad_candidates_free(node->candidates);
     pc_kad_table_free(node->table);
     pc_cache_set_free(node->set);
     free(node->sources);
@@ -139,8 +145,7 @@ void pc_node_free(struct pc_node *node)
     free(node);
 }
 
-/* A pause of `us` give or take an eighth, so that many nodes don't act in step. */
-static int64_t jittered(struct pc_node *node, int64_t us)
+int64_t pc_node_jittered(struct pc_node *node, int64_t us)
 {
     int64_t spread = us / 4;
     return us - spread / 2 + (int64_t)pc_base_rng_below(&node->rng, (uint64_t)spread + 1);
@@ -148,30 +153,32 @@ static int64_t jittered(struct pc_node *node, int64_t us)
 
 static void schedule_commit(struct pc_node *node, int64_t pause_us)
 {
-    node->commit_at_us = pc_base_time_add(node->now.mono_us, jittered(node, pause_us));
+    node->commit_at_us = pc_base_time_add(node->now.mono_us, pc_node_jittered(node, pause_us));
 }
 
-static void schedule_living(struct pc_node *node)
+/* Who lost all its peers joins again, unless the plan of the join tries by itself. */
+static void schedule_rejoin(struct pc_node *node)
 {
-    node->refresh_at_us = pc_base_time_add(node->now.mono_us, jittered(node, PC_NODE_REFRESH_US));
     if (pc_kad_table_count(node->table) > 0) {
         node->rejoin_pause_us = PC_NODE_REJOIN_FIRST_US;
         node->rejoin_at_us = PC_TIME_NEVER;
         return;
     }
+    if (node->rejoin_at_us != PC_TIME_NEVER)
+        return;
     if (node->options.source_count == 0 && node->options.endpoint_count == 0 &&
         pc_cache_set_count(node->set) == 0)
         return; /* nobody to ask: the first peer that finds us is our way in */
     if (node->plan && pc_plan_deadline(node->plan) != PC_TIME_NEVER)
-        return; /* it tries by itself */
-    node->rejoin_at_us = pc_base_time_add(node->now.mono_us, jittered(node, node->rejoin_pause_us));
+        return;
+    node->rejoin_at_us = pc_base_time_add(node->now.mono_us, pc_node_jittered(node, node->rejoin_pause_us));
     node->rejoin_pause_us = pc_base_time_min(2 * node->rejoin_pause_us, PC_NODE_REJOIN_MAX_US);
 }
 
 static void live(struct pc_node *node)
 {
     pc_node_move(node, PHASE_LIVING);
-    schedule_living(node);
+    schedule_rejoin(node);
 }
 
 void pc_node_begin_stop(struct pc_node *node)
@@ -190,15 +197,24 @@ void pc_node_begin_stop(struct pc_node *node)
         pc_node_connection_cancel(node, PC_CONTAINER_OF(n, struct connection, by_number));
 }
 
+static void begin_refresh(struct pc_node *node)
+{
+    pc_kad_targets_step(&node->targets, PC_NODE_TARGET_HASHES);
+    pc_kad_schedule_begin(&node->schedule, node->table, node->now.mono_us, &node->refresh);
+    node->refreshed_buckets = 0;
+    pc_node_move(node, PHASE_WALKING);
+    pc_node_walk_begin(node, pc_base_time_add(node->now.mono_us, PC_NODE_WALK_MAX_US));
+}
+
 void pc_node_join_end(struct pc_node *node)
 {
     bool anybody = node->report.verified > 0;
     node->commit_wanted = true;
-    if (node->options.walk && anybody) {
+    if (node->options.walk && anybody && !node->options.once) {
+        begin_refresh(node);
+    } else if (node->options.walk && anybody) {
         pc_node_move(node, PHASE_WALKING);
-        pc_node_walk_begin(node, node->options.once
-                                     ? pc_base_time_add(node->join_started_us, node->options.timeout_us)
-                                     : pc_base_time_add(node->now.mono_us, PC_NODE_WALK_MAX_US));
+        pc_node_walk_begin(node, pc_base_time_add(node->join_started_us, node->options.timeout_us));
     } else if (node->options.once) {
         pc_node_begin_stop(node);
     } else {
@@ -209,10 +225,12 @@ void pc_node_join_end(struct pc_node *node)
 void pc_node_after_walk(struct pc_node *node)
 {
     node->commit_wanted = true;
-    if (node->options.once)
+    if (node->options.once) {
         pc_node_begin_stop(node);
-    else
-        live(node);
+        return;
+    }
+    pc_kad_schedule_ended(&node->schedule, &node->rng, node->now.mono_us);
+    live(node);
 }
 
 static void on_listening(struct pc_node *node, struct pc_bytes addr)
@@ -311,16 +329,15 @@ static void pump_stop(struct pc_node *node)
 
 static void pump_living(struct pc_node *node)
 {
-    if (node->now.mono_us < pc_base_time_min(node->refresh_at_us, node->rejoin_at_us))
-        return;
-    if (pc_kad_table_count(node->table) > 0) {
-        pc_node_move(node, PHASE_WALKING);
-        pc_node_walk_begin(node, pc_base_time_add(node->now.mono_us, PC_NODE_WALK_MAX_US));
-    } else if (node->now.mono_us >= node->rejoin_at_us) {
+    schedule_rejoin(node);
+    if (node->now.mono_us >= node->rejoin_at_us) {
         pc_node_move(node, PHASE_JOINING);
         pc_node_join_begin(node);
+    } else if (pc_kad_table_count(node->table) > 0 &&
+               node->now.mono_us >= pc_kad_schedule_due_us(&node->schedule)) {
+        begin_refresh(node);
     } else {
-        schedule_living(node);
+        pc_node_tend_pump(node);
     }
 }
 
@@ -364,6 +381,7 @@ static void start(struct pc_node *node)
     if (node->phase != PHASE_IDLE)
         return;
     schedule_commit(node, PC_NODE_COMMIT_FIRST_US);
+    pc_node_tend_begin(node);
     if (node->options.ping_count > 0) {
         pc_node_move(node, PHASE_PINGING);
         pc_node_ping_begin(node);
@@ -445,7 +463,9 @@ int64_t pc_node_deadline(const struct pc_node *node)
         at = node->walk_deadline_us;
         break;
     case PHASE_LIVING:
-        at = pc_base_time_min(node->refresh_at_us, node->rejoin_at_us);
+        at = pc_base_time_min(node->rejoin_at_us, pc_node_tend_deadline(node));
+        if (pc_kad_table_count(node->table) > 0)
+            at = pc_base_time_min(at, pc_kad_schedule_due_us(&node->schedule));
         break;
     case PHASE_PINGING:
         at = node->ping_at_us;

@@ -11,18 +11,20 @@ static void out_of_memory(const struct pc_node *node)
     pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not asked");
 }
 
-void pc_node_walk_begin(struct pc_node *node, int64_t deadline_us)
+/* Look a target up: our own id, of which all k closest are to answer, or one of a bucket. */
+static void look_up(struct pc_node *node, const struct pc_peer_id *target, int64_t deadline_us)
 {
     const struct pc_kad_entry *entries[PC_KAD_K];
     struct pc_kad_lookup_options options = {
-        .target = pc_kad_key_of_peer(&node->options.own_id),
+        .target = pc_kad_key_of_peer(target),
         .own_id = node->options.own_id,
         .alpha = PC_KAD_ALPHA,
-        .beta = PC_KAD_BETA,
+        .beta = pc_addr_peer_id_equal(target, &node->options.own_id) ? PC_KAD_BETA : PC_KAD_BETA_REFRESH,
         .group_max = PC_KAD_LOOKUP_GROUP_MAX,
         .request_timeout_us = PC_TIME_NEVER, /* dials and requests end by deadlines of their own */
     };
     pc_base_rng_bytes(&node->rng, options.secret, sizeof(options.secret));
+    node->walk_target = *target;
     node->walk_deadline_us = deadline_us;
     if (pc_kad_lookup_new(&options, &node->lookup)) {
         pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: no lookup");
@@ -34,6 +36,24 @@ void pc_node_walk_begin(struct pc_node *node, int64_t deadline_us)
         if (pc_kad_lookup_add(node->lookup, &contact))
             out_of_memory(node);
     }
+}
+
+void pc_node_walk_begin(struct pc_node *node, int64_t deadline_us)
+{
+    look_up(node, &node->options.own_id, deadline_us);
+}
+
+/* The next target of the refresh under way. False: there is none. */
+static bool look_up_next(struct pc_node *node)
+{
+    while (node->refreshed_buckets < node->refresh.bucket_count) {
+        struct pc_peer_id target;
+        if (!pc_kad_targets_get(&node->targets, node->refresh.buckets[node->refreshed_buckets++], &target))
+            continue; /* not found yet: another time */
+        look_up(node, &target, pc_base_time_add(node->now.mono_us, PC_NODE_WALK_MAX_US));
+        return true;
+    }
+    return false;
 }
 
 /* Dial the next address of the connection's target that can be dialled. False: none is left. */
@@ -63,7 +83,7 @@ static void ask(struct pc_node *node, const struct pc_kad_entry *entry)
 {
     struct connection *connection = pc_node_connection_of(node, &entry->id);
     if (connection) {
-        pc_node_find_own_neighbours(node, connection, REQUEST_WALK);
+        pc_node_find_node(node, connection, REQUEST_WALK);
         return;
     }
     if (node->options.exclusive) { /* nobody but those given is dialled */
@@ -119,15 +139,17 @@ void pc_node_walk_end(struct pc_node *node)
     pc_kad_lookup_free(node->lookup);
     node->lookup = NULL;
     node->walk_deadline_us = PC_TIME_NEVER;
-    pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_WALKED, .count = count });
-    pc_node_after_walk(node);
+    if (pc_addr_peer_id_equal(&node->walk_target, &node->options.own_id))
+        pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_WALKED, .count = count });
+    if (!look_up_next(node))
+        pc_node_after_walk(node);
 }
 
 void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome)
 {
     if (outcome == PEERCACHE_OK) {
         if (node->lookup)
-            pc_node_find_own_neighbours(node, connection, REQUEST_WALK);
+            pc_node_find_node(node, connection, REQUEST_WALK);
         return;
     }
     /* A proven peer of another network is one at all its addresses. */
@@ -147,7 +169,7 @@ void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection
         }
     }
     pc_node_walk_failed(node, &connection->id);
-    pc_kad_table_remove(node->table, &connection->id);
+    pc_node_table_remove(node, &connection->id);
 }
 
 /* Of a peer that was told of; returns how many. */

@@ -1,0 +1,153 @@
+/* node_step on virtual time: a node that lives on tends its routing table. */
+#include "node_world.h"
+
+#include "kad/table.h"
+
+static void live_among(size_t peers, size_t degree, bool public_addresses)
+{
+    make_world(peers, degree, public_addresses);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    options.mode = public_addresses ? PC_NETGROUP_PUBLIC : PC_NETGROUP_LOCAL;
+    options.server = true;
+    options.once = false;
+    options.sources = &source;
+    options.source_count = 1;
+    start(&options);
+}
+
+static void stop(void)
+{
+    step(&(struct pc_node_event){ .kind = PC_NODE_STOP });
+    run_until(PC_TIME_NEVER - 1);
+    assert_true(world->stopped);
+}
+
+/* Lookups of our own id and of targets, and the candidates that answers tell of, fill the table. */
+static void the_table_fills(void **state)
+{
+    (void)state;
+    live_among(300, 12, false);
+    run_until(world->now.mono_us + 600 * PC_US_PER_S);
+    /* 150 are in bucket 0 and 75 in bucket 1, of which 20 each find room; then 37, 19, 9 … */
+    assert_in_range(pc_node_table_count(world->node), 80, 150);
+    stop();
+}
+
+/* One network cannot hold the table: three of it at most. */
+static void no_group_holds_the_table(void **state)
+{
+    (void)state;
+    make_world(100, 12, true);
+    for (size_t i = 1; i < 100; i++) { /* all but the first in one /16 */
+        world->peers[i].at.ip[0] = 66;
+        world->peers[i].at.ip[1] = 6;
+        world->peers[i].at.ip[3] = (uint8_t)i;
+        pc_addr_from_ip_port(&world->peers[i].at, &world->peers[i].addr);
+    }
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.server = true;
+    options.once = false;
+    options.sources = &source;
+    options.source_count = 1;
+    start(&options);
+    run_until(world->now.mono_us + 600 * PC_US_PER_S);
+    assert_in_range(pc_node_table_count(world->node), 2, 1 + PC_KAD_TABLE_GROUP_MAX);
+    stop();
+}
+
+/* Members that fall silent are found out by tests and leave; those that live stay. */
+static void who_falls_silent_leaves_the_table(void **state)
+{
+    (void)state;
+    live_among(60, 12, false);
+    run_until(world->now.mono_us + 300 * PC_US_PER_S);
+    size_t before = pc_node_table_count(world->node);
+    assert_in_range(before, 40, 60);
+    for (size_t i = 0; i < 60; i += 2)
+        world->peers[i].habit = SILENT;
+    run_until(world->now.mono_us + 3 * 3600 * PC_US_PER_S);
+    assert_in_range(pc_node_table_count(world->node), 20, 30);
+    stop();
+}
+
+/* Lesson 16, of a node that had joined: all are gone, and it finds its way back by itself. */
+static void a_node_that_lost_all_joins_again(void **state)
+{
+    (void)state;
+    live_among(40, 8, false);
+    run_until(world->now.mono_us + 300 * PC_US_PER_S);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    for (size_t i = 0; i < 40; i++)
+        world->peers[i].habit = SILENT;
+    run_until(world->now.mono_us + 6 * 3600 * PC_US_PER_S);
+    assert_int_equal(pc_node_table_count(world->node), 0);
+    assert_int_equal(world->status, PEERCACHE_FAILED);
+    for (size_t i = 0; i < 40; i++)
+        world->peers[i].habit = LIVES;
+    run_until(world->now.mono_us + 1800 * PC_US_PER_S);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    assert_true(pc_node_table_count(world->node) > 20);
+    stop();
+}
+
+/* A peer that the cache has only heard of is dialled now and then, so that it becomes tried or sinks. */
+static void feelers_find_out_who_of_the_new_lives(void **state)
+{
+    (void)state;
+    make_world(40, 0, true);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.server = true;
+    options.once = false;
+    options.target = 1;
+    options.sources = &source;
+    options.source_count = 1;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    for (size_t i = 1; i < 30; i++) {
+        struct pc_record record = { .id = world->peers[i].id, .state = PEERCACHE_NEW, .addr_count = 1 };
+        record.addrs[0].addr = world->peers[i].addr;
+        record.addrs[0].history.last_seen_ms = world->now.wall_ms - 60000;
+        record.addrs[0].history.rtt_us = PC_RTT_UNKNOWN;
+        step(&(struct pc_node_event){ .kind = PC_NODE_LOADED, .record = &record });
+    }
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(world->now.mono_us + 60 * PC_US_PER_S);
+    size_t before = pc_node_table_count(world->node);
+    run_until(world->now.mono_us + 3600 * PC_US_PER_S);
+    assert_in_range(pc_node_table_count(world->node) - before, 15,
+                    35); /* one in two minutes, while there are new ones */
+    stop();
+}
+
+/* A day of a node at rest: it asks rarely, and never spins. */
+static void a_quiet_day_costs_little(void **state)
+{
+    (void)state;
+    live_among(30, 8, false);
+    run_until(world->now.mono_us + 3600 * PC_US_PER_S);
+    uint64_t steps = world->steps;
+    unsigned dials = world->dials;
+    run_until(world->now.mono_us + 24 * INT64_C(3600) * PC_US_PER_S);
+    print_message("# a quiet day: %llu steps, %u dials\n", (unsigned long long)(world->steps - steps),
+                  world->dials - dials);
+    assert_true(world->steps - steps < 100000);
+    assert_true(world->dials - dials < 3000);
+    stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(the_table_fills, tear_down),
+        cmocka_unit_test_teardown(no_group_holds_the_table, tear_down),
+        cmocka_unit_test_teardown(who_falls_silent_leaves_the_table, tear_down),
+        cmocka_unit_test_teardown(a_node_that_lost_all_joins_again, tear_down),
+        cmocka_unit_test_teardown(feelers_find_out_who_of_the_new_lives, tear_down),
+        cmocka_unit_test_teardown(a_quiet_day_costs_little, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
