@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import stat
@@ -15,6 +16,7 @@ from harness import WAIT_S, Skip, case, main  # pylint: disable=wrong-import-pos
 
 PROGRAM = os.path.abspath(sys.argv[1])
 VECTORS = sys.argv[2]
+DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'docs', 'observability.md')
 EBUSY, EPERM, EPARSE, EIO, ELIMIT = -7, -14, -3, -6, -4
 
 
@@ -171,6 +173,29 @@ def promtool_has_no_remark(_place):
         check(file.read())
     with Server() as server:
         check(server.get('/metrics')[2])
+
+
+@case
+def the_page_describes_all_of_it(place):
+    """Every metric and every member of the status, none that there is not, and alerts that Prometheus takes."""
+    with open(DOCS, encoding='utf-8') as file:
+        page = file.read()
+    with open(os.path.join(VECTORS, 'observe', 'metrics.txt'), encoding='utf-8') as file:
+        metrics = set(re.findall(r'^# TYPE (\w+) ', file.read(), re.M))
+    rows = page[page.index('## Metrics'):page.index('### Alerts')]
+    assert set(re.findall(r'`(peercache_\w+[a-z])`', rows)) == metrics
+    with open(os.path.join(VECTORS, 'observe', 'status.json'), encoding='utf-8') as file:
+        status = json.load(file)
+    table = page[page.index('## `/status.json`'):page.index('## Logs')]
+    words = set(re.findall(r'`(\w+)`', table))
+    assert set(status) <= words, set(status) - words
+    for member in ('join', 'connections', 'cache', 'store', 'traffic', 'process'):
+        assert set(status[member]) <= words, set(status[member]) - words
+    assert set(status['endpoints'][0]) <= words and set(status['table']['buckets'][0]) <= words
+    rules = os.path.join(place, 'alerts.yml')
+    with open(rules, 'w', encoding='utf-8') as file:
+        file.write(re.search(r'```yaml\n(.*?)```', page, re.S).group(1))
+    subprocess.run([tool('promtool'), 'check', 'rules', rules], stdout=subprocess.DEVNULL, check=True, timeout=WAIT_S)
 
 
 @case
