@@ -1,5 +1,5 @@
 """The HTTP server of a node as others meet it: curl, Prometheus' promtool, and those who mean no good. Arguments:
-serve_http and the directory of the vectors."""
+serve_http, the directory of the vectors, and the command."""
 import contextlib
 import json
 import os
@@ -12,10 +12,11 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
-from harness import WAIT_S, Skip, case, main  # pylint: disable=wrong-import-position
+from harness import WAIT_S, Skip, case, environment, main  # pylint: disable=wrong-import-position
 
 PROGRAM = os.path.abspath(sys.argv[1])
 VECTORS = sys.argv[2]
+PEERCACHE = os.path.abspath(sys.argv[3])
 DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'docs', 'observability.md')
 EBUSY, EPERM, EPARSE, EIO, ELIMIT = -7, -14, -3, -6, -4
 
@@ -232,6 +233,19 @@ def an_etag_saves_the_body(_place):
         status, again, body = server.get('/peers', '-H', 'If-None-Match: ' + headers['etag'].replace('w/', 'W/'))
         assert (status, body, again['etag']) == (304, b'', headers['etag'])
         assert server.get('/peers', '-H', 'If-None-Match: "other"')[0] == 200
+
+
+@case
+def a_node_takes_its_peers_from_it(place):
+    """One that joins with nothing but this endpoint learns all of its peers, though none of them answers."""
+    with Server(peers=5) as server:
+        for number, path in enumerate(('/peers', '/peers?format=text', '/peers?format=ant-v0', '/bootstrap_cache.json')):
+            done = subprocess.run([PEERCACHE, 'join', '--local', '--no-walk', '--json', '--timeout', '3s',
+                                   '--cache', os.path.join(place, '%d.db' % number),
+                                   '--endpoint', 'http://%s%s' % (server.where, path)],
+                                  stdout=subprocess.PIPE, timeout=WAIT_S, check=False, env=environment(place))
+            endpoint, = json.loads(done.stdout)['endpoints']
+            assert (endpoint['result'], endpoint['delivered']) == ('ok', 6), (path, done.stdout)
 
 
 @case
