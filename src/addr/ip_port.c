@@ -42,6 +42,35 @@ void pc_addr_ip_port_format(const struct pc_ip_port *address, char ret_text[PC_I
     assert(w.error == 0); /* 39 of IPv6, 11 of the scope, 8 of the port and brackets, the NUL */
 }
 
+int pc_addr_ip_port_parse(const char *text, int32_t default_port, struct pc_ip_port *ret_address)
+{
+    uint8_t ip[PC_IP6_BYTES];
+    uint64_t port = (uint64_t)default_port;
+    struct pc_bytes host = pc_bytes_of(text, strlen(text));
+    const char *colon = strrchr(text, ':');
+    bool brackets = text[0] == '[';
+    if (colon && (brackets ? colon[-1] == ']' : strchr(text, ':') == colon)) {
+        if (pc_addr_decimal_parse(pc_bytes_of(colon + 1, strlen(colon + 1)), UINT16_MAX, &port) != 0)
+            return PEERCACHE_EPARSE;
+        host.size = (size_t)(colon - text);
+    }
+    if (port > UINT16_MAX)
+        return PEERCACHE_EPARSE; /* none, and it is required */
+    if (brackets) {
+        if (host.size < 2 || text[host.size - 1] != ']')
+            return PEERCACHE_EPARSE;
+        host = pc_bytes_of(text + 1, host.size - 2);
+    }
+    struct pc_ip_port address;
+    if (pc_addr_ip_parse(host, ip) != 0)
+        return PEERCACHE_EPARSE;
+    pc_addr_ip_port_set(6, ip, (uint16_t)port, &address);
+    if (brackets && address.family != 6)
+        return PEERCACHE_EPARSE;
+    *ret_address = address;
+    return 0;
+}
+
 void pc_addr_ip_port_set(uint8_t family, const uint8_t *ip, uint16_t port, struct pc_ip_port *ret_ip_port)
 {
     struct pc_ip_port address = { .family = family, .port = port };

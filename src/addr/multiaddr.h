@@ -116,6 +116,10 @@ bool pc_addr_ip_port_equal(const struct pc_ip_port *a, const struct pc_ip_port *
 /* "192.0.2.1:4001", "[2001:db8::1]:4001", "[fe80::1%2]:4001"; "none" when there is none. */
 #define PC_IP_PORT_TEXT_BYTES 64
 void pc_addr_ip_port_format(const struct pc_ip_port *address, char ret_text[PC_IP_PORT_TEXT_BYTES]);
+#define PC_IP_PORT_REQUIRED (-1)
+/* From the same texts, without a scope. Without a port ("192.0.2.1", "2001:db8::1", "[2001:db8::1]") it is
+ * `default_port`, or EPARSE when that is PC_IP_PORT_REQUIRED. IPv4-mapped IPv6 becomes IPv4. EPARSE. */
+int pc_addr_ip_port_parse(const char *text, int32_t default_port, struct pc_ip_port *ret_address);
 /* /ip4|ip6/…/udp/…/quic-v1 of it, behind an ip6zone when it has a scope id. IPv4-mapped IPv6 becomes IPv4;
  * none becomes the empty address. */
 void pc_addr_from_ip_port(const struct pc_ip_port *address, struct pc_maddr *ret_addr);

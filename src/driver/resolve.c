@@ -488,36 +488,12 @@ void pc_driver_resolve_cancel(struct pc_driver_query *query)
 
 /* ----- the resolver ----- */
 
-/* One IP address, with or without a port. c-ares reads more than that, and skips what it can't read. */
-static bool read_server(const char *text, struct pc_ip_port *ret_server)
-{
-    uint8_t ip[PC_IP6_BYTES];
-    uint64_t port = NAMESERVER_PORT;
-    struct pc_bytes host = pc_bytes_of(text, strlen(text));
-    const char *colon = strrchr(text, ':');
-    bool brackets = text[0] == '[';
-    if (colon && (brackets ? colon[-1] == ']' : strchr(text, ':') == colon)) {
-        if (pc_addr_decimal_parse(pc_bytes_of(colon + 1, strlen(colon + 1)), UINT16_MAX, &port) != 0 ||
-            port == 0)
-            return false;
-        host.size = (size_t)(colon - text);
-    }
-    if (brackets) {
-        if (host.size < 2 || text[host.size - 1] != ']')
-            return false;
-        host = pc_bytes_of(text + 1, host.size - 2);
-    }
-    if (pc_addr_ip_parse(host, ip) != 0)
-        return false;
-    pc_addr_ip_port_set(6, ip, (uint16_t)port, ret_server);
-    return !brackets || ret_server->family == 6;
-}
-
 int pc_driver_resolver_server_parse(const char *text, struct pc_ip_port *ret_server,
                                     struct pc_reason *ret_reason)
 {
     struct pc_ip_port server;
-    if (!read_server(text, &server)) {
+    /* c-ares reads more than that, and skips what it can't read. */
+    if (pc_addr_ip_port_parse(text, NAMESERVER_PORT, &server) != 0 || server.port == 0) {
         pc_base_reason(
             ret_reason,
             "\"%.80s\" is no address of a name server (192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53)", text);

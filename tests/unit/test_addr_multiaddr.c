@@ -410,10 +410,61 @@ static void mutations_round_trip(void **state)
     check_mutated_multiaddrs(valid, sizeof(valid) / sizeof(valid[0]), 60000, 6000);
 }
 
+/* text, default port, what comes of it; NULL: EPARSE */
+static void ip_port_from_text(void **state)
+{
+    static const struct {
+        const char *text;
+        int32_t default_port;
+        const char *ip_port;
+    } rows[] = {
+        { "192.0.2.1:4001", PC_IP_PORT_REQUIRED, "192.0.2.1:4001" },
+        { "192.0.2.1:0", PC_IP_PORT_REQUIRED, "192.0.2.1:0" },
+        { "192.0.2.1:65535", 53, "192.0.2.1:65535" },
+        { "[2001:DB8::1]:4001", PC_IP_PORT_REQUIRED, "[2001:db8::1]:4001" },
+        { "192.0.2.1", 53, "192.0.2.1:53" },
+        { "2001:db8::1", 53, "[2001:db8::1]:53" },
+        { "[2001:db8::1]", 0, "[2001:db8::1]:0" },
+        { "[::ffff:192.0.2.1]:1", 53, NULL }, /* brackets are of IPv6 */
+        { "192.0.2.1", PC_IP_PORT_REQUIRED, NULL },
+        { "2001:db8::1", PC_IP_PORT_REQUIRED, NULL },
+        { "[2001:db8::1]", PC_IP_PORT_REQUIRED, NULL },
+        { "192.0.2.1:65536", 53, NULL },
+        { "192.0.2.1:", 53, NULL },
+        { "192.0.2.1:+1", 53, NULL },
+        { "192.0.2.1: 1", 53, NULL },
+        { "192.0.2.1:1:2", 53, NULL },
+        { "[192.0.2.1]:1", 53, NULL },
+        { "[2001:db8::1]1", 53, NULL },
+        { "[2001:db8::1", 53, NULL },
+        { "2001:db8::1]:1", 53, NULL },
+        { "[]:1", 53, NULL },
+        { "[", 53, NULL },
+        { ":1", 53, NULL },
+        { "", 53, NULL },
+        { "localhost:1", 53, NULL },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct pc_ip_port address = { .family = 9 };
+        char text[PC_IP_PORT_TEXT_BYTES];
+        int result = pc_addr_ip_port_parse(rows[i].text, rows[i].default_port, &address);
+        if (result != (rows[i].ip_port ? 0 : PEERCACHE_EPARSE))
+            fail_msg("%s", rows[i].text);
+        if (result != 0) {
+            assert_int_equal(address.family, 9);
+            continue;
+        }
+        pc_addr_ip_port_format(&address, text);
+        assert_string_equal(text, rows[i].ip_port);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(valid_text),
+        cmocka_unit_test(ip_port_from_text),
         cmocka_unit_test(invalid_text),
         cmocka_unit_test(invalid_bytes),
         cmocka_unit_test(limits),
