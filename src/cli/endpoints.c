@@ -96,7 +96,8 @@ static enum pc_cli_exit add_given(struct listing *listing)
     return result ? out_of_memory(listing) : PC_CLI_DONE;
 }
 
-/* A network that nobody described has no endpoints of its own; without its protocol it is unknown. */
+/* As the node takes them: with a protocol of its own a network needs no description, and what is described of another
+ * protocol's network is of no use. */
 static enum pc_cli_exit add_described(struct listing *listing)
 {
     const struct pc_cli_options *o = listing->session.options;
@@ -109,7 +110,7 @@ static enum pc_cli_exit add_described(struct listing *listing)
         return out_of_memory(listing);
     pc_driver_network_dirs_of_environment(&dirs);
     int result = pc_driver_network_find(o->network, &dirs, network, &reason);
-    if (result == PEERCACHE_ENOTFOUND && o->kad_protocol) {
+    if (o->kad_protocol && (result || strcmp(network->kad_protocol, o->kad_protocol) != 0)) {
         network->endpoint_count = 0;
         result = 0;
     }

@@ -57,7 +57,8 @@ def those_given_and_those_described(place):
         ('https://a.example/v1', 'network')], rows
     for row in rows:
         assert {key: row[key] for key in NEVER} == NEVER, row
-    assert endpoints(place, '--no-cache', '--network', 'mychain', '--no-endpoints') == []
+    for flags, count in [(['--no-endpoints'], 0), (['--kad-protocol', '/my/kad/1.0.0'], 2), (['--kad-protocol', '/a/b'], 0)]:
+        assert len(endpoints(place, '--no-cache', '--network', 'mychain', *flags)) == count, flags
     assert endpoints(place, '--no-cache', '--network', 'mychain', '--local') == []
 
 
