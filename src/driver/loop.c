@@ -100,7 +100,6 @@ static void wrote_join(void *context, int result)
     struct peercache_node *node = context;
     (void)result;
     node->keeping_join = false;
-    serve(node, NULL);
 }
 
 static void keep_join(struct peercache_node *node, uint32_t verified)
@@ -175,6 +174,14 @@ void pc_driver_loop_routes(void *context, bool has_ip4, bool has_ip6)
     serve(context, &event);
 }
 
+/* Whoever has stopped waits for it. */
+void pc_driver_loop_worker_idle(void *context)
+{
+    struct peercache_node *node = context;
+    if (node->state == PC_DRIVER_FLUSHING)
+        serve(node, NULL);
+}
+
 void pc_driver_loop_committed(void *context, int result, const char *text)
 {
     struct pc_node_event event = { .kind = PC_NODE_COMMITTED, .result = result, .text = text };
@@ -236,7 +243,8 @@ static int64_t flush(struct peercache_node *node, peercache_time now)
         node->state = PC_DRIVER_DONE;
         uv_stop(&node->loop);
     }
-    return datagrams_left ? node->flush_until_us : PC_TIME_NEVER; /* a commit's end is an event of its own */
+    return datagrams_left ? node->flush_until_us
+                          : PC_TIME_NEVER; /* that the worker is idle is an event of its own */
 }
 
 static void serve(struct peercache_node *node, const struct pc_node_event *event)

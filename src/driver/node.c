@@ -219,10 +219,20 @@ static int open_store(struct peercache_node *node)
     if (result == 0 && node->options.save && (reopen || !node->store->read_only)) {
         result = pc_driver_store_worker_new(&node->loop, &node->store, reopen, pc_driver_loop_committed, node,
                                             &node->worker);
-        if (result != 0)
+        if (result == 0)
+            pc_driver_store_worker_on_idle(node->worker, pc_driver_loop_worker_idle, node);
+        else
             (void)fail(node, result, "out of memory");
     }
     return result;
+}
+
+static bool is_given(const struct peercache_node *node, const char *url)
+{
+    for (size_t i = 0; i < node->endpoint_count; i++)
+        if (strcmp(node->urls[i], url) == 0)
+            return true;
+    return false;
 }
 
 /* What serves the plan of the join: name servers, endpoints, and which families there are. */
@@ -232,7 +242,8 @@ static int open_outside(struct peercache_node *node)
     for (size_t i = 0; i < given->endpoint_count; i++)
         node->urls[node->endpoint_count++] = given->endpoints[i];
     for (size_t i = 0; i < node->network->endpoint_count && node->endpoint_count < PC_JOIN_ENDPOINTS_MAX; i++)
-        node->urls[node->endpoint_count++] = node->network->endpoints[i];
+        if (!is_given(node, node->network->endpoints[i]))
+            node->urls[node->endpoint_count++] = node->network->endpoints[i];
     for (size_t i = 0; i < node->endpoint_count; i++) {
         uint8_t hash[crypto_hash_sha256_BYTES];
         crypto_hash_sha256(hash, (const uint8_t *)node->urls[i], strlen(node->urls[i]));

@@ -27,6 +27,8 @@ struct pc_driver_store_worker {
     bool has_commit;   /* among the jobs */
     bool is_working;   /* the first job is with the pool */
     struct pc_driver_store_job *first, *last;
+    void (*idle)(void *context); /* NULL: nobody waits for that */
+    void *idle_context;
 };
 
 int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store **store, pc_driver_reopen reopen,
@@ -83,6 +85,8 @@ static void worked(uv_work_t *uv, int status)
         job->done(job->context, status < 0 ? PEERCACHE_EIO : 0);
         status = !worker->is_working && worker->first ? start_first(worker) : 0;
     } while (status < 0);
+    if (!worker->first && worker->idle)
+        worker->idle(worker->idle_context);
 }
 
 int pc_driver_store_worker_do(struct pc_driver_store_worker *worker, struct pc_driver_store_job *job)
@@ -159,6 +163,13 @@ int pc_driver_store_worker_commit(struct pc_driver_store_worker *worker, const s
 }
 
 /* ----- its end ----- */
+
+void pc_driver_store_worker_on_idle(struct pc_driver_store_worker *worker, void (*idle)(void *context),
+                                    void *context)
+{
+    worker->idle = idle;
+    worker->idle_context = context;
+}
 
 bool pc_driver_store_worker_idle(const struct pc_driver_store_worker *worker)
 {

@@ -47,6 +47,10 @@ struct pc_driver_store_job {
 /* Do it when what was asked for before is done. EIO: the pool takes none, `done` is not called. */
 int pc_driver_store_worker_do(struct pc_driver_store_worker *worker, struct pc_driver_store_job *job);
 
+/* `idle` is called on the loop's thread, after `done`, whenever nothing is under way and nothing waits any more: for who
+ * waits for that. NULL: nobody does. */
+void pc_driver_store_worker_on_idle(struct pc_driver_store_worker *worker, void (*idle)(void *context),
+                                    void *context);
 /* Nothing is under way, and nothing waits. */
 bool pc_driver_store_worker_idle(const struct pc_driver_store_worker *worker);
 /* It must be idle: run the loop until it is. NULL does nothing. */

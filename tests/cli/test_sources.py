@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import os
+import socket
 import subprocess
 import threading
 
@@ -229,6 +230,20 @@ def ranges_that_are_allowed_and_denied(place):
         result = run(place, 'join', '--json', '--no-cache', '--no-endpoints', '--allow', '127.0.0.0/8', '--peer', node.addr)
         expect(result, 0)
         assert result.json()['verified'] == 1, str(result)
+
+
+@case
+def a_join_whose_endpoint_fails_ends(place):
+    """What is kept of the endpoint is written after the node has stopped; the end of that is waited for, and comes."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as one:
+        one.bind(('127.0.0.1', 0))
+        url = 'http://127.0.0.1:%d/x' % one.getsockname()[1]
+    for name in ('c.db', 'c.json'):
+        cache = os.path.join(place, name)
+        report = join(place, '--cache', cache, '--timeout', '1500ms', '--endpoint', url, code=1)
+        assert report['cause'] == 'endpoints_down', report
+        remembered = run(place, 'endpoints', '--local', '--json', '--cache', cache).json()
+        assert [e['url'] for e in remembered] == [url], remembered
 
 
 main()

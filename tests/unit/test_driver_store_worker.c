@@ -263,6 +263,13 @@ static void on_commit_among_jobs(void *context, int result, const char *text)
     append(done_text, 'C');
 }
 
+static void on_idle(void *context)
+{
+    unsigned *count = context;
+    assert_true(pc_driver_store_worker_idle(worker));
+    ++*count;
+}
+
 static void jobs_and_commits_keep_their_order(void **state)
 {
     (void)state;
@@ -272,6 +279,8 @@ static void jobs_and_commits_keep_their_order(void **state)
     worked_text[0] = done_text[0] = '\0';
     assert_int_equal(pc_driver_store_worker_new(&loop, &store, NULL, on_commit_among_jobs, &slow, &worker),
                      0);
+    unsigned idle = 0;
+    pc_driver_store_worker_on_idle(worker, on_idle, &idle);
     for (size_t i = 0; i < 6; i++) {
         job_init(&jobs[i], (char)('a' + i));
         if (i == 3) {
@@ -284,6 +293,8 @@ static void jobs_and_commits_keep_their_order(void **state)
     assert_string_equal(done_text, "");
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_true(pc_driver_store_worker_idle(worker));
+    assert_int_equal(idle, 1); /* after the last alone */
+    pc_driver_store_worker_on_idle(worker, NULL, NULL);
     assert_string_equal(worked_text, "abcdef");
     assert_string_equal(done_text, "abcCdef");
     assert_int_equal(slow.count, 1);
