@@ -383,22 +383,26 @@ static int drop_banned(struct pc_cache_set *set, const struct pc_cache_key *key)
     return 0;
 }
 
-int pc_cache_set_ban(struct pc_cache_set *set, const struct pc_ban *ban)
+int pc_cache_set_ban(struct pc_cache_set *set, const struct pc_ban *bans, size_t count)
 {
-    struct pc_peer_id id;
-    int result = pc_cache_bans_add(&set->bans, ban);
-    if (result)
-        return result;
-    if (pc_cache_ban_id(ban, &id)) {
-        pc_cache_set_unload(set, &id);
-        return 0;
+    bool has_range = false;
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        struct pc_peer_id id;
+        result = pc_cache_bans_add(&set->bans, &bans[i]);
+        if (pc_cache_ban_id(&bans[i], &id))
+            pc_cache_set_unload(set, &id);
+        else
+            has_range = true;
     }
+    if (result || !has_range)
+        return result;
     struct pc_cache_key *keys;
-    size_t count;
-    result = pc_cache_peers_collect(set, is_covered, set, &keys, &count);
+    size_t covered;
+    result = pc_cache_peers_collect(set, is_covered, set, &keys, &covered);
     if (result)
         return result;
-    for (size_t i = 0; i < count && result == 0; i++)
+    for (size_t i = 0; i < covered && result == 0; i++)
         result = drop_banned(set, &keys[i]);
     free(keys);
     return result;

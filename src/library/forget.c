@@ -59,7 +59,7 @@ int peercache_ban(peercache *cache, const char *peer_id_or_cidr, peercache_time 
         return result;
     ban.since_ms = pc_base_time_max(pc_library_advance(cache, now), 1);
     if (cache->store) {
-        result = pc_store_ban_put(cache->store, &ban, ban.since_ms, PC_STORE_LOCK_TIMEOUT_MS);
+        result = pc_store_ban_put(cache->store, &ban, 1, PC_STORE_LOCK_TIMEOUT_MS);
         if (result)
             return pc_library_fail_in_store(cache, result);
     }
@@ -70,7 +70,7 @@ int peercache_ban(peercache *cache, const char *peer_id_or_cidr, peercache_time 
         if (result && result != PEERCACHE_ENOTFOUND)
             return result;
     }
-    result = pc_cache_set_ban(cache->set, &ban);
+    result = pc_cache_set_ban(cache->set, &ban, 1);
     return result ? pc_library_fail(cache, result, peer_id_or_cidr)
                   : pc_library_commit(cache, PC_STORE_LOCK_TIMEOUT_MS);
 }
@@ -82,7 +82,7 @@ int peercache_unban(peercache *cache, const char *peer_id_or_cidr)
     if (result || cache->read_only)
         return result;
     if (cache->store)
-        result = pc_store_ban_put(cache->store, &ban, 0, PC_STORE_LOCK_TIMEOUT_MS);
+        result = pc_store_ban_put(cache->store, &ban, 1, PC_STORE_LOCK_TIMEOUT_MS); /* its since_ms is 0 */
     if (result)
         return pc_library_fail_in_store(cache, result);
     result = pc_cache_set_unban(cache->set, &ban);
@@ -91,11 +91,9 @@ int peercache_unban(peercache *cache, const char *peer_id_or_cidr)
     return 0; /* a ban that another process made: it was not in memory yet */
 }
 
-static int collect_ban(void *context, const struct pc_ban *ban, int64_t since_ms)
+static int collect_ban(void *context, const struct pc_ban *ban)
 {
-    struct pc_ban dated = *ban;
-    dated.since_ms = since_ms;
-    return pc_cache_bans_add(context, &dated);
+    return pc_cache_bans_add(context, ban);
 }
 
 int pc_library_load_bans(peercache *cache)
@@ -109,9 +107,12 @@ int pc_library_load_bans(peercache *cache)
         if (!pc_cache_bans_has(&stored, &ban))
             result = pc_cache_set_unban(cache->set, &ban);
     }
-    for (size_t i = 0; i < stored.count && result == 0; i++)
-        if (!pc_cache_bans_has(pc_cache_set_bans(cache->set), &stored.bans[i]))
-            result = pc_cache_set_ban(cache->set, &stored.bans[i]);
+    size_t fresh = 0;
+    for (size_t i = 0; i < stored.count; i++)
+        if (!pc_cache_bans_has(known, &stored.bans[i]))
+            stored.bans[fresh++] = stored.bans[i];
+    if (result == 0 && fresh)
+        result = pc_cache_set_ban(cache->set, stored.bans, fresh);
     pc_cache_bans_deinit(&stored);
     return result;
 }

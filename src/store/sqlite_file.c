@@ -448,8 +448,10 @@ static void salvage_rest(struct pc_sqlite_store *store, struct pc_sqlite *from)
     row = pc_sqlite_prepare(from, PC_SQLITE_BANS, &result);
     while (row && sqlite3_step(row) == SQLITE_ROW) {
         struct pc_ban ban;
-        if (pc_cache_ban_from_bytes(pc_sqlite_column_bytes(row, 0), &ban) == 0 &&
-            pc_sqlite_ban_put(&store->sqlite, &ban, sqlite3_column_int64(row, 1)))
+        if (pc_cache_ban_from_bytes(pc_sqlite_column_bytes(row, 0), &ban))
+            continue;
+        ban.since_ms = sqlite3_column_int64(row, 1);
+        if (pc_sqlite_ban_put(&store->sqlite, &ban))
             break;
     }
     (void)sqlite3_reset(row);
