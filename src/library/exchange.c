@@ -279,10 +279,9 @@ int peercache_import(peercache *cache, peercache_format format, bool trust, peer
                      peercache_read read, void *context, peercache_imported *ret_imported)
 {
     struct import import = { .cache = cache, .trust = trust };
-    const struct pc_format_options options = { .format = inner(format),
-                                               .visitor = { .record = take_item,
-                                                            .own = take_own,
-                                                            .context = &import } };
+    const struct pc_format_options options = {
+        .format = inner(format), .visitor = { .record = take_item, .own = take_own, .context = &import }
+    };
     struct pc_library_spool *spool = NULL;
     int result = pc_library_refuse_unopened(cache);
     if (result)
@@ -290,7 +289,7 @@ int peercache_import(peercache *cache, peercache_format format, bool trust, peer
     if (!read || !ret_imported || (format != PEERCACHE_FORMAT_ANY && inner(format) == PC_FORMAT_UNKNOWN))
         return pc_library_fail(cache, PEERCACHE_EINVAL, "import");
     (void)pc_library_advance(cache, now);
-    result = pc_library_commit(cache, PC_STORE_LOCK_TIMEOUT_MS);
+    result = pc_library_commit(cache, PC_LIBRARY_NO_DEADLINE);
     if (result)
         return result;
     cache->error.text[0] = '\0';
@@ -356,7 +355,7 @@ int peercache_export(peercache *cache, peercache_format format, peercache_time n
     pc_cache_quota_init(&export.quota, cache->options.max_peers);
     if (export.is_list) {
         /* what is pending may be a removal */
-        result = pc_library_commit(cache, PC_STORE_LOCK_TIMEOUT_MS);
+        result = pc_library_commit(cache, PC_LIBRARY_NO_DEADLINE);
         if (result == 0)
             result = pc_library_own_write(cache, export.secret, &own);
         if (result)

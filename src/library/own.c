@@ -22,8 +22,9 @@ static void secret_of(peercache *cache, uint8_t ret_secret[PC_LIBRARY_SECRET_BYT
 {
     static const char purpose[] = "peercache export";
     if (cache->store)
-        (void)crypto_generichash(ret_secret, PC_LIBRARY_SECRET_BYTES, (const uint8_t *)purpose, sizeof(purpose),
-                                 cache->store->secret, PC_LIBRARY_SECRET_BYTES); /* sizes in its range */
+        (void)crypto_generichash(ret_secret, PC_LIBRARY_SECRET_BYTES, (const uint8_t *)purpose,
+                                 sizeof(purpose), cache->store->secret,
+                                 PC_LIBRARY_SECRET_BYTES); /* sizes in its range */
     else
         pc_base_rng_bytes(&cache->rng, ret_secret, PC_LIBRARY_SECRET_BYTES);
 }

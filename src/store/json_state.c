@@ -16,8 +16,8 @@ int pc_json_document_visit_removals(const struct pc_json_document *document, pc_
         struct pc_delta removal;
         struct pc_bytes key = pc_json_tombstone_key(t);
         pc_cache_key_id(key, &id);
-        pc_cache_delta_init(
-            &removal, &id, id.size ? pc_json_tombstone_addr(t) : pc_bytes_of(key.data + 1, key.size - 1));
+        pc_cache_delta_init(&removal, &id,
+                            id.size ? pc_json_tombstone_addr(t) : pc_bytes_of(key.data + 1, key.size - 1));
         removal.removed_ms = t->removed_ms;
         result = visit(context, &removal);
     }
