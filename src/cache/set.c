@@ -129,6 +129,14 @@ int pc_cache_let_wait(struct pc_cache_set *set, struct pc_cache_peer *peer, uint
     return pc_cache_pending_add(&set->waiting, peer ? &peer->waiting : NULL, hash, delta);
 }
 
+/* News that memory has and the store will not hear of would be counted twice by who tells it again. The peer leaves
+ * memory, as if it had not been loaded; what waited of it before waits on. */
+static void forget_untold(struct pc_cache_set *set, struct pc_cache_peer *peer)
+{
+    set->options.is_part = true;
+    pc_cache_peer_drop(set, peer);
+}
+
 /* One piece of news, onto the record in memory and to the deltas that wait. What has no room in memory is
  * told to the store all the same when it is verified. */
 int pc_cache_take_news(struct pc_cache_set *set, struct pc_known *known, const struct pc_delta *delta,
@@ -148,6 +156,8 @@ int pc_cache_take_news(struct pc_cache_set *set, struct pc_known *known, const s
     if (room == PEERCACHE_ENOMEM || (room && !delta->history.success_count) || set->options.memory_only)
         return room;
     int result = pc_cache_let_wait(set, known->peer, known->hash, delta);
+    if (result == PEERCACHE_ENOMEM && known->peer)
+        forget_untold(set, known->peer);
     return result ? result : room;
 }
 
@@ -300,7 +310,6 @@ int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
         return 0;
     if (set->own_addr_count == PC_CACHE_OWN_ADDRS_MAX)
         return PEERCACHE_ELIMIT;
-    set->own_addrs[set->own_addr_count++] = normal;
     struct pc_bytes own = pc_addr_maddr_bytes(&normal);
     struct pc_cache_key *keys;
     size_t count;
@@ -310,6 +319,8 @@ int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
     for (size_t i = 0; i < count && result == 0; i++)
         result = drop_own(set, &keys[i], own);
     free(keys);
+    if (result == 0) /* last, so that who asks again after a failure does not find it done */
+        set->own_addrs[set->own_addr_count++] = normal;
     return result;
 }
 

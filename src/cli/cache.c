@@ -61,6 +61,10 @@ enum pc_cli_exit pc_cli_cache_open(struct pc_cli_cache *cache, const struct pc_c
             o->json, pc_cli_error_exit(error), pc_cli_error_code(error),
             "%s: no cache, and left as it is; if it holds peers, 'peercache import' takes them in",
             peercache_errmsg(cache->cache));
+    if (error == PEERCACHE_ECORRUPT)
+        return pc_cli_fail(o->json, pc_cli_error_exit(error), pc_cli_error_code(error),
+                           "%s; 'peercache check --repair' moves it aside and keeps what can be read of it",
+                           peercache_errmsg(cache->cache));
     if (error)
         return pc_cli_cache_failed(cache, error);
     if (peercache_warning(cache->cache))

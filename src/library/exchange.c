@@ -210,7 +210,7 @@ static int take_own(void *context, struct pc_bytes json)
     struct import *import = context;
     if (!import->trust || import->cache->read_only)
         return 0;
-    int result = import->count ? commit_batch(import) : 0; /* what stood before it */
+    int result = commit_run(import); /* what stood before it */
     return result ? result : pc_library_own_take(import->cache, json);
 }
 

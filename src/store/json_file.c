@@ -300,9 +300,12 @@ static int connect_read_only(struct pc_json_store *store)
         return result;
     if (kind == PC_JSON_EMPTY)
         pc_base_reason(&store->head.error, "%s: nothing is in it yet, and it is read-only", store->head.path);
-    return kind == PC_JSON_OURS || kind == PC_JSON_NEWER ? 0
-           : kind == PC_JSON_DAMAGED                     ? PEERCACHE_ECORRUPT
-                                                         : PEERCACHE_EFORMAT;
+    if (kind == PC_JSON_DAMAGED) {
+        const struct pc_reason found = store->head.error;
+        pc_base_reason(&store->head.error, "%.120s" PC_STORE_LEFT_BY_READER, found.text);
+        return PEERCACHE_ECORRUPT;
+    }
+    return kind == PC_JSON_OURS || kind == PC_JSON_NEWER ? 0 : PEERCACHE_EFORMAT;
 }
 
 /* The document is of the file that the path leads to; without the lock. */

@@ -686,6 +686,16 @@ static int open_read_only(struct pc_sqlite_store *store)
     return connect_copy(store, uri, wal);
 }
 
+/* Where a writer would move it aside, it was to be a cache; nothing is moved by who may only read. */
+static int judge_unreadable(struct pc_sqlite_store *store)
+{
+    const struct pc_reason found = store->head.error;
+    if (!store->may_move_aside)
+        return store->sqlite.error == SQLITE_NOTADB ? PEERCACHE_EFORMAT : PEERCACHE_ECORRUPT;
+    pc_base_reason(&store->head.error, "%.120s" PC_STORE_LEFT_BY_READER, found.text);
+    return PEERCACHE_ECORRUPT;
+}
+
 int pc_sqlite_connect_read_only(struct pc_sqlite_store *store)
 {
     enum kind kind = KIND_FRESH;
@@ -700,8 +710,8 @@ int pc_sqlite_connect_read_only(struct pc_sqlite_store *store)
     }
     if (result == 0)
         result = read_identity(store, &store->sqlite, store->head.secret);
-    if (result == PEERCACHE_ECORRUPT && store->sqlite.error == SQLITE_NOTADB)
-        result = PEERCACHE_EFORMAT;
+    if (result == PEERCACHE_ECORRUPT)
+        result = judge_unreadable(store);
     if (result)
         pc_sqlite_disconnect(store, false);
     return result;

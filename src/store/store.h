@@ -13,6 +13,8 @@
 
 #define PC_STORE_LOCK_TIMEOUT_MS      5000
 #define PC_STORE_PATH_BYTES           4096
+/* Behind what is wrong with a file that a writer would move aside. */
+#define PC_STORE_LEFT_BY_READER       ": damaged, or no cache at all; nothing was changed"
 #define PC_STORE_PEERS_MAX_DEFAULT    10000
 #define PC_STORE_META_KEY_MAX_BYTES   256
 #define PC_STORE_META_VALUE_MAX_BYTES (256 * 1024)
