@@ -100,7 +100,7 @@ PEERCACHE_API void peercache_options_set_seed(peercache_options *options, const 
  * Open the cache at `path`, made (file 0600, its directories 0700) when missing; NULL keeps it in memory
  * only. `network` names the network it belongs to, such as "ipfs". `options` may be NULL. Always sets
  * *ret_cache (NULL only when memory is out); close it also after a failure. Waits for the lock for 5 s at
- * most. Errors: EINVAL empty network or path; ENOTFOUND no such file, and it may not be made; EFORMAT a
+ * most. Errors: EINVAL empty network or path; ENOTFOUND no such file, and it may not be made, or it is empty and only to be read; EFORMAT a
  * directory, or a file of another kind under a name that is not moved aside; ENETWORK the cache of another
  * network or mode; EVERSION a newer schema that can't even be read; EPERM; EIO; EBUSY; ECRYPTO the operating
  * system gives no randomness. After a failure the handle only tells why, and every call on it is ESTATE. A

@@ -298,8 +298,10 @@ static int connect_read_only(struct pc_json_store *store)
     int result = read_file(store, &kind);
     if (result)
         return result;
-    if (kind == PC_JSON_EMPTY)
-        pc_base_reason(&store->head.error, "%s: nothing is in it yet, and it is read-only", store->head.path);
+    if (kind == PC_JSON_EMPTY) {
+        pc_base_reason(&store->head.error, "%s: nothing is in it yet", store->head.path);
+        return PEERCACHE_ENOTFOUND;
+    }
     if (kind == PC_JSON_DAMAGED) {
         const struct pc_reason found = store->head.error;
         pc_base_reason(&store->head.error, "%.120s" PC_STORE_LEFT_BY_READER, found.text);

@@ -705,8 +705,8 @@ int pc_sqlite_connect_read_only(struct pc_sqlite_store *store)
     if (result == 0)
         result = recognise(&store->sqlite, &kind);
     if (result == 0 && kind == KIND_FRESH) {
-        pc_base_reason(&store->head.error, "%s: nothing is in it yet, and it is read-only", store->head.path);
-        result = PEERCACHE_EFORMAT;
+        pc_base_reason(&store->head.error, "%s: nothing is in it yet", store->head.path);
+        result = PEERCACHE_ENOTFOUND;
     }
     if (result == 0)
         result = read_identity(store, &store->sqlite, store->head.secret);
