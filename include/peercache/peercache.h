@@ -14,6 +14,8 @@
  * Memory: open takes in a bounded part of the file, the best of a sample of its buckets; refresh takes in
  * more. What is on disk and not in memory is found by find, iterate, remove, prune, export and stats, and
  * news of it (add, report) is merged with it when it is committed.
+ * Clocks: the time is what the calls give. Only for how long a call may take (the lock of the file, flush) the
+ * monotonic clock is read.
  * Randomness: the seed of all choices is drawn from the operating system at open, unless the options give
  * one. Threads: one handle is used by one thread at a time; different handles are independent, also on one
  * file. Fork: a handle is used only by the process that opened it.
@@ -98,7 +100,7 @@ PEERCACHE_API void peercache_options_set_seed(peercache_options *options, const 
  * Open the cache at `path`, made (file 0600, its directories 0700) when missing; NULL keeps it in memory
  * only. `network` names the network it belongs to, such as "ipfs". `options` may be NULL. Always sets
  * *ret_cache (NULL only when memory is out); close it also after a failure. Waits for the lock for 5 s at
- * most. Errors: EINVAL empty network or path; ENOTFOUND no such file, and it may not be made; EFORMAT a
+ * most. Errors: EINVAL empty network or path; ENOTFOUND no such file, and it may not be made, or it is empty and only to be read; EFORMAT a
  * directory, or a file of another kind under a name that is not moved aside; ENETWORK the cache of another
  * network or mode; EVERSION a newer schema that can't even be read; EPERM; EIO; EBUSY; ECRYPTO the operating
  * system gives no randomness. After a failure the handle only tells why, and every call on it is ESTATE. A
@@ -107,8 +109,8 @@ PEERCACHE_API void peercache_options_set_seed(peercache_options *options, const 
  */
 PEERCACHE_API int peercache_open(const char *path, const char *network, const peercache_options *options,
                                  peercache **ret_cache);
-/* Commit what is pending (at most 5 s) and free. NULL does nothing. Who wants to know whether it was
- * committed calls flush first. */
+/* Commit all that is pending (as long as it takes, waiting for the lock for 5 s at most) and free. NULL does nothing.
+ * Who wants to know whether it was committed calls flush first. */
 PEERCACHE_API void peercache_close(peercache *cache);
 
 /* Text of the last failure of this handle, "" when there was none; valid until the next call on the handle.
@@ -253,7 +255,7 @@ typedef struct peercache_peer {
 /*
  * Call `visit` for every peer of the cache, those on disk included, ordered by the bytes of the peer id,
  * those known by address only at the end, in bounded memory. What is pending is committed first (flush, at
- * most 5 s). Errors: those of flush; ECORRUPT.
+ * 5 s for the lock). Errors: those of flush; ECORRUPT.
  */
 PEERCACHE_API int peercache_iterate(peercache *cache, int (*visit)(void *context, const peercache_peer *peer),
                                     void *context);
@@ -284,7 +286,7 @@ PEERCACHE_API int peercache_get_stats(peercache *cache, peercache_stats *ret_sta
 
 /* Forget a peer by its id (or, known by address only, by its multiaddr), here and for every other process on
  * the file: what they still hold in memory does not bring it back, only a new sighting does. Committed at
- * once (at most 5 s). Errors: EPARSE; ENOTFOUND; those of flush. */
+ * once (at most 5 s for the lock). Errors: EPARSE; ENOTFOUND; those of flush. */
 PEERCACHE_API int peercache_remove(peercache *cache, const char *peer_id_or_addr, peercache_time now);
 
 /*
@@ -367,7 +369,8 @@ typedef struct peercache_imported {
 /*
  * Take in a document of any of the formats. Without `trust` its entries are new whatever counts they claim,
  * from one source (IMPORT), within its share of the buckets, and DNS names are rejected; with it counts,
- * times, states and sources are restored, names admitted, and only the cap of all peers applies. Reads in
+ * times, states and sources are restored, names admitted, and only the cap of all peers applies; of our own list
+ * bans and the dates of removals too, merged with those that are there. Reads in
  * bounded memory and commits as it goes (each batch waits at most 5 s for the lock); what was taken in before
  * a failure stays, and *ret_imported is set also then. Errors: EFORMAT none of the formats, or not `format`;
  * EPARSE the document is broken or cut short; ENETWORK it says that it is of another network; ELIMIT over a
@@ -385,9 +388,11 @@ PEERCACHE_API int peercache_export(peercache *cache, peercache_format format, pe
 /* ---- Keep ---- */
 
 /*
- * Commit what is pending. Waits at most `timeout_ms` for the lock. 0: it survives the death of the process.
- * On failure everything stays pending. Prunes a bounded part when it is due (the options). Errors: EBUSY,
- * EFULL, EIO, ENOTFOUND the file vanished. Read-only: 0, nothing written.
+ * Commit what is pending, and prune a bounded part when it is due (the options), for at most `timeout_ms`: a
+ * thousand news at a time, of which the last is begun within that time and then written to its end. 0: it survives
+ * the death of the process. On failure what was not committed stays pending, for the next call. Errors: EBUSY the
+ * lock was held, or more is pending than the time was enough for (the text says which, and how much); EFULL, EIO,
+ * ENOTFOUND the file vanished. Read-only: 0, nothing written.
  */
 PEERCACHE_API int peercache_flush(peercache *cache, uint32_t timeout_ms);
 /* Take in what other processes committed since, and more of what is on disk while there is room in memory.

@@ -87,6 +87,16 @@ static int reserve(struct pc_cache_bucket *bucket)
     return 0;
 }
 
+/* Nobody is in it and nobody came: an empty bucket has no room. */
+static void give_back(struct pc_cache_bucket *bucket)
+{
+    if (bucket->count > 0)
+        return;
+    free(bucket->peers);
+    bucket->peers = NULL;
+    bucket->capacity = 0;
+}
+
 /* Room for it was reserved. */
 static void attach(struct pc_cache_set *set, struct pc_cache_peer *peer)
 {
@@ -114,9 +124,7 @@ static void detach(struct pc_cache_set *set, struct pc_cache_peer *peer)
     uint32_t moved = table->occupied[--table->occupied_count];
     table->occupied[bucket->occupied] = moved;
     table->buckets[moved].occupied = bucket->occupied;
-    free(bucket->peers);
-    bucket->peers = NULL;
-    bucket->capacity = 0;
+    give_back(bucket);
 }
 
 void pc_cache_peer_drop(struct pc_cache_set *set, struct pc_cache_peer *peer)
@@ -346,8 +354,10 @@ static int settle(struct pc_cache_set *set, struct pc_cache_peer **peer, uint64_
     }
     pc_cache_key_of(&record->id, pc_addr_maddr_bytes(&record->addrs[0].addr), &key);
     struct pc_cache_peer *fresh = peer_new(pc_cache_key_bytes(&key), size);
-    if (!fresh)
+    if (!fresh) {
+        give_back(bucket);
         return PEERCACHE_ENOMEM;
+    }
     fill(fresh, record, standing, packed, size);
     if (known) {
         fresh->waiting = known->waiting;
@@ -356,6 +366,7 @@ static int settle(struct pc_cache_set *set, struct pc_cache_peer **peer, uint64_
         result = pc_base_map_insert_hashed(&set->by_key, &fresh->node, hash);
         if (result) {
             free(fresh);
+            give_back(bucket);
             return result;
         }
         fresh->waiting = pc_cache_pending_hand_over(&set->waiting, pc_cache_key_bytes(&key), hash);

@@ -127,10 +127,20 @@ static int adopt(struct pc_cache_set *set, const struct pc_known *bare, const st
         moved.source_group = bare->addr->source_group;
         moved.first_seen_ms = bare->addr->first_seen_ms;
         (void)pc_cache_record_apply(&known.record, &moved, now_ms);
-        pc_cache_peer_drop(set, bare->peer);
     }
     (void)pc_cache_record_apply(&known.record, delta, now_ms);
-    return pc_cache_peer_put(set, &known.peer, known.hash, &known.record, false);
+    int result = pc_cache_peer_put(set, &known.peer, known.hash, &known.record, false);
+    if (result == PEERCACHE_ENOMEM && set->options.memory_only)
+        return result; /* nothing changed */
+    /* It may have given way just now. */
+    struct pc_cache_peer *left = pc_cache_find_peer(set, &bare->record.id, pc_addr_maddr_bytes(&delta->addr));
+    if (left)
+        pc_cache_peer_drop(set, left);
+    if (result == PEERCACHE_ENOMEM) { /* the store is told: it is as one not loaded */
+        set->options.is_part = true;
+        result = 0;
+    }
+    return result;
 }
 
 /* Whether a stranger may come in, and what is known of it so far: nothing. */
@@ -205,8 +215,8 @@ int pc_cache_set_report_more(struct pc_cache_set *set, const struct pc_peer_id *
         result = count_success(set, &known, &normal, report, now_ms);
         if (report->unverified)
             return result;
-        int released = pc_cache_set_answered(set, now_ms);
-        return result ? result : released;
+        (void)pc_cache_set_answered(set, now_ms); /* ENOMEM: the rest stays held until the next answer */
+        return result;
     case PEERCACHE_TIMEOUT:
     case PEERCACHE_UNREACHABLE:
     case PEERCACHE_DNS_FAILED:

@@ -129,6 +129,14 @@ int pc_cache_let_wait(struct pc_cache_set *set, struct pc_cache_peer *peer, uint
     return pc_cache_pending_add(&set->waiting, peer ? &peer->waiting : NULL, hash, delta);
 }
 
+/* News that memory has and the store will not hear of would be counted twice by who tells it again. The peer leaves
+ * memory, as if it had not been loaded; what waited of it before waits on. */
+static void forget_untold(struct pc_cache_set *set, struct pc_cache_peer *peer)
+{
+    set->options.is_part = true;
+    pc_cache_peer_drop(set, peer);
+}
+
 /* One piece of news, onto the record in memory and to the deltas that wait. What has no room in memory is
  * told to the store all the same when it is verified. */
 int pc_cache_take_news(struct pc_cache_set *set, struct pc_known *known, const struct pc_delta *delta,
@@ -148,6 +156,8 @@ int pc_cache_take_news(struct pc_cache_set *set, struct pc_known *known, const s
     if (room == PEERCACHE_ENOMEM || (room && !delta->history.success_count) || set->options.memory_only)
         return room;
     int result = pc_cache_let_wait(set, known->peer, known->hash, delta);
+    if (result == PEERCACHE_ENOMEM && known->peer)
+        forget_untold(set, known->peer);
     return result ? result : room;
 }
 
@@ -300,7 +310,6 @@ int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
         return 0;
     if (set->own_addr_count == PC_CACHE_OWN_ADDRS_MAX)
         return PEERCACHE_ELIMIT;
-    set->own_addrs[set->own_addr_count++] = normal;
     struct pc_bytes own = pc_addr_maddr_bytes(&normal);
     struct pc_cache_key *keys;
     size_t count;
@@ -310,6 +319,8 @@ int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
     for (size_t i = 0; i < count && result == 0; i++)
         result = drop_own(set, &keys[i], own);
     free(keys);
+    if (result == 0) /* last, so that who asks again after a failure does not find it done */
+        set->own_addrs[set->own_addr_count++] = normal;
     return result;
 }
 
@@ -383,22 +394,26 @@ static int drop_banned(struct pc_cache_set *set, const struct pc_cache_key *key)
     return 0;
 }
 
-int pc_cache_set_ban(struct pc_cache_set *set, const struct pc_ban *ban)
+int pc_cache_set_ban(struct pc_cache_set *set, const struct pc_ban *bans, size_t count)
 {
-    struct pc_peer_id id;
-    int result = pc_cache_bans_add(&set->bans, ban);
-    if (result)
-        return result;
-    if (pc_cache_ban_id(ban, &id)) {
-        pc_cache_set_unload(set, &id);
-        return 0;
+    bool has_range = false;
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        struct pc_peer_id id;
+        result = pc_cache_bans_add(&set->bans, &bans[i]);
+        if (pc_cache_ban_id(&bans[i], &id))
+            pc_cache_set_unload(set, &id);
+        else
+            has_range = true;
     }
+    if (result || !has_range)
+        return result;
     struct pc_cache_key *keys;
-    size_t count;
-    result = pc_cache_peers_collect(set, is_covered, set, &keys, &count);
+    size_t covered;
+    result = pc_cache_peers_collect(set, is_covered, set, &keys, &covered);
     if (result)
         return result;
-    for (size_t i = 0; i < count && result == 0; i++)
+    for (size_t i = 0; i < covered && result == 0; i++)
         result = drop_banned(set, &keys[i]);
     free(keys);
     return result;

@@ -119,7 +119,7 @@ int pc_cache_set_remove_record(struct pc_cache_set *set, const struct pc_record 
 
 /* Bans, of which the set keeps no more than memory: what they cover leaves it at once and stays out. ENOMEM;
  * ELIMIT; of unban ENOTFOUND. */
-int pc_cache_set_ban(struct pc_cache_set *set, const struct pc_ban *ban);
+int pc_cache_set_ban(struct pc_cache_set *set, const struct pc_ban *bans, size_t count);
 int pc_cache_set_unban(struct pc_cache_set *set, const struct pc_ban *ban);
 const struct pc_bans *pc_cache_set_bans(const struct pc_cache_set *set);
 /* Take what bans cover out of a record; whether anything is left of it. */

@@ -32,6 +32,12 @@ bool pc_cli_cache_is_missing(const char *path)
     return true;
 }
 
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 enum pc_cli_exit pc_cli_cache_open(struct pc_cli_cache *cache, const struct pc_cli_options *o,
                                    enum pc_cli_access access)
 {
@@ -52,15 +58,26 @@ enum pc_cli_exit pc_cli_cache_open(struct pc_cli_cache *cache, const struct pc_c
     int error = options_new(o, access, &options);
     if (!error)
         error = peercache_open(cache->missing ? NULL : cache->path, o->network, options, &cache->cache);
+    if (error == PEERCACHE_ENOTFOUND && access == PC_CLI_LOOK) { /* a file without anything in it */
+        pc_cli_note("%s", peercache_errmsg(cache->cache));
+        peercache_close(cache->cache);
+        cache->missing = true;
+        error = peercache_open(NULL, o->network, options, &cache->cache);
+    }
     peercache_options_free(options);
     cache->is_corrupt = access == PC_CLI_REPAIR && error == PEERCACHE_ECORRUPT;
     if (cache->is_corrupt)
         return PC_CLI_DONE;
-    if (error == PEERCACHE_EFORMAT && !strstr(peercache_errmsg(cache->cache), "import"))
+    if (error == PEERCACHE_EFORMAT && is_file(cache->path) &&
+        !strstr(peercache_errmsg(cache->cache), "import"))
         return pc_cli_fail(
             o->json, pc_cli_error_exit(error), pc_cli_error_code(error),
             "%s: no cache, and left as it is; if it holds peers, 'peercache import' takes them in",
             peercache_errmsg(cache->cache));
+    if (error == PEERCACHE_ECORRUPT)
+        return pc_cli_fail(o->json, pc_cli_error_exit(error), pc_cli_error_code(error),
+                           "%s; 'peercache check --repair' moves it aside and keeps what can be read of it",
+                           peercache_errmsg(cache->cache));
     if (error)
         return pc_cli_cache_failed(cache, error);
     if (peercache_warning(cache->cache))

@@ -393,11 +393,10 @@ static int on_record(void *context, const struct pc_record *record)
     return 0;
 }
 
-static int on_ban(void *context, const struct pc_ban *ban, int64_t since_ms)
+static int on_ban(void *context, const struct pc_ban *ban)
 {
     struct peercache_node *node = context;
     struct pc_node_event event = { .kind = PC_NODE_BANNED, .ban = ban };
-    (void)since_ms;
     pc_node_wire_run(&node->wire, pc_driver_clock_now(&node->clock), &event);
     return 0;
 }

@@ -52,15 +52,16 @@ enum pc_format {
 
 /* Limits. Over a limit of the document: ELIMIT, and reading ends. Over one of an entry: it is refused with
  * its reason, and reading goes on. */
-#define PC_FORMAT_DEPTH_MAX         32           /* of nested arrays and objects in a document */
-#define PC_FORMAT_ELEMENT_MAX_BYTES (256 * 1024) /* of one element of peers or Bootstrap: too_long */
-#define PC_FORMAT_MEMBER_MAX_BYTES  4096         /* of a top member's name and of what we read of the head */
-#define PC_FORMAT_OWN_MAX_BYTES     (32 * 1024 * 1024)      /* of the object `peercache` */
-#define PC_FORMAT_LINE_MAX_BYTES    PC_MULTIADDR_TEXT_BYTES /* of text: too_long */
-#define PC_FORMAT_ENTRIES_MAX       10000000                /* elements or lines of one document */
-#define PC_FORMAT_ADDRS_MAX         64    /* of one peer's entry: the rest too_many_addresses */
-#define PC_FORMAT_WORD_BYTES        64    /* network_version and cache_version, with the NUL */
-#define PC_FORMAT_DOUBT_MAX_BYTES   65536 /* lines read while none begins with '/': then no text */
+#define PC_FORMAT_DEPTH_MAX           32           /* of nested arrays and objects in a document */
+#define PC_FORMAT_ELEMENT_MAX_BYTES   (256 * 1024) /* of one element of peers or Bootstrap: too_long */
+#define PC_FORMAT_MEMBER_MAX_BYTES    4096 /* of a top member's name and of what we read of the head */
+#define PC_FORMAT_OWN_MAX_BYTES       (32 * 1024 * 1024)      /* of the object `peercache` */
+#define PC_FORMAT_LINE_MAX_BYTES      PC_MULTIADDR_TEXT_BYTES /* of text: too_long */
+#define PC_FORMAT_LINE_SKIP_MAX_BYTES (1024 * 1024)           /* a line over it is none: ELIMIT */
+#define PC_FORMAT_ENTRIES_MAX         10000000                /* elements or lines of one document */
+#define PC_FORMAT_ADDRS_MAX           64    /* of one peer's entry: the rest too_many_addresses */
+#define PC_FORMAT_WORD_BYTES          64    /* network_version and cache_version, with the NUL */
+#define PC_FORMAT_DOUBT_MAX_BYTES     65536 /* lines read while none begins with '/': then no text */
 
 /* Never NULL. */
 const char *pc_format_name(enum pc_format format);
@@ -175,7 +176,7 @@ void pc_format_reader_free(struct pc_format_reader *reader);
  * the cut, and EPARSE).
  * EPARSE  not JSON, cut short (finish), `peers` twice, network_version is no short text
  * EFORMAT another kind of content; neither JSON nor lines of multiaddrs; JSON without peers and Bootstrap
- * ELIMIT  over PC_FORMAT_DEPTH_MAX, _ENTRIES_MAX, _MEMBER_MAX_BYTES (a name) or _OWN_MAX_BYTES
+ * ELIMIT  over PC_FORMAT_DEPTH_MAX, _ENTRIES_MAX, _LINE_SKIP_MAX_BYTES, _MEMBER_MAX_BYTES (a name) or _OWN_MAX_BYTES
  * ENOMEM; or what the visitor returned.
  * Nothing but white space is a text without lines. What is neither peers nor Bootstrap nor a member we know
  * is skipped: looked at only to find its end.

@@ -18,7 +18,8 @@ static struct pc_bytes trim(struct pc_bytes text)
 
 static int visit(struct pc_line_split *split, struct pc_bytes text)
 {
-    struct pc_line line = { trim(text), split->size > PC_FORMAT_LINE_MAX_BYTES, split->offset, split->line };
+    struct pc_line line = { trim(text), split->size > PC_FORMAT_LINE_MAX_BYTES, split->size, split->offset,
+                            split->line };
     return split->visit(split->context, &line);
 }
 

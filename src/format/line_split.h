@@ -7,6 +7,7 @@
 struct pc_line {
     struct pc_bytes text; /* without the white space around it; of one that is too long the beginning */
     bool is_too_long;
+    uint64_t size;   /* in the document, white space included */
     uint64_t offset; /* of its first byte, white space included */
     uint64_t line;
 };

@@ -415,15 +415,27 @@ static bool is_of_no_text(struct pc_bytes line)
     return false;
 }
 
+/* A line that does not end is of a device or a sparse file, and would be read for ever. */
+static int judge_length(struct pc_format_reader *reader, uint64_t size, uint64_t offset, uint64_t line)
+{
+    struct pc_format_place place = { offset, line, 0 };
+    bool is_in_doubt = reader->wanted == PC_FORMAT_UNKNOWN && !reader->is_text_sure;
+    if (is_in_doubt && size > PC_FORMAT_DOUBT_MAX_BYTES)
+        return fail_at(reader, PEERCACHE_EFORMAT, &place, "neither a JSON object nor lines of multiaddrs");
+    return size > PC_FORMAT_LINE_SKIP_MAX_BYTES
+               ? fail_at(reader, PEERCACHE_ELIMIT, &place, "a line without an end")
+               : 0;
+}
+
 static int take_line(void *context, const struct pc_line *line)
 {
     struct pc_format_reader *reader = context;
     struct pc_format_sink sink = sink_of(reader);
-    int r;
+    int r = judge_length(reader, line->size, line->offset, line->line);
     struct pc_format_place place = { line->offset, line->line, 0 };
     bool is_in_doubt = reader->wanted == PC_FORMAT_UNKNOWN && !reader->is_text_sure;
-    if (line->text.size == 0 || line->text.data[0] == '#')
-        return 0;
+    if (r != 0 || line->text.size == 0 || line->text.data[0] == '#')
+        return r;
     if (reader->summary.entries == PC_FORMAT_ENTRIES_MAX)
         return fail_at(reader, PEERCACHE_ELIMIT, &place, "more entries than one document may hold");
     if (line->text.data[0] == '/')
@@ -546,6 +558,12 @@ static int settle(struct pc_format_reader *reader, int r)
     return reader->error;
 }
 
+static int feed_text(struct pc_format_reader *reader, struct pc_bytes piece)
+{
+    int r = pc_format_lines_feed(&reader->lines, piece);
+    return r != 0 ? r : judge_length(reader, reader->lines.size, reader->lines.offset, reader->lines.line);
+}
+
 int pc_format_reader_feed(struct pc_format_reader *reader, struct pc_bytes piece)
 {
     int r = 0;
@@ -556,7 +574,7 @@ int pc_format_reader_feed(struct pc_format_reader *reader, struct pc_bytes piece
     if (r == 0 && piece.size > 0 && reader->phase == JSON)
         r = pc_format_json_feed(&reader->json, piece);
     else if (r == 0 && piece.size > 0 && reader->phase == TEXT)
-        r = pc_format_lines_feed(&reader->lines, piece);
+        r = feed_text(reader, piece);
     return settle(reader, r);
 }
 

@@ -184,7 +184,7 @@ static int take_addr(struct import *import, const struct pc_format_item *item, s
         delta.history = addr->history;
         delta.source = addr->source;
         delta.source_group = addr->source_group;
-        if (addr->first_seen_ms)
+        if (addr->first_seen_ms || item->has_state) /* ours says also that it is not known */
             delta.first_seen_ms = addr->first_seen_ms;
         delta.trusted = true;
         bool is_tried = item->has_state ? item->record.state == PEERCACHE_TRIED : addr->history.success_count;
@@ -202,6 +202,16 @@ static int take_item(void *context, const struct pc_format_item *item)
     for (size_t i = 0; i < item->record.addr_count && result == 0; i++)
         result = take_addr(import, item, i);
     return result;
+}
+
+/* Bans and removals are believed of a trusted document only: another's could make us forget anybody. */
+static int take_own(void *context, struct pc_bytes json)
+{
+    struct import *import = context;
+    if (!import->trust || import->cache->read_only)
+        return 0;
+    int result = commit_run(import); /* what stood before it */
+    return result ? result : pc_library_own_take(import->cache, json);
 }
 
 static void summarise(const struct import *import, peercache_imported *ret_imported)
@@ -269,8 +279,9 @@ int peercache_import(peercache *cache, peercache_format format, bool trust, peer
                      peercache_read read, void *context, peercache_imported *ret_imported)
 {
     struct import import = { .cache = cache, .trust = trust };
-    const struct pc_format_options options = { .format = inner(format),
-                                               .visitor = { .record = take_item, .context = &import } };
+    const struct pc_format_options options = {
+        .format = inner(format), .visitor = { .record = take_item, .own = take_own, .context = &import }
+    };
     struct pc_library_spool *spool = NULL;
     int result = pc_library_refuse_unopened(cache);
     if (result)
@@ -278,7 +289,7 @@ int peercache_import(peercache *cache, peercache_format format, bool trust, peer
     if (!read || !ret_imported || (format != PEERCACHE_FORMAT_ANY && inner(format) == PC_FORMAT_UNKNOWN))
         return pc_library_fail(cache, PEERCACHE_EINVAL, "import");
     (void)pc_library_advance(cache, now);
-    result = pc_library_commit(cache, PC_STORE_LOCK_TIMEOUT_MS);
+    result = pc_library_commit(cache, PC_LIBRARY_NO_DEADLINE);
     if (result)
         return result;
     cache->error.text[0] = '\0';
@@ -307,7 +318,7 @@ struct export
     struct pc_format_writer *writer;
     peercache_write write;
     void *context;
-    uint8_t secret[16]; /* of the list; its buckets are not those of the cache */
+    uint8_t secret[PC_LIBRARY_SECRET_BYTES]; /* of the list; its buckets are not those of the cache */
     struct pc_cache_quota quota;
     bool is_list;
 };
@@ -339,11 +350,17 @@ int peercache_export(peercache *cache, peercache_format format, peercache_time n
         return result;
     if (!write || inner(format) == PC_FORMAT_UNKNOWN)
         return pc_library_fail(cache, PEERCACHE_EINVAL, "export");
-    char *own = format == PEERCACHE_FORMAT_LIST ? pc_library_own_text(cache, export.secret) : NULL;
-    export.is_list = own != NULL;
+    char *own = NULL;
+    export.is_list = format == PEERCACHE_FORMAT_LIST;
     pc_cache_quota_init(&export.quota, cache->options.max_peers);
-    if (format == PEERCACHE_FORMAT_LIST && !own)
-        return pc_library_fail(cache, PEERCACHE_ENOMEM, "export");
+    if (export.is_list) {
+        /* what is pending may be a removal */
+        result = pc_library_commit(cache, PC_LIBRARY_NO_DEADLINE);
+        if (result == 0)
+            result = pc_library_own_write(cache, export.secret, &own);
+        if (result)
+            return result;
+    }
     const struct pc_format_writer_options options = {
         .format = inner(format),
         .own = pc_bytes_of(own, own ? strlen(own) : 0),

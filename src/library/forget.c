@@ -30,7 +30,7 @@ int peercache_remove(peercache *cache, const char *peer_id_or_addr, peercache_ti
         return result;
     result = pc_cache_set_remove_record(cache->set, &record, pc_library_advance(cache, now));
     return result ? pc_library_fail(cache, result, peer_id_or_addr)
-                  : pc_library_commit(cache, PC_STORE_LOCK_TIMEOUT_MS);
+                  : pc_library_commit(cache, PC_LIBRARY_NO_DEADLINE);
 }
 
 /* ---- Bans ---- */
@@ -59,7 +59,7 @@ int peercache_ban(peercache *cache, const char *peer_id_or_cidr, peercache_time 
         return result;
     ban.since_ms = pc_base_time_max(pc_library_advance(cache, now), 1);
     if (cache->store) {
-        result = pc_store_ban_put(cache->store, &ban, ban.since_ms, PC_STORE_LOCK_TIMEOUT_MS);
+        result = pc_store_ban_put(cache->store, &ban, 1, PC_STORE_LOCK_TIMEOUT_MS);
         if (result)
             return pc_library_fail_in_store(cache, result);
     }
@@ -70,9 +70,9 @@ int peercache_ban(peercache *cache, const char *peer_id_or_cidr, peercache_time 
         if (result && result != PEERCACHE_ENOTFOUND)
             return result;
     }
-    result = pc_cache_set_ban(cache->set, &ban);
+    result = pc_cache_set_ban(cache->set, &ban, 1);
     return result ? pc_library_fail(cache, result, peer_id_or_cidr)
-                  : pc_library_commit(cache, PC_STORE_LOCK_TIMEOUT_MS);
+                  : pc_library_commit(cache, PC_LIBRARY_NO_DEADLINE);
 }
 
 int peercache_unban(peercache *cache, const char *peer_id_or_cidr)
@@ -82,7 +82,7 @@ int peercache_unban(peercache *cache, const char *peer_id_or_cidr)
     if (result || cache->read_only)
         return result;
     if (cache->store)
-        result = pc_store_ban_put(cache->store, &ban, 0, PC_STORE_LOCK_TIMEOUT_MS);
+        result = pc_store_ban_put(cache->store, &ban, 1, PC_STORE_LOCK_TIMEOUT_MS); /* its since_ms is 0 */
     if (result)
         return pc_library_fail_in_store(cache, result);
     result = pc_cache_set_unban(cache->set, &ban);
@@ -91,11 +91,9 @@ int peercache_unban(peercache *cache, const char *peer_id_or_cidr)
     return 0; /* a ban that another process made: it was not in memory yet */
 }
 
-static int collect_ban(void *context, const struct pc_ban *ban, int64_t since_ms)
+static int collect_ban(void *context, const struct pc_ban *ban)
 {
-    struct pc_ban dated = *ban;
-    dated.since_ms = since_ms;
-    return pc_cache_bans_add(context, &dated);
+    return pc_cache_bans_add(context, ban);
 }
 
 int pc_library_load_bans(peercache *cache)
@@ -109,9 +107,12 @@ int pc_library_load_bans(peercache *cache)
         if (!pc_cache_bans_has(&stored, &ban))
             result = pc_cache_set_unban(cache->set, &ban);
     }
-    for (size_t i = 0; i < stored.count && result == 0; i++)
-        if (!pc_cache_bans_has(pc_cache_set_bans(cache->set), &stored.bans[i]))
-            result = pc_cache_set_ban(cache->set, &stored.bans[i]);
+    size_t fresh = 0;
+    for (size_t i = 0; i < stored.count; i++)
+        if (!pc_cache_bans_has(known, &stored.bans[i]))
+            stored.bans[fresh++] = stored.bans[i];
+    if (result == 0 && fresh)
+        result = pc_cache_set_ban(cache->set, stored.bans, fresh);
     pc_cache_bans_deinit(&stored);
     return result;
 }
@@ -265,7 +266,7 @@ static void tally(peercache_pruned *pruned, uint32_t policy)
 struct prune {
     bool dry_run;
     size_t most;
-    uint32_t timeout_ms;
+    int64_t deadline_us;
     int (*visit)(void *context, const peercache_peer *peer, uint32_t policy);
     void *context;
 };
@@ -286,7 +287,7 @@ static int carry_out(peercache *cache, const struct chunk *chunk, const struct p
         if (result == 0 && !prune->dry_run && !cache->read_only)
             result = pc_cache_set_remove_record(cache->set, &row->record, cache->now_ms);
     }
-    return result ? result : pc_library_commit(cache, prune->timeout_ms);
+    return result ? result : pc_library_commit(cache, prune->deadline_us);
 }
 
 static int run(peercache *cache, struct pc_library_round *round, uint32_t policies, bool gently,
@@ -295,7 +296,7 @@ static int run(peercache *cache, struct pc_library_round *round, uint32_t polici
     peercache_pruned pruned = { .looked_at = 0 };
     struct chunk chunk = { .cache = cache, .policies = policies, .gently = gently };
     uint64_t counts[PEERCACHE_STATE_COUNT];
-    int result = pc_library_commit(cache, prune->timeout_ms);
+    int result = pc_library_commit(cache, prune->deadline_us);
     if (result == 0 && round->looked_at == 0) {
         result = count_all(cache, counts);
         if (result == 0)
@@ -323,6 +324,8 @@ static int run(peercache *cache, struct pc_library_round *round, uint32_t polici
             round->addr = chunk.rows[last].record.addrs[0].addr;
         }
         result = carry_out(cache, &chunk, prune, &pruned);
+        if (prune->deadline_us != PC_LIBRARY_NO_DEADLINE && pc_store_left_ms(prune->deadline_us) == 0)
+            break; /* the next call goes on */
     }
     free(chunk.rows);
     if (pruned.done)
@@ -336,7 +339,7 @@ int peercache_prune(peercache *cache, uint32_t policies, bool dry_run, size_t mo
                     int (*visit)(void *context, const peercache_peer *peer, uint32_t policy), void *context,
                     peercache_pruned *ret_pruned)
 {
-    const struct prune prune = { dry_run, most, PC_STORE_LOCK_TIMEOUT_MS, visit, context };
+    const struct prune prune = { dry_run, most, PC_LIBRARY_NO_DEADLINE, visit, context };
     int result = pc_library_refuse_unopened(cache);
     if (result)
         return result;
@@ -348,9 +351,9 @@ int peercache_prune(peercache *cache, uint32_t policies, bool dry_run, size_t mo
                ret_pruned);
 }
 
-int pc_library_prune_on_schedule(peercache *cache, uint32_t timeout_ms)
+int pc_library_prune_on_schedule(peercache *cache, int64_t deadline_us)
 {
-    const struct prune prune = { false, SCHEDULED_STEP, timeout_ms, NULL, NULL };
+    const struct prune prune = { false, SCHEDULED_STEP, deadline_us, NULL, NULL };
     peercache_pruned pruned;
     if (cache->options.prune_interval_ms == 0 || cache->read_only)
         return 0;

@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "cache/set.h"
+#include "store/lock.h"
 #include "store/store.h"
 
 #include <peercache/peercache.h>
@@ -83,9 +84,11 @@ int pc_library_load_one(peercache *cache, const struct pc_peer_id *id, const str
 int pc_library_visit_all(peercache *cache, pc_store_visit visit, void *context);
 /* Take in the bans of the store. */
 int pc_library_load_bans(peercache *cache);
-/* Commit all that is pending, without the schedule of flush. */
-int pc_library_commit(peercache *cache, uint32_t timeout_ms);
-/* A bounded part of what is due by schedule. */
-int pc_library_prune_on_schedule(peercache *cache, uint32_t timeout_ms);
+/* Commit all that is pending, without the schedule of flush: until the deadline (lock.h), but one batch at least;
+ * EBUSY there is more. Without a deadline each batch waits for the lock as long as open does. */
+#define PC_LIBRARY_NO_DEADLINE INT64_MAX
+int pc_library_commit(peercache *cache, int64_t deadline_us);
+/* A bounded part of what is due by schedule; no more of it is begun after the deadline. */
+int pc_library_prune_on_schedule(peercache *cache, int64_t deadline_us);
 
 #endif

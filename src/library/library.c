@@ -12,8 +12,6 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#define CLOSE_TIMEOUT_MS 5000
-
 const char *peercache_version(void)
 {
     return PEERCACHE_VERSION;
@@ -192,7 +190,7 @@ void peercache_close(peercache *cache)
     if (!cache)
         return;
     if (cache->set && cache->store)
-        (void)pc_library_commit(cache, CLOSE_TIMEOUT_MS); /* who wants to know flushes first */
+        (void)pc_library_commit(cache, PC_LIBRARY_NO_DEADLINE); /* who wants to know flushes first */
     pc_cache_set_free(cache->set);
     pc_store_close(cache->store);
     free(cache);
@@ -443,29 +441,41 @@ int pc_library_load_one(peercache *cache, const struct pc_peer_id *id, const str
     return 0;
 }
 
-int pc_library_commit(peercache *cache, uint32_t timeout_ms)
+static int fail_late(peercache *cache)
 {
+    pc_base_reason(&cache->error, "the time was over before all was written: %zu news are still pending",
+                   pc_cache_set_pending(cache->set));
+    return PEERCACHE_EBUSY;
+}
+
+int pc_library_commit(peercache *cache, int64_t deadline_us)
+{
+    const bool has_deadline = deadline_us != PC_LIBRARY_NO_DEADLINE;
     const struct pc_delta *deltas;
-    size_t count;
-    if (!cache->store)
-        return 0;
-    while ((count = pc_cache_set_take(cache->set, &deltas, PC_CACHE_BATCH_MAX))) {
+    for (bool is_first = true; cache->store && pc_cache_set_pending(cache->set); is_first = false) {
+        uint32_t left_ms = has_deadline ? pc_store_left_ms(deadline_us) : PC_STORE_LOCK_TIMEOUT_MS;
+        if (left_ms == 0 && !is_first)
+            return fail_late(cache);
+        size_t count = pc_cache_set_take(cache->set, &deltas, PC_CACHE_BATCH_MAX);
+        if (count == 0)
+            return pc_library_fail(cache, PEERCACHE_ENOMEM, "flush");
         int result =
-            pc_store_commit(cache->store, cache->sequence + 1, deltas, count, cache->now_ms, timeout_ms);
+            pc_store_commit(cache->store, cache->sequence + 1, deltas, count, cache->now_ms, left_ms);
         (void)pc_cache_set_settle(cache->set, result == 0); /* a batch is out: can't fail */
         if (result)
             return pc_library_fail_in_store(cache, result);
         cache->sequence++;
     }
-    return pc_cache_set_pending(cache->set) ? pc_library_fail(cache, PEERCACHE_ENOMEM, "flush") : 0;
+    return 0;
 }
 
 int peercache_flush(peercache *cache, uint32_t timeout_ms)
 {
+    const int64_t deadline_us = pc_store_deadline_us(timeout_ms);
     int result = pc_library_refuse_unopened(cache);
     if (result == 0)
-        result = pc_library_commit(cache, timeout_ms);
-    return result ? result : pc_library_prune_on_schedule(cache, timeout_ms);
+        result = pc_library_commit(cache, deadline_us);
+    return result ? result : pc_library_prune_on_schedule(cache, deadline_us);
 }
 
 int peercache_refresh(peercache *cache)
@@ -493,7 +503,7 @@ int peercache_check(peercache *cache, bool repair, peercache_time now)
     if (result || !cache->store)
         return result;
     (void)pc_library_advance(cache, now);
-    result = pc_library_commit(cache, PC_STORE_LOCK_TIMEOUT_MS);
+    result = pc_library_commit(cache, PC_LIBRARY_NO_DEADLINE);
     if (result && result != PEERCACHE_ECORRUPT)
         return result;
     cache->error.text[0] = '\0';

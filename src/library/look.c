@@ -95,7 +95,7 @@ int pc_library_visit_all(peercache *cache, pc_store_visit visit, void *context)
     static const struct pc_store_query all = { .kind = PC_STORE_ALL };
     if (!cache->store)
         return visit_memory(cache, visit, context);
-    int result = pc_library_commit(cache, PC_STORE_LOCK_TIMEOUT_MS);
+    int result = pc_library_commit(cache, PC_LIBRARY_NO_DEADLINE);
     if (result)
         return result;
     result = pc_store_query(cache->store, &all, visit, context);

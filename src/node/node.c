@@ -418,7 +418,7 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
         on_loaded(node, event->record);
         break;
     case PC_NODE_BANNED:
-        if (pc_cache_set_ban(node->set, event->ban))
+        if (pc_cache_set_ban(node->set, event->ban, 1))
             pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a ban is not heeded");
         break;
     case PC_NODE_ENDPOINT:

@@ -137,7 +137,11 @@ struct pc_bytes pc_json_document_meta(struct pc_json_document *document, struct 
 /* ELIMIT: over PC_STORE_META_… or PC_JSON_META_…; EINVAL: the key is not UTF-8, or holds NUL; ENOMEM. */
 int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes key, struct pc_bytes value);
 
-/* Keep a ban as of its since_ms. ELIMIT: over PC_CACHE_BANS_MAX; ENOMEM. */
+/* Each tombstone as the delta that makes it. What visit returned. */
+int pc_json_document_visit_removals(const struct pc_json_document *document, pc_store_visit_removal visit,
+                                    void *context);
+
+/* Keep a ban as of its since_ms; one that is kept stays as it is. ELIMIT: over PC_CACHE_BANS_MAX; ENOMEM. */
 int pc_json_document_ban(struct pc_json_document *document, const struct pc_ban *ban);
 /* ENOTFOUND. */
 int pc_json_document_unban(struct pc_json_document *document, const struct pc_ban *ban);

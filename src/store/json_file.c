@@ -298,11 +298,16 @@ static int connect_read_only(struct pc_json_store *store)
     int result = read_file(store, &kind);
     if (result)
         return result;
-    if (kind == PC_JSON_EMPTY)
-        pc_base_reason(&store->head.error, "%s: nothing is in it yet, and it is read-only", store->head.path);
-    return kind == PC_JSON_OURS || kind == PC_JSON_NEWER ? 0
-           : kind == PC_JSON_DAMAGED                     ? PEERCACHE_ECORRUPT
-                                                         : PEERCACHE_EFORMAT;
+    if (kind == PC_JSON_EMPTY) {
+        pc_base_reason(&store->head.error, "%s: nothing is in it yet", store->head.path);
+        return PEERCACHE_ENOTFOUND;
+    }
+    if (kind == PC_JSON_DAMAGED) {
+        const struct pc_reason found = store->head.error;
+        pc_base_reason(&store->head.error, "%.120s" PC_STORE_LEFT_BY_READER, found.text);
+        return PEERCACHE_ECORRUPT;
+    }
+    return kind == PC_JSON_OURS || kind == PC_JSON_NEWER ? 0 : PEERCACHE_EFORMAT;
 }
 
 /* The document is of the file that the path leads to; without the lock. */
@@ -507,20 +512,27 @@ static int json_bans(struct pc_store *head, pc_store_visit_ban visit, void *cont
     struct pc_json_store *store = of(head);
     int result = be_current_unlocked(store);
     for (size_t i = 0; result == 0 && i < store->document->ban_count; i++)
-        result = visit(context, &store->document->bans[i], store->document->bans[i].since_ms);
+        result = visit(context, &store->document->bans[i]);
     return result;
 }
 
-/* What fails before anything was changed leaves the file and memory as they are. */
-static int put_ban(struct pc_json_store *store, const struct pc_ban *ban, int64_t since_ms)
+static int json_removals(struct pc_store *head, pc_store_visit_removal visit, void *context)
 {
-    struct pc_ban dated = *ban;
-    dated.since_ms = since_ms;
-    int result = since_ms ? pc_json_document_ban(store->document, &dated)
-                          : pc_json_document_unban(store->document, &dated);
+    struct pc_json_store *store = of(head);
+    int result = be_current_unlocked(store);
+    return result ? result : pc_json_document_visit_removals(store->document, visit, context);
+}
+
+static int put_bans(struct pc_json_store *store, const struct pc_ban *bans, size_t count)
+{
+    struct pc_reason reason = { "" };
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = bans[i].since_ms ? pc_json_document_ban(store->document, &bans[i])
+                                  : pc_json_document_unban(store->document, &bans[i]);
     if (result == 0)
         return save(store, 0);
-    struct pc_reason reason = { "" };
+    pc_json_let_go(store); /* some may be in memory, and are not in the file */
     if (result == PEERCACHE_ENOTFOUND)
         pc_base_reason(&reason, "there is no such ban");
     if (result == PEERCACHE_ELIMIT)
@@ -528,8 +540,7 @@ static int put_ban(struct pc_json_store *store, const struct pc_ban *ban, int64_
     return fail_with_path(store, result, &reason);
 }
 
-static int json_ban_put(struct pc_store *head, const struct pc_ban *ban, int64_t since_ms,
-                        uint32_t timeout_ms)
+static int json_ban_put(struct pc_store *head, const struct pc_ban *bans, size_t count, uint32_t timeout_ms)
 {
     struct pc_json_store *store = of(head);
     int result = lock_now(store, timeout_ms);
@@ -537,7 +548,7 @@ static int json_ban_put(struct pc_store *head, const struct pc_ban *ban, int64_t
         return result;
     result = be_current_locked(store);
     if (result == 0 && !head->read_only)
-        result = put_ban(store, ban, since_ms);
+        result = put_bans(store, bans, count);
     pc_store_lock_release(&store->lock);
     return result;
 }
@@ -583,6 +594,7 @@ static const struct pc_store_ops json_ops = {
     .meta_keys = json_meta_keys,
     .bans = json_bans,
     .ban_put = json_ban_put,
+    .removals = json_removals,
     .count = json_count,
     .check = json_check,
     .repair = json_repair,

@@ -1,9 +1,28 @@
-/* What the object `peercache` says besides the peers: bans, metadata, and the ledger of writers. */
+/* What the object `peercache` says besides the peers: removals, bans, metadata, and the ledger of writers. */
 #include "base/time.h"
 #include "format/json_value.h"
 #include "store/json_document.h"
 #include <assert.h>
 #include <stdlib.h>
+
+/* --- removals --- */
+
+int pc_json_document_visit_removals(const struct pc_json_document *document, pc_store_visit_removal visit,
+                                    void *context)
+{
+    int result = 0;
+    for (const struct pc_json_tombstone *t = document->first_tombstone; t && result == 0; t = t->next) {
+        struct pc_peer_id id;
+        struct pc_delta removal;
+        struct pc_bytes key = pc_json_tombstone_key(t);
+        pc_cache_key_id(key, &id);
+        pc_cache_delta_init(&removal, &id,
+                            id.size ? pc_json_tombstone_addr(t) : pc_bytes_of(key.data + 1, key.size - 1));
+        removal.removed_ms = t->removed_ms;
+        result = visit(context, &removal);
+    }
+    return result;
+}
 
 /* --- bans --- */
 
@@ -32,9 +51,11 @@ int pc_json_document_ban(struct pc_json_document *document, const struct pc_ban 
 {
     bool is_in;
     size_t at = place_of_ban(document, ban, &is_in);
-    if (!is_in && document->ban_count >= PC_CACHE_BANS_MAX)
+    if (is_in)
+        return 0;
+    if (document->ban_count >= PC_CACHE_BANS_MAX)
         return PEERCACHE_ELIMIT;
-    if (!is_in && document->ban_count == document->ban_capacity) {
+    if (document->ban_count == document->ban_capacity) {
         size_t capacity = document->ban_capacity ? 2 * document->ban_capacity : 8;
         struct pc_ban *larger = realloc(document->bans, capacity * sizeof(*larger));
         if (!larger)
@@ -42,9 +63,8 @@ int pc_json_document_ban(struct pc_json_document *document, const struct pc_ban 
         document->bans = larger;
         document->ban_capacity = capacity;
     }
-    if (!is_in)
-        memmove(&document->bans[at + 1], &document->bans[at],
-                (document->ban_count++ - at) * sizeof(*document->bans));
+    memmove(&document->bans[at + 1], &document->bans[at],
+            (document->ban_count++ - at) * sizeof(*document->bans));
     document->bans[at] = *ban;
     return 0;
 }

@@ -92,6 +92,17 @@ static int64_t monotonic_us(void)
     return (int64_t)now.tv_sec * PC_US_PER_S + now.tv_nsec / 1000;
 }
 
+int64_t pc_store_deadline_us(uint32_t timeout_ms)
+{
+    return monotonic_us() + (int64_t)timeout_ms * PC_US_PER_MS;
+}
+
+uint32_t pc_store_left_ms(int64_t deadline_us)
+{
+    int64_t left_us = deadline_us - monotonic_us();
+    return left_us > 0 ? (uint32_t)((left_us + PC_US_PER_MS - 1) / PC_US_PER_MS) : 0;
+}
+
 /* One look: 1 taken, 0 held by another, -1 with errno. */
 static int try_lock(int fd, int operation)
 {
@@ -236,8 +247,7 @@ static int take(const struct pc_store_lock *lock, int operation, int64_t deadlin
 int pc_store_lock_take(struct pc_store_lock *lock, bool shared, uint32_t timeout_ms,
                        struct pc_reason *ret_reason)
 {
-    int64_t deadline_us = monotonic_us() + (int64_t)timeout_ms * PC_US_PER_MS;
-    int taken = take(lock, shared ? LOCK_SH : LOCK_EX, deadline_us);
+    int taken = take(lock, shared ? LOCK_SH : LOCK_EX, pc_store_deadline_us(timeout_ms));
     if (taken > 0)
         return 0;
     if (taken == 0) {

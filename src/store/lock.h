@@ -26,6 +26,10 @@ void pc_store_lock_init(struct pc_store_lock *lock);
  * link. `read_only`: only one that is there, for a shared lock. EPERM, EIO, EFULL, EREADONLY, ENOTFOUND. */
 int pc_store_lock_open(struct pc_store_lock *lock, const char *path, mode_t mode, bool read_only,
                        struct pc_reason *ret_reason);
+/* A moment so far from now on the monotonic clock, and what is left until it, 0 when it is past: how work of
+ * several steps keeps to one time for all of them. */
+int64_t pc_store_deadline_us(uint32_t timeout_ms);
+uint32_t pc_store_left_ms(int64_t deadline_us);
 /* EBUSY after timeout_ms, with the reason. */
 int pc_store_lock_take(struct pc_store_lock *lock, bool shared, uint32_t timeout_ms,
                        struct pc_reason *ret_reason);

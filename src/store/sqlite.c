@@ -512,57 +512,32 @@ static int sqlite_meta_keys(struct pc_store *head, const char *prefix, pc_store_
 
 static int sqlite_bans(struct pc_store *head, pc_store_visit_ban visit, void *context)
 {
-    struct pc_sqlite_store *store = of(head);
-    int result = be_current_unlocked(store);
-    sqlite3_stmt *rows = result ? NULL : pc_sqlite_prepare(&store->sqlite, PC_SQLITE_BANS, &result);
-    if (!rows)
-        return result;
-    while ((result = pc_sqlite_step(&store->sqlite, rows)) == 1) {
-        struct pc_ban ban;
-        if (pc_cache_ban_from_bytes(pc_sqlite_column_bytes(rows, 0), &ban))
-            continue; /* check finds it */
-        result = visit(context, &ban, sqlite3_column_int64(rows, 1));
-        if (result) {
-            (void)sqlite3_reset(rows);
-            break;
-        }
-    }
+    int result = be_current_unlocked(of(head));
+    return result ? result : pc_sqlite_visit_bans(&of(head)->sqlite, visit, context);
+}
+
+static int sqlite_removals(struct pc_store *head, pc_store_visit_removal visit, void *context)
+{
+    int result = be_current_unlocked(of(head));
+    return result ? result : pc_sqlite_visit_removals(&of(head)->sqlite, visit, context);
+}
+
+static int put_bans(struct pc_sqlite_store *store, const struct pc_ban *bans, size_t count)
+{
+    int result = pc_sqlite_run(&store->sqlite, PC_SQLITE_BEGIN_IMMEDIATE, 0);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = bans[i].since_ms ? pc_sqlite_ban_put(&store->sqlite, &bans[i])
+                                  : pc_sqlite_ban_lift(&store->sqlite, &bans[i]);
+    if (result == 0)
+        result = pc_sqlite_bans_within_limit(&store->sqlite);
+    if (result == 0)
+        result = pc_sqlite_run(&store->sqlite, PC_SQLITE_COMMIT, 0);
+    if (result)
+        rollback(store);
     return result;
 }
 
-static int put_ban(struct pc_sqlite_store *store, const struct pc_ban *ban, int64_t since_ms)
-{
-    struct pc_sqlite *sqlite = &store->sqlite;
-    int result = 0;
-    if (since_ms == 0) {
-        sqlite3_stmt *statement = pc_sqlite_prepare(sqlite, PC_SQLITE_BAN_DELETE, &result);
-        if (!statement)
-            return result;
-        pc_sqlite_bind(statement, 1, pc_bytes_of(ban->bytes, ban->size));
-        result = pc_sqlite_step(sqlite, statement);
-        if (result == 0 && sqlite3_changes(sqlite->db) == 0) {
-            pc_base_reason(&store->head.error, "%s: there is no such ban", store->head.path);
-            return PEERCACHE_ENOTFOUND;
-        }
-        return result;
-    }
-    sqlite3_stmt *count = pc_sqlite_prepare(sqlite, PC_SQLITE_BAN_COUNT, &result);
-    if (!count)
-        return result;
-    result = pc_sqlite_step(sqlite, count);
-    if (result < 0)
-        return result;
-    bool is_full = sqlite3_column_int64(count, 0) >= PC_CACHE_BANS_MAX;
-    (void)sqlite3_reset(count);
-    if (is_full) {
-        pc_base_reason(&store->head.error, "%s: over %d bans", store->head.path, PC_CACHE_BANS_MAX);
-        return PEERCACHE_ELIMIT;
-    }
-    return pc_sqlite_ban_put(sqlite, ban, since_ms);
-}
-
-static int sqlite_ban_put(struct pc_store *head, const struct pc_ban *ban, int64_t since_ms,
-                          uint32_t timeout_ms)
+static int sqlite_ban_put(struct pc_store *head, const struct pc_ban *bans, size_t count, uint32_t timeout_ms)
 {
     struct pc_sqlite_store *store = of(head);
     int result = lock_now(store, timeout_ms);
@@ -570,7 +545,7 @@ static int sqlite_ban_put(struct pc_store *head, const struct pc_ban *ban, int64
         return result;
     result = be_current(store);
     if (result == 0 && !head->read_only)
-        result = put_ban(store, ban, since_ms);
+        result = put_bans(store, bans, count);
     pc_store_lock_release(&store->lock);
     return result;
 }
@@ -594,6 +569,7 @@ static const struct pc_store_ops sqlite_ops = {
     .meta_keys = sqlite_meta_keys,
     .bans = sqlite_bans,
     .ban_put = sqlite_ban_put,
+    .removals = sqlite_removals,
     .count = sqlite_count,
     .check = sqlite_check,
     .repair = sqlite_repair,

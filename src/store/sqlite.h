@@ -132,7 +132,14 @@ int pc_sqlite_find(struct pc_sqlite *sqlite, const struct pc_sqlite_key *key, co
 struct pc_bytes pc_sqlite_column_bytes(sqlite3_stmt *row, int column);
 int pc_sqlite_tombstone_put(struct pc_sqlite *sqlite, struct pc_bytes key, struct pc_bytes addr,
                             int64_t removed_ms);
-int pc_sqlite_ban_put(struct pc_sqlite *sqlite, const struct pc_ban *ban, int64_t since_ms);
+/* Keep a ban as of its since_ms; one that is kept stays as it is. */
+int pc_sqlite_ban_put(struct pc_sqlite *sqlite, const struct pc_ban *ban);
+/* ENOTFOUND there is none. */
+int pc_sqlite_ban_lift(struct pc_sqlite *sqlite, const struct pc_ban *ban);
+/* ELIMIT over PC_CACHE_BANS_MAX. */
+int pc_sqlite_bans_within_limit(struct pc_sqlite *sqlite);
+int pc_sqlite_visit_bans(struct pc_sqlite *sqlite, pc_store_visit_ban visit, void *context);
+int pc_sqlite_visit_removals(struct pc_sqlite *sqlite, pc_store_visit_removal visit, void *context);
 /* Step once: 1 a row, 0 done, or the failure. A statement that is done or failed is reset. */
 int pc_sqlite_step(struct pc_sqlite *sqlite, sqlite3_stmt *statement);
 /* Binding can fail only by memory, and then the step fails too: SQLite keeps NULL there, which no column of

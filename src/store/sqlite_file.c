@@ -444,8 +444,10 @@ static void salvage_rest(struct pc_sqlite_store *store, struct pc_sqlite *from)
     row = pc_sqlite_prepare(from, PC_SQLITE_BANS, &result);
     while (row && sqlite3_step(row) == SQLITE_ROW) {
         struct pc_ban ban;
-        if (pc_cache_ban_from_bytes(pc_sqlite_column_bytes(row, 0), &ban) == 0 &&
-            pc_sqlite_ban_put(&store->sqlite, &ban, sqlite3_column_int64(row, 1)))
+        if (pc_cache_ban_from_bytes(pc_sqlite_column_bytes(row, 0), &ban))
+            continue;
+        ban.since_ms = sqlite3_column_int64(row, 1);
+        if (pc_sqlite_ban_put(&store->sqlite, &ban))
             break;
     }
     (void)sqlite3_reset(row);
@@ -545,6 +547,16 @@ int pc_sqlite_recover(struct pc_sqlite_store *store)
     return pc_sqlite_move_and_salvage(store);
 }
 
+/* Where a writer would move it aside, it was to be a cache; nothing is moved by who may only read. */
+static int judge_unreadable(struct pc_sqlite_store *store)
+{
+    const struct pc_reason found = store->head.error;
+    if (!store->may_move_aside)
+        return store->sqlite.error == SQLITE_NOTADB ? PEERCACHE_EFORMAT : PEERCACHE_ECORRUPT;
+    pc_base_reason(&store->head.error, "%.120s" PC_STORE_LEFT_BY_READER, found.text);
+    return PEERCACHE_ECORRUPT;
+}
+
 int pc_sqlite_connect_read_only(struct pc_sqlite_store *store)
 {
     enum kind kind = KIND_FRESH;
@@ -554,13 +566,13 @@ int pc_sqlite_connect_read_only(struct pc_sqlite_store *store)
     if (result == 0)
         result = recognise(&store->sqlite, &kind);
     if (result == 0 && kind == KIND_FRESH) {
-        pc_base_reason(&store->head.error, "%s: nothing is in it yet, and it is read-only", store->head.path);
-        result = PEERCACHE_EFORMAT;
+        pc_base_reason(&store->head.error, "%s: nothing is in it yet", store->head.path);
+        result = PEERCACHE_ENOTFOUND;
     }
     if (result == 0)
         result = read_identity(store, &store->sqlite, store->head.secret);
-    if (result == PEERCACHE_ECORRUPT && store->sqlite.error == SQLITE_NOTADB)
-        result = PEERCACHE_EFORMAT;
+    if (result == PEERCACHE_ECORRUPT)
+        result = judge_unreadable(store);
     if (result)
         pc_sqlite_disconnect(store, false);
     return result;

@@ -271,13 +271,93 @@ int pc_sqlite_tombstone_put(struct pc_sqlite *sqlite, struct pc_bytes key, struc
     return pc_sqlite_step(sqlite, statement);
 }
 
-int pc_sqlite_ban_put(struct pc_sqlite *sqlite, const struct pc_ban *ban, int64_t since_ms)
+int pc_sqlite_visit_removals(struct pc_sqlite *sqlite, pc_store_visit_removal visit, void *context)
+{
+    int result = 0;
+    sqlite3_stmt *rows = pc_sqlite_prepare(sqlite, PC_SQLITE_TOMBSTONES, &result);
+    if (!rows)
+        return result;
+    while ((result = pc_sqlite_step(sqlite, rows)) == 1) {
+        struct pc_peer_id id;
+        struct pc_maddr addr;
+        struct pc_delta removal;
+        struct pc_bytes key = pc_sqlite_column_bytes(rows, 0), bytes = pc_sqlite_column_bytes(rows, 1);
+        if (!read_key(key, &id))
+            continue; /* not of our making */
+        if (id.size == 0)
+            bytes = pc_bytes_of(key.data + 1, key.size - 1);
+        addr.size = 0;
+        if (bytes.size && pc_addr_maddr_from_bytes(bytes, &addr))
+            continue;
+        pc_cache_delta_init(&removal, &id, pc_addr_maddr_bytes(&addr));
+        removal.removed_ms = sqlite3_column_int64(rows, 2);
+        result = visit(context, &removal);
+        if (result) {
+            (void)sqlite3_reset(rows);
+            break;
+        }
+    }
+    return result;
+}
+
+int pc_sqlite_visit_bans(struct pc_sqlite *sqlite, pc_store_visit_ban visit, void *context)
+{
+    int result = 0;
+    sqlite3_stmt *rows = pc_sqlite_prepare(sqlite, PC_SQLITE_BANS, &result);
+    if (!rows)
+        return result;
+    while ((result = pc_sqlite_step(sqlite, rows)) == 1) {
+        struct pc_ban ban;
+        if (pc_cache_ban_from_bytes(pc_sqlite_column_bytes(rows, 0), &ban))
+            continue; /* check finds it */
+        ban.since_ms = sqlite3_column_int64(rows, 1);
+        result = visit(context, &ban);
+        if (result) {
+            (void)sqlite3_reset(rows);
+            break;
+        }
+    }
+    return result;
+}
+
+int pc_sqlite_ban_put(struct pc_sqlite *sqlite, const struct pc_ban *ban)
 {
     int result = 0;
     sqlite3_stmt *statement = pc_sqlite_prepare(sqlite, PC_SQLITE_BAN_PUT, &result);
     if (!statement)
         return result;
     pc_sqlite_bind(statement, 1, pc_bytes_of(ban->bytes, ban->size));
-    (void)sqlite3_bind_int64(statement, 2, since_ms);
+    (void)sqlite3_bind_int64(statement, 2, ban->since_ms);
     return pc_sqlite_step(sqlite, statement);
+}
+
+int pc_sqlite_ban_lift(struct pc_sqlite *sqlite, const struct pc_ban *ban)
+{
+    int result = 0;
+    sqlite3_stmt *statement = pc_sqlite_prepare(sqlite, PC_SQLITE_BAN_DELETE, &result);
+    if (!statement)
+        return result;
+    pc_sqlite_bind(statement, 1, pc_bytes_of(ban->bytes, ban->size));
+    result = pc_sqlite_step(sqlite, statement);
+    if (result || sqlite3_changes(sqlite->db) > 0)
+        return result;
+    pc_base_reason(sqlite->reason, "%s: there is no such ban", sqlite->path);
+    return PEERCACHE_ENOTFOUND;
+}
+
+int pc_sqlite_bans_within_limit(struct pc_sqlite *sqlite)
+{
+    int result = 0;
+    sqlite3_stmt *count = pc_sqlite_prepare(sqlite, PC_SQLITE_BAN_COUNT, &result);
+    if (!count)
+        return result;
+    result = pc_sqlite_step(sqlite, count);
+    if (result < 0)
+        return result;
+    bool is_over = sqlite3_column_int64(count, 0) > PC_CACHE_BANS_MAX;
+    (void)sqlite3_reset(count);
+    if (!is_over)
+        return 0;
+    pc_base_reason(sqlite->reason, "%s: over %d bans", sqlite->path, PC_CACHE_BANS_MAX);
+    return PEERCACHE_ELIMIT;
 }

@@ -114,11 +114,16 @@ int pc_store_bans(struct pc_store *store, pc_store_visit_ban visit, void *contex
     return store->ops->bans(store, visit, context);
 }
 
-int pc_store_ban_put(struct pc_store *store, const struct pc_ban *ban, int64_t since_ms, uint32_t timeout_ms)
+int pc_store_ban_put(struct pc_store *store, const struct pc_ban *bans, size_t count, uint32_t timeout_ms)
 {
-    if (store->read_only)
+    if (store->read_only || count == 0)
         return 0;
-    return store->ops->ban_put(store, ban, since_ms, timeout_ms);
+    return store->ops->ban_put(store, bans, count, timeout_ms);
+}
+
+int pc_store_removals(struct pc_store *store, pc_store_visit_removal visit, void *context)
+{
+    return store->ops->removals(store, visit, context);
 }
 
 int pc_store_count(struct pc_store *store, uint64_t ret_counts[PEERCACHE_STATE_COUNT])

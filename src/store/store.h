@@ -11,8 +11,10 @@
 #include "cache/ban.h"
 #include "cache/record.h"
 
-#define PC_STORE_LOCK_TIMEOUT_MS      5000
-#define PC_STORE_PATH_BYTES           4096
+#define PC_STORE_LOCK_TIMEOUT_MS 5000
+#define PC_STORE_PATH_BYTES      4096
+/* Behind what is wrong with a file that a writer would move aside. */
+#define PC_STORE_LEFT_BY_READER       ": damaged, or no cache at all; nothing was changed"
 #define PC_STORE_PEERS_MAX_DEFAULT    10000
 #define PC_STORE_META_KEY_MAX_BYTES   256
 #define PC_STORE_META_VALUE_MAX_BYTES (256 * 1024)
@@ -56,8 +58,9 @@ struct pc_store_query {
     struct pc_maddr addr; /* of BY_ID and AFTER: of a peer known without id */
 };
 
-/* What a reader of bans visits. */
-typedef int (*pc_store_visit_ban)(void *context, const struct pc_ban *ban, int64_t since_ms);
+/* What a reader of bans visits, and one of removals: each as the delta that makes it. */
+typedef int (*pc_store_visit_ban)(void *context, const struct pc_ban *ban);
+typedef int (*pc_store_visit_removal)(void *context, const struct pc_delta *removal);
 
 /* What becomes of a value of the metadata: `value` is what it is, valid during the call; data NULL when there is none
  * yet. True: *ret_value, which must stay valid until the update returns, is the new one. False: it stays as it is. Must not
@@ -79,7 +82,8 @@ struct pc_store_ops {
                        uint32_t timeout_ms);
     int (*meta_keys)(struct pc_store *store, const char *prefix, pc_store_visit_key visit, void *context);
     int (*bans)(struct pc_store *store, pc_store_visit_ban visit, void *context);
-    int (*ban_put)(struct pc_store *store, const struct pc_ban *ban, int64_t since_ms, uint32_t timeout_ms);
+    int (*ban_put)(struct pc_store *store, const struct pc_ban *bans, size_t count, uint32_t timeout_ms);
+    int (*removals)(struct pc_store *store, pc_store_visit_removal visit, void *context);
     int (*count)(struct pc_store *store, uint64_t ret_counts[PEERCACHE_STATE_COUNT]);
     int (*check)(struct pc_store *store);
     int (*repair)(struct pc_store *store, uint32_t timeout_ms);
@@ -151,9 +155,12 @@ int pc_store_meta_update(struct pc_store *store, const char *key, pc_store_chang
 int pc_store_meta_keys(struct pc_store *store, const char *prefix, pc_store_visit_key visit, void *context);
 /* Bans, by their bytes. Errors as of query. */
 int pc_store_bans(struct pc_store *store, pc_store_visit_ban visit, void *context);
-/* Keep a ban, or (since_ms 0) lift it: ENOTFOUND there is none. Others learn of it when they ask for bans.
- * Errors as of commit; ELIMIT over PC_CACHE_BANS_MAX. */
-int pc_store_ban_put(struct pc_store *store, const struct pc_ban *ban, int64_t since_ms, uint32_t timeout_ms);
+/* Keep bans, each as of its since_ms, or (since_ms 0) lift them: ENOTFOUND there is none. All of them or none;
+ * one that is kept already stays as it is. Others learn of it when they ask for bans. Errors as of commit; ELIMIT
+ * over PC_CACHE_BANS_MAX. */
+int pc_store_ban_put(struct pc_store *store, const struct pc_ban *bans, size_t count, uint32_t timeout_ms);
+/* The tombstones, in no particular order. Errors as of query. */
+int pc_store_removals(struct pc_store *store, pc_store_visit_removal visit, void *context);
 /* Peers by state. Errors as of query. */
 int pc_store_count(struct pc_store *store, uint64_t ret_counts[PEERCACHE_STATE_COUNT]);
 /* Bytes of the file and of what belongs to it. */

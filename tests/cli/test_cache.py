@@ -717,15 +717,11 @@ def long_work_shows_progress_on_a_terminal_only(place):
 
 
 @case
-def every_command_has_help_and_a_place_in_the_manual(place):
-    page = read(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'man', 'peercache.1')).decode()
+def every_command_has_help(place):
     for command in ON_CACHE:
         result = run(place, command, '--help')
         expect(result, 0)
         assert result.out.startswith('usage: peercache ' + command), str(result)
-        assert '.B peercache %s\n' % command in page and '\n.B %s\n' % command in page, command
-        for flag in [word for word in result.out.split() if word.startswith('--')]:
-            assert flag.replace('-', '\\-') in page, flag
 
 
 main()

@@ -6,16 +6,14 @@ import re
 from harness import case, causes, main, run
 
 MAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'man')
+# whose options are told on the page of join, and not once more on their own
+LIKE_JOIN = ['run', 'endpoints', 'ping']
 
 
-def manual():
-    """The text of all pages of section 1, with plain dashes."""
-    text = ''
-    for path in sorted(glob.glob(os.path.join(MAN, '*.1'))):
-        with open(path, encoding='utf-8') as page:
-            text += page.read()
-    assert text
-    return text.replace('\\-', '-')
+def manual(name):
+    """The text of a page, with plain dashes."""
+    with open(os.path.join(MAN, name), encoding='utf-8') as page:
+        return page.read().replace('\\-', '-')
 
 
 def commands(place):
@@ -26,7 +24,7 @@ def commands(place):
 
 @case
 def every_cause_has_a_paragraph(place):  # pylint: disable=unused-argument
-    section = manual().split('.SH CAUSES\n')[1].split('\n.SH ')[0]
+    section = manual('peercache-join.1').split('.SH CAUSES\n')[1].split('\n.SH ')[0]
     heads = re.findall(r'^\.TP\n\.B (\w+)$', section, re.MULTILINE)
     assert heads == causes(), (heads, causes())
     for paragraph in section.split('\n.TP\n')[1:]:
@@ -34,20 +32,42 @@ def every_cause_has_a_paragraph(place):  # pylint: disable=unused-argument
 
 
 @case
-def every_command_is_there(place):
-    text = manual()
+def every_command_has_a_page_and_a_place_on_the_map(place):
+    overview = manual('peercache.1')
     for command in commands(place):
-        assert re.search(r'^\.B peercache %s$' % command, text, re.MULTILINE), command
+        page = manual('peercache-%s.1' % command)
+        assert re.search(r'^\.B peercache %s$' % command, page, re.MULTILINE), command
+        assert '\n.BR peercache-%s (1)\n' % command in overview, command
+        for section in 'NAME', 'SYNOPSIS', 'DESCRIPTION', 'OPTIONS', 'SEE ALSO':
+            assert '\n.SH %s\n' % section in page, (command, section)
+    assert len(glob.glob(os.path.join(MAN, 'peercache-*.1'))) == len(commands(place)), 'a page of no command'
 
 
 @case
 def every_flag_is_there(place):
-    text = manual()
+    shared, join = manual('peercache.1'), manual('peercache-join.1')
     for command in commands(place):
+        text = shared + manual('peercache-%s.1' % command) + (join if command in LIKE_JOIN else '')
         flags = re.findall(r'^  --([\w-]+)', run(place, command, '--help').out, re.MULTILINE)
         assert 'json' in flags, (command, flags)
         for flag in flags:
             assert re.search(r'--%s(?![\w-])' % flag, text), '--%s of %s' % (flag, command)
+
+
+@case
+def every_format_says_what_it_cannot_carry(_):
+    page = manual('peercache-formats.5')
+    for name in 'list', 'map', 'ant-v0', 'ant-v1', 'endpoint', 'text', 'kubo':
+        paragraph = page.split('.TP\n.B %s\n' % name)[1].split('\n.TP\n')[0]
+        assert ("Can't carry" in paragraph) == (name != 'list'), name
+
+
+@case
+def every_page_that_is_referred_to_exists(_):
+    for path in glob.glob(os.path.join(MAN, '*.[135]')):
+        text = manual(os.path.basename(path))
+        for name, section in re.findall(r'^\.BR "?((?:peercache|libpeercache)[\w-]*) \((\d)\)', text, re.MULTILINE):
+            assert os.path.exists(os.path.join(MAN, '%s.%s' % (name, section))), (path, name)
 
 
 main()

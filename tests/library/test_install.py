@@ -1,6 +1,7 @@
 """What `make install` puts in place, and that it can be used from there: by pkg-config, in C and in C++."""
 import glob
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -12,6 +13,7 @@ sys.argv[1:] = sys.argv[7:]
 
 from harness import WAIT_S, Skip, case, main  # noqa: E402 pylint: disable=wrong-import-position
 
+PAGES = sorted(glob.glob('*.[135]', root_dir=os.path.join(SOURCE, 'man')))
 HEADERS = ['peercache/joiner.h', 'peercache/node.h', 'peercache/peercache.h', 'peercache/types.h']
 
 
@@ -47,8 +49,9 @@ def everything_is_installed(place):
     prefix = installed(place)
     assert sorted(glob.glob('*/*', root_dir=os.path.join(prefix, 'include'))) == HEADERS
     assert os.access(os.path.join(prefix, 'bin', 'peercache'), os.X_OK)
-    for page in ['man1/peercache.1', 'man3/libpeercache.3']:
-        assert glob.glob(os.path.join(prefix, 'share', 'man', page + '*')), page
+    assert len(PAGES) > 20
+    for page in PAGES:
+        assert glob.glob(os.path.join(prefix, 'share', 'man', 'man' + page[-1], page + '*')), page
     lib = libraries(prefix)
     for name in ['libpeercache', 'libpeercache-net']:
         assert os.readlink(os.path.join(lib, name + '.so')) == name + '.so.0'
@@ -116,7 +119,7 @@ def every_header_stands_alone(place):
 
 @case
 def the_man_pages_have_no_mistakes(place):
-    for page in ['peercache.1', 'libpeercache.3']:
+    for page in PAGES:
         with open(os.path.join(SOURCE, 'man', page), encoding='utf-8') as file:
             text = file.read()
         assert text.startswith('.TH '), page
@@ -124,6 +127,20 @@ def the_man_pages_have_no_mistakes(place):
             continue
         out = do(place, 'groff', '-man', '-ww', '-K', 'utf8', '-Tutf8', '-z', os.path.join(SOURCE, 'man', page))
         assert out == '', out
+
+
+@case
+def the_page_of_the_library_names_every_function(_):
+    with open(os.path.join(SOURCE, 'man', 'libpeercache.3'), encoding='utf-8') as file:
+        page = file.read()
+    # setters are listed by their last part
+    named = set(re.findall(r'peercache_\w+', page)) | {'peercache_options' + n for n in re.findall(r'(?<=[ "])_set_\w+', page)} \
+        | {'peercache_joiner_options' + n for n in re.findall(r'(?<=[ "])_set_\w+', page)}
+    for header in ['types.h', 'peercache.h', 'joiner.h']:
+        with open(os.path.join(SOURCE, 'include', 'peercache', header), encoding='utf-8') as file:
+            functions = re.findall(r'PEERCACHE_API[^;(]*?\b(peercache_\w+)\(', file.read())
+        assert functions, header
+        assert not set(functions) - named, (header, sorted(set(functions) - named))
 
 
 main()

@@ -414,12 +414,12 @@ struct seen_bans {
     int64_t first_since_ms;
 };
 
-static int see_ban(void *context, const struct pc_ban *ban, int64_t since_ms)
+static int see_ban(void *context, const struct pc_ban *ban)
 {
     struct seen_bans *seen = context;
     if (seen->count++ == 0) {
         pc_cache_ban_format(ban, seen->first);
-        seen->first_since_ms = since_ms;
+        seen->first_since_ms = ban->since_ms;
     }
     return 0;
 }
@@ -432,10 +432,14 @@ static void bans_are_kept_by_others_and_by_a_repair(void **state)
     struct pc_store *store = conformance_open(1), *other = conformance_open(2);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(pc_cache_ban_parse(texts[i], strlen(texts[i]), &bans[i], NULL), 0);
-        assert_int_equal(pc_store_ban_put(store, &bans[i], NOW_MS + (int64_t)i, 1000), 0);
+        bans[i].since_ms = NOW_MS + (int64_t)i;
     }
-    assert_int_equal(pc_store_ban_put(other, &bans[2], 0, 1000), 0);
-    assert_int_equal(pc_store_ban_put(store, &bans[2], 0, 1000), PEERCACHE_ENOTFOUND);
+    assert_int_equal(pc_store_ban_put(store, bans, 3, 1000), 0);
+    bans[1].since_ms += 77; /* of one that is kept the date stays */
+    assert_int_equal(pc_store_ban_put(store, &bans[1], 1, 1000), 0);
+    bans[2].since_ms = 0;
+    assert_int_equal(pc_store_ban_put(other, &bans[2], 1, 1000), 0);
+    assert_int_equal(pc_store_ban_put(store, &bans[2], 1, 1000), PEERCACHE_ENOTFOUND);
     for (int repaired = 0; repaired < 2; repaired++) {
         struct seen_bans seen = { .count = 0 };
         assert_int_equal(pc_store_bans(store, see_ban, &seen), 0);

@@ -2,66 +2,18 @@
  * Failure of every allocation in turn, for each kind of store: open, commit, query, metadata, check, close on a
  * cache with a history. Each call either works or says ENOMEM; nothing leaks; and afterwards the cache is whole,
  * with the commit or without it, never twice.
- *
- * Our own calls of malloc, calloc, realloc are wrapped by the linker (--wrap), SQLite's by its own hook.
  */
 #include "conformance.h"
 
-#include <sqlite3.h>
+#include "../unit/failing_memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define NOW_MS          CONFORMANCE_NOW_MS
-#define ALLOCATIONS_MAX 100000 /* of one cycle; more is a loop */
+#define NOW_MS CONFORMANCE_NOW_MS
 
 static const char *suffix;
-static bool armed;
-static unsigned allocations;
-static unsigned failing;
-static bool failed;
-
-static bool fails(void)
-{
-    if (!armed || ++allocations != failing)
-        return false;
-    failed = true;
-    return true;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
-
-static sqlite3_mem_methods sqlite_memory;
-
-static void *sqlite_malloc(int size)
-{
-    return fails() ? NULL : sqlite_memory.xMalloc(size);
-}
-
-static void *sqlite_realloc(void *old, int size)
-{
-    return fails() ? NULL : sqlite_memory.xRealloc(old, size);
-}
 
 static int visit_nothing(void *context, const struct pc_record *record)
 {
@@ -73,7 +25,8 @@ static int visit_nothing(void *context, const struct pc_record *record)
 static void require_memory_or_none(int result, const char *what, const struct pc_store *store)
 {
     if (result && result != PEERCACHE_ENOMEM)
-        fail_msg("allocation %u: %s: %d %s", failing, what, result, store ? store->error.text : "");
+        fail_msg("allocation %u: %s: %d %s", failing_memory_number(), what, result,
+                 store ? store->error.text : "");
 }
 
 /* A whole cycle. What fails is made again, as a caller would: the same commit under its number. */
@@ -93,7 +46,7 @@ static void cycle(void)
     for (int i = 0; i < 2 && !store; i++) {
         result = pc_store_open(conformance_path, &options, &store, &reason);
         if (result && result != PEERCACHE_ENOMEM)
-            fail_msg("allocation %u: open: %d %s", failing, result, reason.text);
+            fail_msg("allocation %u: open: %d %s", failing_memory_number(), result, reason.text);
     }
     assert_non_null(store);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -113,7 +66,7 @@ static void cycle(void)
         require_memory_or_none(result, "meta", store);
     require_memory_or_none(pc_store_check(store), "check", store);
     if (store->warning.text[0])
-        fail_msg("allocation %u: %s", failing, store->warning.text);
+        fail_msg("allocation %u: %s", failing_memory_number(), store->warning.text);
     pc_store_close(store);
 }
 
@@ -132,16 +85,13 @@ static void every_allocation_fails_once(void **state)
     (void)state;
     /* SQLite makes 2,000 of its own: each third of them, but for PEERCACHE_STRESS. */
     unsigned step = strcmp(suffix, ".db") == 0 && !getenv("PEERCACHE_STRESS") ? 3 : 1;
-    failing = 1;
+    failing_memory_first();
     do {
         struct pc_record record;
-        assert_in_range(failing, 1, ALLOCATIONS_MAX);
         make_old_state();
-        allocations = 0;
-        failed = false;
-        armed = true;
+        failing_memory_arm();
         cycle();
-        armed = false;
+        failing_memory_disarm();
         struct pc_store *store = conformance_open(2);
         assert_string_equal(store->warning.text, "");
         assert_int_equal(conformance_count(store, PC_STORE_ALL), 3);
@@ -151,9 +101,8 @@ static void every_allocation_fails_once(void **state)
         assert_int_equal(pc_store_check(store), 0);
         pc_store_close(store);
         assert_int_equal(unlink(conformance_path), 0);
-        failing += step;
-    } while (failed);
-    print_message("# %u allocations of a cycle\n", allocations);
+    } while (failing_memory_next(step));
+    print_message("# %u allocations of a cycle\n", failing_memory_count());
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, conformance_setup, conformance_teardown)
@@ -163,13 +112,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         CASE(every_allocation_fails_once),
     };
-    sqlite3_mem_methods methods;
-    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &sqlite_memory))
-        return 1;
-    methods = sqlite_memory;
-    methods.xMalloc = sqlite_malloc;
-    methods.xRealloc = sqlite_realloc;
-    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) || sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0))
+    if (!failing_memory_hook_sqlite())
         return 1;
     suffix = argc > 1 ? argv[1] : ".json";
     conformance_suffix_set(suffix);

@@ -296,7 +296,7 @@ static void bans_take_out_and_keep_out(void **state)
         assert_int_equal(add(set, i, i, i, NOW_MS), 0);
     struct pc_record stored = *find(set, 0);
     assert_int_equal(pc_cache_ban_parse("20.0.0.0/8", 10, &ban, NULL), 0);
-    assert_int_equal(pc_cache_set_ban(set, &ban), 0);
+    assert_int_equal(pc_cache_set_ban(set, &ban, 1), 0);
     assert_int_equal(pc_cache_set_count(set), 98); /* groups 0 and 60 lie there */
     assert_int_equal(add(set, 0, 0, 0, NOW_MS), PEERCACHE_EPERM);
     assert_int_equal(report(set, 0, 0, PEERCACHE_OK, NOW_MS), PEERCACHE_EPERM);

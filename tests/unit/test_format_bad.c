@@ -259,6 +259,13 @@ static void limits_hold_at_their_edges(void **state)
     check_limit(ADDR "\n", "a", PC_FORMAT_LINE_MAX_BYTES, "\n" ADDR, 0, 2, PC_FORMAT_BAD_MULTIADDR, 1);
     check_limit(ADDR "\n", "a", PC_FORMAT_LINE_MAX_BYTES + 1, "\n" ADDR, 0, 2, PC_FORMAT_TOO_LONG, 1);
     check_limit("", ADDR "\n", 1, "", 0, 1, PC_FORMAT_TOO_LONG, 0);
+    /* One that does not end: of a device, of a sparse file. */
+    check_limit(ADDR "\n", "a", PC_FORMAT_LINE_SKIP_MAX_BYTES, "\n" ADDR, 0, 2, PC_FORMAT_TOO_LONG, 1);
+    check_limit(ADDR "\n", "a", PC_FORMAT_LINE_SKIP_MAX_BYTES + 1, "\n" ADDR, PEERCACHE_ELIMIT, 1,
+                PC_FORMAT_TOO_LONG, 0);
+    check_limit("", "a", PC_FORMAT_DOUBT_MAX_BYTES, "\n" ADDR, 0, 1, PC_FORMAT_TOO_LONG, 1);
+    check_limit("", "/", PC_FORMAT_DOUBT_MAX_BYTES + 1, "\n" ADDR, PEERCACHE_EFORMAT, 0, PC_FORMAT_TOO_LONG,
+                0);
     /* An address longer than we keep, in bytes and in parts. */
     check_limit(ADDR "\n/dns4/", "a", PC_MADDR_MAX_BYTES, "/tcp/1\n", 0, 1, PC_FORMAT_TOO_LONG, 1);
 }

@@ -617,6 +617,26 @@ static void news_of_peers_not_in_memory_reach_the_file(void **state)
     peercache_close(cache);
 }
 
+/* The time given to flush is that of the whole call, not of each batch in it. */
+static void flush_keeps_its_time_and_the_rest_pending(void **state)
+{
+    (void)state;
+    int calls = 0, result, peers = 0;
+    peercache *cache = open_cache(path);
+    add_numbered(cache, 0, 2500); /* three batches */
+    while ((result = peercache_flush(cache, 0)) == PEERCACHE_EBUSY) {
+        char left[64];
+        calls++;
+        (void)snprintf(left, sizeof(left), "%d news are still pending", 2500 - 1000 * calls);
+        assert_non_null(strstr(peercache_errmsg(cache), left));
+    }
+    assert_int_equal(result, 0);
+    assert_int_equal(calls, 2);
+    assert_int_equal(peercache_iterate(cache, count_peer, &peers), 0);
+    assert_int_equal(peers, 2500);
+    peercache_close(cache);
+}
+
 static void what_does_not_exist_is_not_made(void **state)
 {
     (void)state;
@@ -654,6 +674,7 @@ int main(void)
         CASE(a_trusted_import_of_our_export_is_the_same_cache),
         CASE(an_untrusted_import_is_new_and_within_its_quota),
         CASE(news_of_peers_not_in_memory_reach_the_file),
+        CASE(flush_keeps_its_time_and_the_rest_pending),
         CASE(what_does_not_exist_is_not_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
