@@ -59,7 +59,9 @@ static void round_trip(struct pc_json_document *document, const struct pc_json_w
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct pc_json_wanted wanted = { "test", PC_NETGROUP_PUBLIC, { .change = 1, .now_ms = NOW_MS } };
+    const struct pc_json_wanted wanted = { .network = "test",
+                                           .mode = PC_NETGROUP_PUBLIC,
+                                           .write = { .change = 1, .now_ms = NOW_MS } };
     struct pc_json_document *document = new_document();
     enum pc_json_kind kind = PC_JSON_EMPTY;
     struct pc_reason reason = { "" };

@@ -446,7 +446,7 @@ static int read_members(struct pc_value *value, const struct pc_json_wanted *wan
     int identified = judge_identity(&identity, wanted, document, ret_reason);
     if (identified || result)
         return identified ? identified : result;
-    if (identity.seen != SEEN_ALL || !document->has_secret)
+    if (!wanted->is_import && (identity.seen != SEEN_ALL || !document->has_secret))
         return fail(ret_reason, "a member is missing");
     return 0;
 }

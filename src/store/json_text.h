@@ -24,6 +24,7 @@ enum pc_json_kind {
 struct pc_json_wanted {
     const char *network;
     enum pc_netgroup_mode mode;
+    bool is_import;             /* not the file of a cache: members of its object may be missing */
     struct pc_json_write write; /* of what is read */
 };
 

@@ -474,7 +474,6 @@ static void a_damaged_object_of_a_trusted_list_is_an_error(void **state)
 {
     (void)state;
     static const char *const objects[] = {
-        "{\"version\":1,\"network\":\"test\",\"mode\":\"public\"}",
         "{\"version\":1,\"network\":\"test\",\"mode\":\"public\",\"secret\":"
         "\"00112233445566778899aabbccddeeff\","
         "\"change\":0,\"ledger\":[],\"tombstones\":[{\"peer\":\"x\",\"removed\":\"2025-01-01T00:00:00Z\"}]}",
