@@ -1,7 +1,7 @@
 /*
- * What went wrong in the systems before this one, each with its number in the order of the story. Those of the file
- * (1, 2, 3 across processes, 15) are in tests/store, those of joining (8, 9, 10, 14, 16) with join, node and driver;
- * 4 and 11 also in test_library.c.
+ * What went wrong in the systems before this one, each with its number in the order of the story. Those of the file and
+ * of several processes (1, 2, 3, 4, 6, 11, 13, 15) are in test_library_lessons.c, those of joining (8, 9, 10, 14, 16, and
+ * the jitter of 7) with join, node and driver.
  */
 #include "check.h"
 
