@@ -6,7 +6,8 @@
  * ret_x and stay untouched on failure (but for peercache_open, which like sqlite3_open always gives a handle
  * to ask for the text). Results are 0 or a negative PEERCACHE_E… (types.h); the text of the last failure of a
  * handle, with path and cause, is peercache_errmsg(). Every call on a handle may also give ESTATE: its open
- * failed; and EINVAL: a pointer that may not be NULL is, or a value is outside of its list. What is said
+ * failed; and EINVAL: a pointer that may not be NULL is (the handle too), or a value is outside of its list; those that
+ * return nothing then do nothing. What is said
  * below are the other errors.
  *
  * Disk: pick, explain, add and report never touch it, nor do the functions on options and filters. All
@@ -109,7 +110,7 @@ PEERCACHE_API void peercache_options_set_seed(peercache_options *options, const 
  */
 PEERCACHE_API int peercache_open(const char *path, const char *network, const peercache_options *options,
                                  peercache **ret_cache);
-/* Commit all that is pending (as long as it takes, waiting for the lock for 5 s at most) and free. NULL does nothing.
+/* The end of the handle, once: commit all that is pending (as long as it takes, waiting for the lock for 5 s at most) and free. NULL does nothing.
  * Who wants to know whether it was committed calls flush first. */
 PEERCACHE_API void peercache_close(peercache *cache);
 

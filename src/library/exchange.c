@@ -63,7 +63,9 @@ const char *peercache_format_loses(peercache_format format)
 int peercache_format_from_name(const char *name, peercache_format *ret_format)
 {
     enum pc_format format;
-    if (!name || pc_format_from_name(name, &format))
+    if (!name || !ret_format)
+        return PEERCACHE_EINVAL;
+    if (pc_format_from_name(name, &format))
         return PEERCACHE_ENOTFOUND;
     *ret_format = outer(format);
     return 0;

@@ -37,6 +37,8 @@ int64_t pc_library_advance(peercache *cache, peercache_time now)
 
 int pc_library_refuse_unopened(peercache *cache)
 {
+    if (!cache)
+        return PEERCACHE_EINVAL;
     return cache->set ? 0 : pc_library_fail(cache, PEERCACHE_ESTATE, "the cache is not open");
 }
 
@@ -63,7 +65,7 @@ int pc_library_parse_peer(peercache *cache, const char *text, struct pc_peer_id 
     ret_addr->size = 0;
     if (!text) {
         pc_base_reason(reason, "no peer id is given");
-        return PEERCACHE_EPARSE;
+        return PEERCACHE_EINVAL;
     }
     if (text[0] != '/')
         return pc_addr_peer_id_parse(text, strlen(text), ret_id, reason);
@@ -159,6 +161,8 @@ int peercache_open(const char *path, const char *network, const peercache_option
                    peercache **ret_cache)
 {
     uint8_t seed[PC_RNG_SEED_BYTES];
+    if (!ret_cache)
+        return PEERCACHE_EINVAL;
     peercache *cache = calloc(1, sizeof(*cache));
     *ret_cache = cache;
     if (!cache)
@@ -208,7 +212,7 @@ const char *peercache_warning(const peercache *cache)
 
 bool peercache_is_read_only(const peercache *cache)
 {
-    return cache->read_only;
+    return cache && cache->read_only;
 }
 
 /* ---- Learn ---- */

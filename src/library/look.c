@@ -133,6 +133,8 @@ int peercache_find(peercache *cache, const char *peer_id_or_addr, peercache_peer
     struct pc_maddr addr;
     struct pc_record record;
     int result = pc_library_refuse_unopened(cache);
+    if (result == 0 && !ret_peer)
+        result = pc_library_fail(cache, PEERCACHE_EINVAL, "find");
     if (result == 0)
         result = pc_library_parse_peer(cache, peer_id_or_addr, &id, &addr);
     if (result == 0)

@@ -27,22 +27,25 @@ void peercache_options_free(peercache_options *options)
 
 void peercache_options_set_local(peercache_options *options, bool local)
 {
-    options->local = local;
+    if (options)
+        options->local = local;
 }
 
 void peercache_options_set_read_only(peercache_options *options, bool read_only)
 {
-    options->read_only = read_only;
+    if (options)
+        options->read_only = read_only;
 }
 
 void peercache_options_set_create(peercache_options *options, bool create)
 {
-    options->no_create = !create;
+    if (options)
+        options->no_create = !create;
 }
 
 int peercache_options_set_max_peers(peercache_options *options, uint32_t max_peers)
 {
-    if (max_peers == 0 || max_peers > PEERCACHE_MAX_PEERS_LIMIT)
+    if (!options || max_peers == 0 || max_peers > PEERCACHE_MAX_PEERS_LIMIT)
         return PEERCACHE_EINVAL;
     options->max_peers = max_peers;
     return 0;
@@ -50,7 +53,7 @@ int peercache_options_set_max_peers(peercache_options *options, uint32_t max_pee
 
 int peercache_options_set_max_addrs(peercache_options *options, uint32_t max_addrs)
 {
-    if (max_addrs == 0 || max_addrs > PEERCACHE_ADDRS_PER_PEER)
+    if (!options || max_addrs == 0 || max_addrs > PEERCACHE_ADDRS_PER_PEER)
         return PEERCACHE_EINVAL;
     options->max_addrs = max_addrs;
     return 0;
@@ -58,7 +61,7 @@ int peercache_options_set_max_addrs(peercache_options *options, uint32_t max_add
 
 int peercache_options_set_max_record_bytes(peercache_options *options, uint32_t max_bytes)
 {
-    if (max_bytes < PEERCACHE_MAX_RECORD_BYTES_MIN || max_bytes > PEERCACHE_MAX_RECORD_BYTES)
+    if (!options || max_bytes < PEERCACHE_MAX_RECORD_BYTES_MIN || max_bytes > PEERCACHE_MAX_RECORD_BYTES)
         return PEERCACHE_EINVAL;
     options->max_record_bytes = max_bytes;
     return 0;
@@ -66,7 +69,7 @@ int peercache_options_set_max_record_bytes(peercache_options *options, uint32_t 
 
 int peercache_options_set_retention_ms(peercache_options *options, int64_t retention_ms)
 {
-    if (retention_ms < PEERCACHE_RETENTION_MIN_MS)
+    if (!options || retention_ms < PEERCACHE_RETENTION_MIN_MS)
         return PEERCACHE_EINVAL;
     options->retention_ms = retention_ms;
     return 0;
@@ -82,22 +85,23 @@ static int set_limit(struct pc_rate_limit *limit, uint32_t burst, uint32_t per_m
 
 int peercache_options_set_source_limit(peercache_options *options, uint32_t burst, uint32_t per_min)
 {
-    return set_limit(&options->source_limit, burst, per_min);
+    return options ? set_limit(&options->source_limit, burst, per_min) : PEERCACHE_EINVAL;
 }
 
 int peercache_options_set_total_limit(peercache_options *options, uint32_t burst, uint32_t per_min)
 {
-    return set_limit(&options->total_limit, burst, per_min);
+    return options ? set_limit(&options->total_limit, burst, per_min) : PEERCACHE_EINVAL;
 }
 
 void peercache_options_set_seed_rule(peercache_options *options, bool seed_rule)
 {
-    options->seed_rule = seed_rule;
+    if (options)
+        options->seed_rule = seed_rule;
 }
 
 int peercache_options_set_prune_interval_ms(peercache_options *options, int64_t interval_ms)
 {
-    if (interval_ms < 0)
+    if (!options || interval_ms < 0)
         return PEERCACHE_EINVAL;
     options->prune_interval_ms = interval_ms;
     return 0;
@@ -105,6 +109,8 @@ int peercache_options_set_prune_interval_ms(peercache_options *options, int64_t 
 
 void peercache_options_set_seed(peercache_options *options, const uint8_t seed[32])
 {
+    if (!options || !seed)
+        return;
     memcpy(options->seed, seed, sizeof(options->seed));
     options->has_seed = true;
 }
@@ -123,7 +129,7 @@ void peercache_filter_free(peercache_filter *filter)
 
 int peercache_filter_set_dialable(peercache_filter *filter, uint32_t transports, uint32_t families)
 {
-    if (!transports || !families || transports & ~(uint32_t)PEERCACHE_TRANSPORT_ANY ||
+    if (!filter || !transports || !families || transports & ~(uint32_t)PEERCACHE_TRANSPORT_ANY ||
         families & ~(uint32_t)PEERCACHE_FAMILY_ANY)
         return PEERCACHE_EINVAL;
     filter->filter.transports = transports == PEERCACHE_TRANSPORT_ANY ? 0 : transports;
@@ -136,7 +142,7 @@ int peercache_filter_leave_out(peercache_filter *filter, const char *peer_id_or_
     struct pc_peer_id id;
     struct pc_maddr addr;
     struct pc_cache_key key;
-    int result = pc_library_parse_peer(NULL, peer_id_or_addr, &id, &addr);
+    int result = filter ? pc_library_parse_peer(NULL, peer_id_or_addr, &id, &addr) : PEERCACHE_EINVAL;
     if (result)
         return result;
     pc_cache_key_of(&id, pc_addr_maddr_bytes(&addr), &key);
@@ -163,6 +169,8 @@ int peercache_filter_leave_out(peercache_filter *filter, const char *peer_id_or_
 
 void peercache_filter_set_seed(peercache_filter *filter, const uint8_t seed[32])
 {
+    if (!filter || !seed)
+        return;
     memcpy(filter->seed, seed, sizeof(filter->seed));
     filter->has_seed = true;
 }

@@ -617,6 +617,96 @@ static void news_of_peers_not_in_memory_reach_the_file(void **state)
     peercache_close(cache);
 }
 
+static int see_nothing(void *context, const peercache_explanation *explanation)
+{
+    (void)context, (void)explanation;
+    return 0;
+}
+
+/* Other languages hand over what they have: no pointer that is missing brings the host down. */
+static void a_missing_pointer_is_an_error_and_no_crash(void **state)
+{
+    (void)state;
+    static const uint8_t seed[32];
+    peercache_candidate candidate;
+    peercache_outcome_report report = PEERCACHE_REPORT_INIT(PEERCACHE_OK);
+    peercache_peer peer;
+    peercache_stats stats;
+    peercache_pruned pruned;
+    peercache_imported imported;
+    peercache_format format;
+    static struct text text;
+    size_t count = 77;
+    peercache *cache = open_cache(NULL);
+    peercache *const handles[] = { NULL, cache };
+    assert_int_equal(peercache_candidate_parse(cache, "/ip4/20.1.1.1/tcp/1", &candidate), 0);
+    for (size_t i = 0; i < 2; i++) { /* of no handle, and of one */
+        peercache *handle = handles[i];
+        assert_int_equal(peercache_add(handle, NULL, PEERCACHE_SOURCE_FLAG, now), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_add_from(handle, "/ip4/20.1.1.1/tcp/1", PEERCACHE_SOURCE_DHT, NULL, now),
+                         PEERCACHE_EINVAL);
+        assert_int_equal(peercache_candidate_parse(handle, NULL, &candidate), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_candidate_parse(handle, "/ip4/20.1.1.1/tcp/1", NULL), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_report(handle, NULL, PEERCACHE_OK, 1, now), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_report_more(handle, &candidate, NULL, now), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_pick(handle, now, NULL, NULL, 3, &count), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_pick(handle, now, NULL, &candidate, 1, NULL), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_explain(handle, now, NULL, 1, NULL, NULL), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_iterate(handle, NULL, NULL), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_find(handle, NULL, &peer), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_find(handle, ID_1, NULL), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_get_stats(handle, NULL), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_remove(handle, NULL, now), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_ban(handle, NULL, now), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_unban(handle, NULL), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_bans(handle, NULL, NULL), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_prune(handle, 0, true, 1, now, NULL, NULL, NULL), PEERCACHE_EINVAL);
+        assert_int_equal(peercache_import(handle, PEERCACHE_FORMAT_ANY, false, now, NULL, NULL, &imported),
+                         PEERCACHE_EINVAL);
+        assert_int_equal(peercache_import(handle, PEERCACHE_FORMAT_ANY, false, now, read_text, &text, NULL),
+                         PEERCACHE_EINVAL);
+        assert_int_equal(peercache_export(handle, PEERCACHE_FORMAT_LIST, now, NULL, NULL, NULL),
+                         PEERCACHE_EINVAL);
+    }
+    assert_int_equal(count, 77);
+    assert_int_equal(peercache_report_more(NULL, &candidate, &report, now), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_explain(NULL, now, NULL, 1, see_nothing, NULL), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_get_stats(NULL, &stats), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_prune(NULL, 0, true, 1, now, NULL, NULL, &pruned), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_flush(NULL, 1), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_refresh(NULL), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_check(NULL, true, now), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_open(NULL, "test", NULL, NULL), PEERCACHE_EINVAL);
+    assert_string_equal(peercache_errmsg(NULL), "");
+    assert_null(peercache_warning(NULL));
+    assert_false(peercache_is_read_only(NULL));
+    assert_int_equal(peercache_format_from_name(NULL, &format), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_format_from_name("list", NULL), PEERCACHE_EINVAL);
+    peercache_options_set_local(NULL, true);
+    peercache_options_set_read_only(NULL, true);
+    peercache_options_set_create(NULL, true);
+    peercache_options_set_seed_rule(NULL, true);
+    peercache_options_set_seed(NULL, seed);
+    assert_int_equal(peercache_options_set_max_peers(NULL, 1), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_options_set_max_addrs(NULL, 1), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_options_set_max_record_bytes(NULL, 4096), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_options_set_retention_ms(NULL, PEERCACHE_RETENTION_MIN_MS), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_options_set_source_limit(NULL, 1, 1), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_options_set_total_limit(NULL, 1, 1), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_options_set_prune_interval_ms(NULL, 1), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_filter_set_dialable(NULL, 1, 1), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_filter_leave_out(NULL, ID_1), PEERCACHE_EINVAL);
+    peercache_filter_set_seed(NULL, seed);
+    peercache_filter *filter = peercache_filter_new();
+    peercache_filter_set_seed(filter, NULL);
+    assert_int_equal(peercache_filter_leave_out(filter, NULL), PEERCACHE_EINVAL);
+    peercache_filter_free(filter);
+    peercache_filter_free(NULL);
+    peercache_options_free(NULL);
+    peercache_close(NULL);
+    peercache_close(cache);
+}
+
 /* The time given to flush is that of the whole call, not of each batch in it. */
 static void flush_keeps_its_time_and_the_rest_pending(void **state)
 {
@@ -675,6 +765,7 @@ int main(void)
         CASE(an_untrusted_import_is_new_and_within_its_quota),
         CASE(news_of_peers_not_in_memory_reach_the_file),
         CASE(flush_keeps_its_time_and_the_rest_pending),
+        CASE(a_missing_pointer_is_an_error_and_no_crash),
         CASE(what_does_not_exist_is_not_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
