@@ -128,7 +128,7 @@ typedef struct peercache_endpoint_report {
     const char *result;  /* the word of the last peercache_fetch, "" when it was never asked */
     const char *detail;  /* in words */
     int status;          /* of HTTP, 0 when none came */
-    uint32_t delivered;  /* usable peers of the last answer that had any */
+    uint32_t delivered;  /* peers that its last answer with any named, usable or not */
     uint32_t verified;   /* dials to its peers that verified, since the node was made */
     const char *breaker; /* "closed", "open", "half_open" */
     int64_t next_try_ms; /* from now until it may be asked again; 0: at once; -1: asked now */
