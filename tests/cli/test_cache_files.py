@@ -95,6 +95,9 @@ def cut_files(place):
         for size in 1, 15, 100, 4096, len(good[name]) // 2, len(good[name]) - 1:
             if size >= len(good[name]):
                 continue
+            for companion in '-wal', '-shm':  # of the file before
+                if os.path.exists(path + companion):
+                    os.unlink(path + companion)
             write(place, name, good[name][:size])
             result = run(place, 'list', '--cache', path)
             assert result.code in (0, 1) and (result.code == 0 or path in result.err), str(result)

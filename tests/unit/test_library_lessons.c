@@ -52,9 +52,15 @@ static int teardown(void **state)
 
 static peercache *open_network(const char *network)
 {
+    static const uint8_t seed[32] = { 3 };
     peercache *cache = NULL;
-    if (peercache_open(path, network, NULL, &cache))
+    peercache_options *options = peercache_options_new();
+    assert_non_null(options);
+    peercache_options_set_seed(options, seed); /* which addresses find a place is no matter of luck */
+    assert_int_equal(peercache_options_set_max_peers(options, 100000), 0);
+    if (peercache_open(path, network, options, &cache))
         fail_msg("%s", peercache_errmsg(cache));
+    peercache_options_free(options);
     return cache;
 }
 
