@@ -84,12 +84,15 @@ void pc_driver_endpoints_report(const struct pc_driver_endpoints *endpoints, siz
     const struct pc_driver_endpoint *endpoint = &endpoints->endpoints[index];
     const struct pc_endpoint_memory *memory = &endpoint->memory;
     assert(index < endpoints->count);
+    bool is_counted = ret_report->was_asked && (memory->result == PEERCACHE_FETCH_OK ||
+                                                memory->result == PEERCACHE_FETCH_NOT_MODIFIED);
     ret_report->url = memory->url;
     ret_report->was_shared = endpoint->was_shared;
     ret_report->result = memory->ended_ms == 0 ? "" : peercache_fetch_name(memory->result);
     ret_report->detail = memory->detail;
     ret_report->status = memory->status;
-    ret_report->delivered = (uint32_t)memory->peer_count;
+    if (!is_counted) /* of an answer before this join's it is not known which are usable here */
+        ret_report->delivered = (uint32_t)memory->peer_count;
 }
 
 /* ----- life ----- */

@@ -57,7 +57,8 @@ void pc_driver_endpoints_cancel(struct pc_driver_endpoints *endpoints, uint64_t 
 /* Keep its breaker, and how many dials to its peers verified since the endpoints were made. */
 void pc_driver_endpoints_keep(struct pc_driver_endpoints *endpoints, size_t index,
                               const uint8_t breaker[PC_BREAKER_BYTES], uint32_t verified);
-/* Fills url, was_shared, result, detail, status and delivered; the texts are valid until the next call. */
+/* Fills url, was_shared, result, detail and status, and delivered unless the node has counted it; the texts are valid until
+ * the next call. */
 void pc_driver_endpoints_report(const struct pc_driver_endpoints *endpoints, size_t index,
                                 peercache_endpoint_report *ret_report);
 

@@ -61,7 +61,7 @@ static int choose_network(struct peercache_node *node)
         memcpy(node->kad_protocol, *protocol ? protocol : node->network->kad_protocol,
                sizeof(node->kad_protocol));
     if (result == 0 && !pc_driver_options_described(&node->options))
-        *node->network = (struct pc_driver_network){ .bootstrap_count = 0 };
+        node->network->bootstrap_count = node->network->endpoint_count = 0; /* the version is no source */
     return result == PEERCACHE_ENOTFOUND ? PEERCACHE_EUNSUPPORTED : result;
 }
 

@@ -1,10 +1,14 @@
 /*
- * For test_endpoints.py: write what a node would remember of an endpoint into a local cache of ipfs.
+ * For the tests of endpoints: write what a node would remember of an endpoint into a local cache of ipfs.
  *
  *   remember_endpoint CACHE URL RESULT STATUS DETAIL FAILURES AGO_MS [MULTIADDR...]
  *
  * FAILURES in a row its breaker has seen; all of it AGO_MS milliseconds ago. RESULT "rubbish bytes" writes what can't be
  * read, "asked now" takes the lease.
+ *
+ *   remember_endpoint CACHE URL older AGO_MS
+ *
+ * Let what a node has remembered be older by so much, as if it had waited that long: no test can.
  */
 #include "driver/clock.h"
 #include "join/endpoint_memory.h"
@@ -70,24 +74,47 @@ static void fill(struct pc_endpoint_memory *memory, char **argv, int64_t now_ms)
             memory->result = (peercache_fetch)i;
 }
 
+static void make_older(struct pc_endpoint_memory *memory, int64_t older_ms, int64_t now_ms)
+{
+    struct pc_breaker breaker;
+    memory->asked_ms -= older_ms;
+    memory->ended_ms -= older_ms;
+    memory->answered_ms -= older_ms;
+    if (!memory->has_breaker)
+        return;
+    check(pc_breaker_load(pc_bytes_of(memory->breaker, sizeof(memory->breaker)), 0, now_ms + older_ms,
+                          &breaker),
+          "breaker");
+    pc_breaker_save(&breaker, 0, now_ms, memory->breaker);
+}
+
 int main(int argc, char **argv)
 {
-    static uint8_t bytes[PC_ENDPOINT_MEMORY_MAX_BYTES];
+    static uint8_t bytes[PC_STORE_META_VALUE_MAX_BYTES];
     char key[PC_ENDPOINT_KEY_BYTES];
     struct pc_driver_clock clock;
     struct pc_endpoint_memory memory;
     struct pc_store *store = NULL;
     struct pc_reason reason = { "" };
     size_t size = 0;
-    if (argc < 8)
+    bool older = argc == 5 && strcmp(argv[3], "older") == 0;
+    if (argc < 8 && !older)
         return 2;
     pc_driver_clock_init(&clock);
     int64_t now_ms = pc_driver_clock_now(&clock).wall_ms;
+    pc_endpoint_memory_key(argv[2], key);
     struct pc_store_options options = {
         .network = "ipfs", .mode = PC_NETGROUP_LOCAL, .timeout_ms = 10000, .now_ms = now_ms, .random = { 7 }
     };
-    check(pc_endpoint_memory_init(&memory, argv[2]), argv[2]);
-    fill(&memory, argv, now_ms);
+    check(pc_store_open(argv[1], &options, &store, &reason), reason.text);
+    if (older) {
+        check(pc_store_meta_get(store, key, bytes, sizeof(bytes), &size), "get");
+        check(pc_endpoint_memory_read(pc_bytes_of(bytes, size), &memory), "read");
+        make_older(&memory, atoll(argv[4]), now_ms);
+    } else {
+        check(pc_endpoint_memory_init(&memory, argv[2]), argv[2]);
+        fill(&memory, argv, now_ms);
+    }
     if (argc > 8) {
         add_peers(&memory, argv + 8, (size_t)argc - 8);
         memory.answered_ms = memory.ended_ms;
@@ -95,8 +122,6 @@ int main(int argc, char **argv)
     check(pc_endpoint_memory_write(&memory, bytes, sizeof(bytes), &size), "write");
     if (strcmp(argv[3], "rubbish bytes") == 0)
         size /= 2;
-    pc_endpoint_memory_key(argv[2], key);
-    check(pc_store_open(argv[1], &options, &store, &reason), reason.text);
     check(pc_store_meta_put(store, key, pc_bytes_of(bytes, size), 10000), "put");
     pc_store_close(store);
     pc_endpoint_memory_deinit(&memory);

@@ -2,23 +2,15 @@
 that writes such memories."""
 import os
 import re
-import subprocess
-import sys
 
-from harness import STRANGER, WAIT_S, addr_of, case, environment, expect, main, run
+from harness import STRANGER, addr_of, case, environment, expect, main, run
+from joining import describe, remember
 
-REMEMBER = os.path.abspath(sys.argv[2])
 KEYS = ['breaker', 'delivered', 'detail', 'from', 'last_answer', 'last_asked', 'next_try_ms', 'result', 'status', 'url',
         'verified']
 NEVER = {'breaker': 'closed', 'delivered': 0, 'detail': None, 'last_answer': None, 'last_asked': None, 'next_try_ms': 0,
          'result': None, 'status': None, 'verified': 0}
 OTHER = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
-
-
-def remember(cache, url, result='ok', status=200, detail='', failures=0, ago_ms=1000, peers=()):
-    done = subprocess.run([REMEMBER, cache, url, result, str(status), detail, str(failures), str(ago_ms), *peers],
-                          stderr=subprocess.PIPE, timeout=WAIT_S, check=False)
-    assert done.returncode == 0, done.stderr.decode()
 
 
 def endpoints(place, *arguments, said='', **more):
@@ -29,13 +21,6 @@ def endpoints(place, *arguments, said='', **more):
     for row in rows:
         assert sorted(row) == KEYS, row
     return rows
-
-
-def describe(place, name, *lines):
-    folder = os.path.join(place, 'config', 'peercache', 'networks')
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, name), 'w', encoding='utf-8') as file:
-        file.write('kad_protocol = /my/kad/1.0.0\n' + ''.join(line + '\n' for line in lines))
 
 
 @case
@@ -49,7 +34,7 @@ def none_at_all(place):
 
 @case
 def those_given_and_those_described(place):
-    describe(place, 'mychain', 'endpoint = https://a.example/v1', 'endpoint = http://b.example/')
+    describe(place, 'mychain', 'kad_protocol = /my/kad/1.0.0', 'endpoint = https://a.example/v1', 'endpoint = http://b.example/')
     rows = endpoints(place, '--no-cache', '--network', 'mychain', '--endpoint', 'http://b.example/',
                      '--network-contacts-url', 'http://c.example/,http://d.example/')
     assert [(row['url'], row['from']) for row in rows] == [

@@ -3,14 +3,11 @@ with TLS, dnsmasq, and two small ones of our own for what a sound server never d
 environment and speaks TAP itself. Arguments: the program, the directory of the vectors. Every server is bound to this
 process: none outlives it."""
 import contextlib
-import ctypes
 import gzip
 import os
 import random
 import shutil
-import signal
 import socket
-import socketserver
 import struct
 import subprocess
 import sys
@@ -18,81 +15,14 @@ import tempfile
 import threading
 import time
 
-START_S = 15.0
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
+
+from harness import Skip  # noqa: E402 pylint: disable=wrong-import-position
+from servers import (IP6, RawServer, closed_port, die_with_parent, free_port, listen,  # noqa: E402 pylint: disable=wrong-import-position
+                     make_certificates, on_free_ports, run_dnsmasq, run_nginx, silent_socket, write)
+
 PROGRAM_S = 100.0
 FILE_BYTES_MAX = 4 * 1024 * 1024
-
-
-class Skip(Exception):
-    """The servers cannot be had here; the text says why."""
-
-
-def die_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def tool(name):
-    path = shutil.which(name, path=os.environ.get('PATH', '') + ':/usr/sbin:/sbin')
-    if not path:
-        raise Skip('no %s on this machine (tools/setup)' % name)
-    return path
-
-
-def has_ip6():
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as s:
-            s.bind(('::1', 0))
-        return True
-    except OSError:
-        return False
-
-
-IP6 = has_ip6()
-
-
-def free_port():
-    """A port that is free for TCP and UDP, on each family."""
-    for _ in range(100):
-        with contextlib.ExitStack() as stack:
-            first = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            first.bind(('127.0.0.1', 0))
-            port = first.getsockname()[1]
-            try:
-                stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(('127.0.0.1', port))
-                if IP6:
-                    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                        stack.enter_context(socket.socket(socket.AF_INET6, kind)).bind(('::1', port))
-            except OSError:
-                continue
-            return port
-    raise Skip('no free port')
-
-
-# ----- nginx -----
-
-def openssl(place, *arguments):
-    subprocess.run([tool('openssl')] + list(arguments), cwd=place, check=True, timeout=30, stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def write(place, name, data):
-    with open(os.path.join(place, name), 'wb') as file:
-        file.write(data if isinstance(data, bytes) else data.encode())
-
-
-def make_certificates(place):
-    """ca.pem, and NAME.pem with NAME.key for: good, other (another name), expired; self (of no authority)."""
-    openssl(place, 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-            '-subj', '/CN=test authority', '-keyout', 'ca.key', '-out', 'ca.pem')
-    names = 'DNS:endpoint.test,DNS:localhost,IP:127.0.0.1,IP:::1'
-    for name, alternatives, days in (('good', names, '2'), ('other', 'DNS:other.test', '2'), ('expired', names, '-1')):
-        openssl(place, 'req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
-                '-subj', '/CN=endpoint', '-keyout', name + '.key', '-out', name + '.csr')
-        write(place, name + '.ext', 'subjectAltName=%s\n' % alternatives)
-        openssl(place, 'x509', '-req', '-in', name + '.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial',
-                '-extfile', name + '.ext', '-out', name + '.pem', '-days', days)
-    openssl(place, 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-            '-subj', '/CN=endpoint', '-addext', 'subjectAltName=' + names, '-keyout', 'self.key', '-out', 'self.pem')
 
 
 def make_files(place, vectors):
@@ -116,18 +46,7 @@ def make_files(place, vectors):
     write(files, 'no-peers.json', b'{"peers":[]}')
 
 
-NGINX = '''
-daemon off;
-master_process off;
-pid %(place)s/nginx.pid;
-error_log %(place)s/nginx.log;
-events { worker_connections 256; }
-http {
-    access_log off;
-    client_body_temp_path %(place)s/t1; proxy_temp_path %(place)s/t2; fastcgi_temp_path %(place)s/t3;
-    uwsgi_temp_path %(place)s/t4; scgi_temp_path %(place)s/t5;
-    types { application/json json; text/plain txt; }
-    default_type application/octet-stream;
+PLAIN_SERVER = '''
     server {
 %(plain)s
         root %(place)s/files;
@@ -154,8 +73,6 @@ http {
         location /to-tls { return 302 "https://127.0.0.1:%(tls)d/formats/text.txt"; }
         location /to-echo { add_header Set-Cookie "a=b"; return 302 "http://127.0.0.1:%(raw)d/echo"; }
     }
-%(servers)s
-}
 '''
 TLS_SERVER = '''
     server {
@@ -170,41 +87,6 @@ TLS_SERVER = '''
 '''
 
 
-def listen(port, more=''):
-    lines = 'listen 127.0.0.1:%d%s;' % (port, more)
-    return lines + (' listen [::1]:%d%s;' % (port, more) if IP6 else '')
-
-
-def start(stack, command, place):
-    """A server in the background, which ends with the stack."""
-    with open(os.path.join(place, 'servers.log'), 'ab') as log:
-        process = subprocess.Popen(command, cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
-                                   preexec_fn=die_with_parent)
-
-    def stop():
-        process.kill()
-        process.wait(timeout=START_S)
-    stack.callback(stop)
-    return process
-
-
-def await_port(process, port, place):
-    until = time.monotonic() + START_S
-    while True:
-        try:
-            socket.create_connection(('127.0.0.1', port), timeout=1).close()
-            return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > until:
-                text = ''
-                for name in ('servers.log', 'nginx.log'):
-                    if os.path.exists(os.path.join(place, name)):
-                        with open(os.path.join(place, name), encoding='utf-8', errors='replace') as log:
-                            text += log.read()[-1000:]
-                raise RuntimeError('a server did not start: %s' % text) from None
-            time.sleep(0.02)
-
-
 def start_nginx(stack, place, ports):
     ports['http'] = free_port()
     servers = ''
@@ -214,10 +96,9 @@ def start_nginx(stack, place, ports):
         ports[port] = free_port()
         servers += TLS_SERVER % {'listen': listen(ports[port], ' ssl'), 'place': place, 'name': name,
                                  'http': ports['http'], 'protocols': protocols}
-    write(place, 'nginx.conf', NGINX % {'place': place, 'plain': listen(ports['http']), 'http': ports['http'],
-                                        'tls': ports['tls'], 'raw': ports['raw'], 'servers': servers})
-    process = start(stack, [tool('nginx'), '-p', place, '-c', os.path.join(place, 'nginx.conf')], place)
-    await_port(process, ports['http'], place)
+    plain = PLAIN_SERVER % {'place': place, 'plain': listen(ports['http']), 'http': ports['http'], 'tls': ports['tls'],
+                            'raw': ports['raw']}
+    run_nginx(stack, place, plain + servers, ports['http'])
 
 
 # ----- HTTP that no sound server speaks -----
@@ -246,84 +127,50 @@ ANSWERS = {
 }
 
 
-class Raw(socketserver.BaseRequestHandler):
-    """Answers by path, then closes; some paths go on for as long as the other side listens."""
-
-    def endless(self, data, pause_s=0.0):
-        with contextlib.suppress(OSError):
-            while True:
-                self.request.sendall(data)
-                time.sleep(pause_s)
-
-    def handle(self):
-        request = b''
-        while b'\r\n\r\n' not in request:
-            data = self.request.recv(65536)
-            if not data:
-                return
-            request += data
-        path = request.split(b' ')[1].decode()
-        with contextlib.suppress(OSError):
-            if path == '/echo':
-                self.request.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n' % len(request) + request)
-            elif path == '/drip':
-                self.request.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n')
-                self.endless(b'x', 0.05)
-            elif path == '/silence':
-                self.request.recv(1)
-            elif path == '/once-allowed':  # silent until the test has made that file
-                if os.path.exists(os.path.join(self.server.place, 'allowed')):
-                    self.request.sendall(ANSWERS['/one-peer'])
-                else:
-                    self.request.recv(1)
-            elif path == '/endless-headers':
-                self.request.sendall(b'HTTP/1.1 200 OK\r\n')
-                self.endless(b'X-More: %s\r\n' % (b'm' * 1000))
-            elif path == '/endless-empty-gzip':
-                self.request.sendall(b'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n'
-                                     b'\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03')
-                self.endless(b'\x00\x00\x00\xff\xff' * 4096)
-            elif path == '/reset':
-                self.request.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx')
-                self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-            else:
-                self.request.sendall(ANSWERS[path])
-                if path.endswith('-endless'):
-                    self.endless(b'x' * 4096)
+def endless(connection, data, pause_s=0.0):
+    while True:  # until the other side goes
+        connection.sendall(data)
+        time.sleep(pause_s)
 
 
-class RawServer(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-    place = None
-
-    def handle_error(self, request, client_address):
-        pass  # the other side went away
+def answer_raw(place, path, request, connection):
+    """By path; some go on for as long as the other side listens."""
+    if path == '/echo':
+        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n' % len(request) + request)
+    elif path == '/drip':
+        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n')
+        endless(connection, b'x', 0.05)
+    elif path == '/silence':
+        connection.recv(1)
+    elif path == '/once-allowed':  # silent until the test has made that file
+        if os.path.exists(os.path.join(place, 'allowed')):
+            connection.sendall(ANSWERS['/one-peer'])
+        else:
+            connection.recv(1)
+    elif path == '/endless-headers':
+        connection.sendall(b'HTTP/1.1 200 OK\r\n')
+        endless(connection, b'X-More: %s\r\n' % (b'm' * 1000))
+    elif path == '/endless-empty-gzip':
+        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n'
+                           b'\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03')
+        endless(connection, b'\x00\x00\x00\xff\xff' * 4096)
+    elif path == '/reset':
+        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx')
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    else:
+        connection.sendall(ANSWERS[path])
+        if path.endswith('-endless'):
+            endless(connection, b'x' * 4096)
 
 
 # ----- DNS -----
 
 def start_dnsmasq(stack, place, ports):
-    ports['dns'] = free_port()
     big = ''.join('txt-record=big.test,"dnsaddr=/ip4/192.0.2.%d/udp/4001/quic-v1/p2p/%s"\n' % (i, 'Q' * 150)
                   for i in range(40))
     many = ''.join('txt-record=many.test,"dnsaddr=/ip4/192.0.2.1/udp/%d"\n' % i for i in range(1, 101))
     crowd = ''.join('host-record=crowd.test,192.0.2.%d\n' % i for i in range(1, 31))
-    write(place, 'dnsmasq.conf', '''
-port=%(dns)d
-listen-address=127.0.0.1
-%(ip6)s
-bind-interfaces
-no-resolv
-no-hosts
-no-daemon
-log-facility=%(place)s/dnsmasq.log
-pid-file=
-user=%(user)s
-cache-size=0
-local=/test/
+    ports['dns'] = run_dnsmasq(stack, place, '''
 host-record=endpoint.test,127.0.0.1%(also6)s
 host-record=four.test,127.0.0.1
 host-record=six.test,2001:db8::6
@@ -338,10 +185,7 @@ txt-record=joined.test,"dnsaddr=/ip4/192.0.2.1","/udp/4001","/quic-v1"
 txt-record=empty.test,""
 %(big)s%(many)s%(crowd)s
 server=/odd/127.0.0.1#%(dns_odd)d
-''' % dict(ports, place=place, big=big, many=many, crowd=crowd, ip6='listen-address=::1' if IP6 else '',
-           also6=',::1' if IP6 else '', user=os.environ.get('USER', 'root') if os.getuid() else 'root'))
-    process = start(stack, [tool('dnsmasq'), '-C', os.path.join(place, 'dnsmasq.conf')], place)
-    await_port(process, ports['dns'], place)
+''' % {'big': big, 'many': many, 'crowd': crowd, 'also6': ',::1' if IP6 else '', 'dns_odd': ports['dns_odd']})
 
 
 class OddDns(threading.Thread):
@@ -412,38 +256,19 @@ class OddDns(threading.Thread):
 
 # ----- all together -----
 
-def silent_socket(stack, kind):
-    """Takes what comes and says nothing; connections wait for ever to be accepted."""
-    s = stack.enter_context(socket.socket(socket.AF_INET, kind))
-    s.bind(('127.0.0.1', 0))
-    if kind == socket.SOCK_STREAM:
-        s.listen(64)
-    return s.getsockname()[1]
-
-
 def run_program(program, vectors, place, stack):
     make_certificates(place)
     make_files(place, vectors)
-    raw = RawServer(('127.0.0.1', 0), Raw)
-    raw.place = place
+    raw = RawServer(lambda path, request, connection: answer_raw(place, path, request, connection))
     stack.callback(raw.server_close)
     threading.Thread(target=raw.serve_forever, daemon=True).start()
     ports = {
-        'raw': raw.server_address[1], 'dns_odd': OddDns().port,
+        'raw': raw.port, 'dns_odd': OddDns().port,
         'dns_silent': silent_socket(stack, socket.SOCK_DGRAM), 'silent': silent_socket(stack, socket.SOCK_STREAM),
     }
-    for start_server in (start_nginx, start_dnsmasq):
-        for attempt in (1, 2, 3):  # somebody else may take a port that was free
-            try:
-                start_server(stack, place, ports)
-                break
-            except RuntimeError:
-                if attempt == 3:
-                    raise
-    # bound and not listened on, so that nobody else listens there; on UDP there is nothing
-    closed = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-    closed.bind(('127.0.0.1', free_port()))
-    ports['closed'] = closed.getsockname()[1]
+    on_free_ports(lambda: start_nginx(stack, place, ports))
+    on_free_ports(lambda: start_dnsmasq(stack, place, ports))
+    ports['closed'] = closed_port(stack)
     environment = dict(os.environ, PLACE=place, HAS_IP6='1' if IP6 else '',
                        # what must not be heeded
                        http_proxy='http://127.0.0.1:%d' % ports['closed'], all_proxy='http://127.0.0.1:%d' % ports['closed'],
