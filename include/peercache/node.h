@@ -123,13 +123,13 @@ typedef struct peercache_source_report {
 
 typedef struct peercache_endpoint_report {
     const char *url;
-    bool was_asked;      /* in this join */
-    bool was_shared;     /* the answer was one that another process of this host had just fetched */
-    const char *result;  /* the word of the last peercache_fetch, "" when it was never asked */
-    const char *detail;  /* in words */
-    int status;          /* of HTTP, 0 when none came */
-    uint32_t delivered;  /* peers that its last answer with any named, usable or not */
-    uint32_t verified;   /* dials to its peers that verified, since the node was made */
+    bool was_asked;     /* in this join */
+    bool was_shared;    /* the answer was one that another process of this host had just fetched */
+    const char *result; /* the word of the last peercache_fetch, "" when it was never asked */
+    const char *detail; /* in words */
+    int status;         /* of HTTP, 0 when none came */
+    uint32_t delivered; /* usable peers of its answer in this join; else those of the last one that had any */
+    uint32_t verified;  /* dials to its peers that verified, since the node was made */
     const char *breaker; /* "closed", "open", "half_open" */
     int64_t next_try_ms; /* from now until it may be asked again; 0: at once; -1: asked now */
 } peercache_endpoint_report;
