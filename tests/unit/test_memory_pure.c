@@ -37,7 +37,7 @@ static void addresses_take_no_memory(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "/ip4/20.1.1.1/udp/4001/quic-v1/p2p/" ID,
+        ("/ip4/20.1.1.1/udp/4001/quic-v1/p2p/" ID),
         "/dns4/a.example/tcp/443/wss",
         "/unix/a/b",
         "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1234",
