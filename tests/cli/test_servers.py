@@ -239,6 +239,7 @@ def in_namespace(place, script, *arguments, env=None):
 
 
 ONE_FAMILY = '''
+rm -f node.out
 ip link set lo up
 ip link add d0 type veth peer name d1
 ip addr add %(addr)s dev d0 %(nodad)s

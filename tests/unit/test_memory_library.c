@@ -25,7 +25,7 @@ static char directory[64];
         if (must_result == PEERCACHE_ENOMEM)                                                                 \
             must_result = (call);                                                                            \
         if (must_result)                                                                                     \
-            fail_msg("allocation %u: " #call ": %d %s", failing_memory_number(), must_result,                \
+            fail_msg("allocation %u: %s: %d %s", failing_memory_number(), #call, must_result,                \
                      peercache_errmsg(cache));                                                               \
     } while (0)
 
