@@ -239,9 +239,10 @@ typedef struct peercache_node_event {
 /*
  * Make a node: opens sockets and cache, reads the cache's best peers; dials nothing yet. Like peercache_open
  * it always sets *ret_node (NULL only when memory is out), to ask for the text. Errors: those of
- * peercache_open for the cache; EIO a socket could not be opened or bound, of HTTP too, where EBUSY: somebody listens there, EPERM: a file that is not ours to replace; EUNSUPPORTED a network without a
- * description and no kad protocol; EPARSE, ELIMIT, EPERM a description of the network that can't be used;
- * EINVAL a client that should listen.
+ * peercache_open for the cache; EIO a socket could not be opened or bound, of HTTP too; EBUSY, EPERM somebody listens where
+ * HTTP is to be served, or a file is there that is not ours to replace; EUNSUPPORTED a network without a description
+ * and no kad protocol; EPARSE, ELIMIT, EPERM a description of the network that can't be used; EINVAL a client that should
+ * listen.
  */
 PEERCACHE_API int peercache_node_new(const peercache_node_options *options, peercache_node **ret_node);
 /* Never from the callback, nor while it runs. NULL does nothing. */
