@@ -89,6 +89,24 @@ PEERCACHE_API void peercache_node_options_set_walk(peercache_node_options *optio
 PEERCACHE_API void peercache_node_options_set_once(peercache_node_options *options, bool once);
 /* The node stops cleanly on SIGINT and SIGTERM by itself. Default: false. */
 PEERCACHE_API void peercache_node_options_set_handle_signals(peercache_node_options *options, bool handle);
+/* Serve metrics, health, status and peers over HTTP (docs/observability.md) at "127.0.0.1:PORT", "[::1]:PORT", another
+ * address in full, or "unix:PATH"; port 0 takes a free one, which peercache_node_http tells. NULL: not at all (the default).
+ * EPARSE; ELIMIT a path that is too long. */
+PEERCACHE_API int peercache_node_options_set_http(peercache_node_options *options, const char *place);
+typedef enum peercache_log_level {
+    PEERCACHE_LOG_ERROR,
+    PEERCACHE_LOG_WARNING,
+    PEERCACHE_LOG_INFO,
+    PEERCACHE_LOG_DEBUG,
+} peercache_log_level;
+/* Where the node's log goes: one call a line, without a newline, from within peercache_node_new and on the node's thread;
+ * no call on the node may be made from it. `levels` is what is wanted: "info", "node=debug,driver=info" (each room named
+ * with its level, those not named at info), or both; NULL: "info". `room` is the part of the node that speaks. write NULL:
+ * silence (the default). EPARSE with the reason. */
+PEERCACHE_API int peercache_node_options_set_log(peercache_node_options *options, const char *levels,
+                                                 void (*write)(void *context, peercache_log_level level,
+                                                               const char *room, const char *text),
+                                                 void *context);
 /* Reason of the last failed call on these options; valid until the next. */
 PEERCACHE_API const char *peercache_node_options_errmsg(const peercache_node_options *options);
 
@@ -221,9 +239,10 @@ typedef struct peercache_node_event {
 /*
  * Make a node: opens sockets and cache, reads the cache's best peers; dials nothing yet. Like peercache_open
  * it always sets *ret_node (NULL only when memory is out), to ask for the text. Errors: those of
- * peercache_open for the cache; EIO a socket could not be opened or bound; EUNSUPPORTED a network without a
- * description and no kad protocol; EPARSE, ELIMIT, EPERM a description of the network that can't be used;
- * EINVAL a client that should listen.
+ * peercache_open for the cache; EIO a socket could not be opened or bound, of HTTP too; EBUSY, EPERM somebody listens where
+ * HTTP is to be served, or a file is there that is not ours to replace; EUNSUPPORTED a network without a description
+ * and no kad protocol; EPARSE, ELIMIT, EPERM a description of the network that can't be used; EINVAL a client that should
+ * listen.
  */
 PEERCACHE_API int peercache_node_new(const peercache_node_options *options, peercache_node **ret_node);
 /* Never from the callback, nor while it runs. NULL does nothing. */
@@ -236,6 +255,9 @@ PEERCACHE_API void peercache_node_on_event(peercache_node *node,
                                            void *context);
 /* The node's peer id, base58; valid as long as the node. */
 PEERCACHE_API const char *peercache_node_id(const peercache_node *node);
+/* Where it serves HTTP, as of peercache_node_options_set_http, with the port; "" when it does not. Valid as long as the
+ * node. */
+PEERCACHE_API const char *peercache_node_http(const peercache_node *node);
 /* Join, and live until stopped (or done, with `once`). Flushes the cache before it returns. Errors: EIO,
  * ESTATE. */
 PEERCACHE_API int peercache_node_run(peercache_node *node);

@@ -36,6 +36,10 @@
     X(FLAG_NO_WALK, "no-walk", 0, NULL, "don't look our own id up after joining")                            \
     X(FLAG_LISTEN, "listen", 0, "MULTIADDR", "listen here, /ip4/…/udp/…/quic-v1; port 0 takes a free one")   \
     X(FLAG_KEY, "key", 0, "FILE", "private key, libp2p protobuf; made (mode 0600) when missing")             \
+    X(FLAG_HTTP, "http", 0, "ADDRESS", "serve metrics, health and peers: 127.0.0.1:PORT or unix:PATH")       \
+    X(FLAG_LOG, "log", 0, "FORM", "log on standard error as text or json")                                   \
+    X(FLAG_LOG_LEVEL, "log-level", 0, "LEVELS", "such as debug or node=debug,driver=info (default info)")    \
+    X(FLAG_REDACT, "redact", 0, NULL, "log without the addresses of peers")                                  \
     X(FLAG_COUNT, "count", 0, "N", "pings to send, a second apart (default 4)")                              \
     X(FLAG_NODES, "nodes", 0, "N", "nodes of the demo network, 3 to 100 (default 40)")                       \
     X(FLAG_TIMES, "count", 0, "N", "so many dials ended like this (default 1)")                              \
@@ -97,10 +101,13 @@ _Static_assert(FLAG_COUNT_OF <= 64, "a set of flags is 64 bits");
      BIT(FLAG_NEW_NETWORK) | BIT(FLAG_FIRST) | BIT(FLAG_IGNORE_CACHE) | BIT(FLAG_CA_FILE) |                  \
      BIT(FLAG_MAX_PEERS))
 
+#define BITS_LOG (BIT(FLAG_LOG) | BIT(FLAG_LOG_LEVEL) | BIT(FLAG_REDACT))
+
 const uint64_t pc_cli_flags_shared = BITS_SHARED;
 const uint64_t pc_cli_flags_join = BITS_SHARED | BITS_SOURCES | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
-                                   BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK);
-const uint64_t pc_cli_flags_run = BITS_SHARED | BITS_SOURCES | BIT(FLAG_LISTEN) | BIT(FLAG_KEY);
+                                   BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK) | BITS_LOG;
+const uint64_t pc_cli_flags_run =
+    BITS_SHARED | BITS_SOURCES | BIT(FLAG_LISTEN) | BIT(FLAG_KEY) | BIT(FLAG_HTTP) | BITS_LOG;
 const uint64_t pc_cli_flags_ping = BITS_SHARED | BITS_DIAL | BIT(FLAG_COUNT);
 const uint64_t pc_cli_flags_endpoints = BITS_SHARED | BITS_ENDPOINTS;
 const uint64_t pc_cli_flags_id = BITS_SHARED | BIT(FLAG_KEY);
@@ -205,6 +212,17 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
     case FLAG_RESOLVER:
         o->resolver = value;
         return text_check(flag, value, ret_reason);
+    case FLAG_HTTP:
+        o->http = value;
+        return text_check(flag, value, ret_reason);
+    case FLAG_LOG:
+        return pc_cli_log_form_parse(value, &o->log, ret_reason);
+    case FLAG_LOG_LEVEL:
+        o->log_levels = value;
+        return text_check(flag, value, ret_reason);
+    case FLAG_REDACT:
+        o->redact = true;
+        return 0;
     case FLAG_CA_FILE:
         o->ca_file = value;
         return text_check(flag, value, ret_reason);
@@ -332,6 +350,7 @@ static int contradictions_check(uint64_t given, struct pc_reason *ret_reason)
     } pairs[] = {
         { FLAG_CACHE, FLAG_NO_CACHE },        { FLAG_ENDPOINT, FLAG_NO_ENDPOINTS },
         { FLAG_CONTACTS, FLAG_NO_ENDPOINTS }, { FLAG_NEW_NETWORK, FLAG_PEER },
+        { FLAG_REDACT, FLAG_VERBOSE }, /* whose timeline is of addresses */
         { FLAG_NEW_NETWORK, FLAG_ENDPOINT },  { FLAG_NEW_NETWORK, FLAG_CONTACTS },
         { FLAG_NEW_NETWORK, FLAG_EXCLUSIVE }, { FLAG_FIRST, FLAG_PEER },
         { FLAG_FIRST, FLAG_ENDPOINT },        { FLAG_FIRST, FLAG_CONTACTS },

@@ -36,6 +36,12 @@ enum pc_cli_exit {
     PC_CLI_USAGE = 2,
 };
 
+enum pc_cli_log_form {
+    PC_CLI_LOG_NONE, /* not given */
+    PC_CLI_LOG_TEXT,
+    PC_CLI_LOG_JSON,
+};
+
 /* The environment variable with peers to join through, comma-separated. */
 #define PC_CLI_ENV_PEERS "PEERCACHE_PEERS"
 
@@ -71,7 +77,11 @@ struct pc_cli_options {
     bool new_network;
     bool ignore_cache;
     const char *resolver; /* NULL: those of the system */
-    const char *ca_file;  /* NULL: what the system trusts */
+    const char *http;     /* NULL: not served */
+    enum pc_cli_log_form log;
+    const char *log_levels; /* NULL: none given */
+    bool redact;
+    const char *ca_file; /* NULL: what the system trusts */
     uint32_t target;
     uint32_t min;
     uint32_t timeout_ms;

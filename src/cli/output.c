@@ -131,14 +131,30 @@ bool pc_cli_json_print(json_t *value)
     return pc_cli_flush();
 }
 
+static void (*notes_to)(bool is_error, const char *text);
+
+void pc_cli_notes_to(void (*write)(bool is_error, const char *text))
+{
+    notes_to = write;
+}
+
+static void say(bool is_error, const char *text)
+{
+    char clean[PC_CLI_TEXT_BYTES];
+    if (notes_to)
+        notes_to(is_error, text);
+    else
+        fprintf(stderr, "peercache: %s\n", pc_cli_clean(text, clean));
+}
+
 void pc_cli_note(const char *format, ...)
 {
-    char text[PC_CLI_TEXT_BYTES], clean[PC_CLI_TEXT_BYTES];
+    char text[PC_CLI_TEXT_BYTES];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    fprintf(stderr, "peercache: %s\n", pc_cli_clean(text, clean));
+    say(false, text);
 }
 
 enum pc_cli_exit pc_cli_fail(bool json, enum pc_cli_exit exit, const char *code, const char *format, ...)
@@ -148,7 +164,7 @@ enum pc_cli_exit pc_cli_fail(bool json, enum pc_cli_exit exit, const char *code,
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    pc_cli_note("%s", text);
+    say(true, text);
     if (json)
         (void)pc_cli_json_print(
             json_pack("{s:{s:s,s:o}}", "error", "code", code, "detail", pc_cli_json_text(text)));

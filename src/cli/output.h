@@ -21,7 +21,9 @@ enum pc_cli_exit pc_cli_error_exit(int error);
  */
 enum pc_cli_exit pc_cli_fail(bool json, enum pc_cli_exit exit, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* A remark on standard error. */
+/* Where remarks and the reasons of pc_cli_fail go from now on; NULL: to standard error. */
+void pc_cli_notes_to(void (*write)(bool is_error, const char *text));
+/* A remark. */
 void pc_cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Print a value and a newline on standard output, flush, and drop the reference. False: it could not be

@@ -122,6 +122,16 @@ static enum pc_cli_exit key_take(struct pc_cli_session *session)
     return error ? pc_cli_session_refused(session, error, flag) : PC_CLI_DONE;
 }
 
+/* Where, for the port may have been chosen by the system. */
+static void tell_http(const struct pc_cli_session *session)
+{
+    const char *place = peercache_node_http(session->node);
+    if (session->options->json)
+        (void)pc_cli_json_print(json_pack("{s:s,s:o}", "event", "http", "addr", pc_cli_json_text(place)));
+    else
+        pc_cli_note("serving HTTP at %s", place);
+}
+
 static enum pc_cli_exit run_with(struct pc_cli_session *session, const struct pc_cli_options *o)
 {
     enum pc_cli_exit exit = pc_cli_session_init(session, o, true);
@@ -136,8 +146,15 @@ static enum pc_cli_exit run_with(struct pc_cli_session *session, const struct pc
         exit = key_take(session);
     if (!exit && o->listen_count == 0)
         exit = listen_default(session);
+    if (!exit && o->http) {
+        int error = peercache_node_options_set_http(session->node_options, o->http);
+        if (error)
+            exit = pc_cli_session_refused(session, error, "--http");
+    }
     if (!exit)
         exit = pc_cli_session_open(session);
+    if (!exit && o->http)
+        tell_http(session);
     if (!exit)
         exit = pc_cli_session_run(session);
     return exit;

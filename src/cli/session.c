@@ -1,6 +1,7 @@
 #include "cli/session.h"
 
 #include "cli/join_report.h"
+#include "cli/log.h"
 
 #include "store/store.h"
 
@@ -62,10 +63,14 @@ enum pc_cli_exit pc_cli_session_init(struct pc_cli_session *session, const struc
     char flag[PC_CLI_TEXT_BYTES];
     int error;
 
-    *session = (struct pc_cli_session){ .options = options };
+    *session = (struct pc_cli_session){ .options = options,
+                                        .logs = options->log || options->log_levels || options->redact };
     peercache_node_options *o = session->node_options = peercache_node_options_new();
     if (!o)
         return pc_cli_fail(options->json, PC_CLI_COULD_NOT, "no_memory", "out of memory");
+    error = pc_cli_log_begin(options, o);
+    if (error)
+        return pc_cli_session_refused(session, error, "--log-level");
     peercache_node_options_set_local(o, options->local);
     peercache_node_options_set_handle_signals(o, true);
     error = peercache_node_options_set_network(o, options->network);
@@ -157,7 +162,7 @@ static void on_event(void *context, const peercache_node_event *event)
     struct pc_cli_session *session = (struct pc_cli_session *)context;
     if (session->options->verbose)
         timeline(session, event);
-    if (event->kind == PEERCACHE_NODE_WARNING)
+    if (event->kind == PEERCACHE_NODE_WARNING && !session->logs) /* the log has it already */
         pc_cli_note("%s", event->text);
     if (event->kind == PEERCACHE_NODE_STOPPED)
         session->saved = event->saved;

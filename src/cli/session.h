@@ -24,6 +24,7 @@ struct pc_cli_session {
     peercache_node *node;
     /* the command's own look at each event; after the timeline */
     void (*on_event)(struct pc_cli_session *session, const peercache_node_event *event);
+    bool logs;         /* there is a log, see log.h */
     bool saved;        /* of STOPPED */
     uint32_t shown;    /* dials shown in the timeline */
     uint32_t left_out; /* dials that were too many for it */

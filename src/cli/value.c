@@ -112,6 +112,19 @@ int pc_cli_code_parse(const char *text, peercache_outcome *ret_outcome, struct p
     return PEERCACHE_EINVAL;
 }
 
+int pc_cli_log_form_parse(const char *text, enum pc_cli_log_form *ret_form, struct pc_reason *ret_reason)
+{
+    if (strcmp(text, "text") == 0)
+        *ret_form = PC_CLI_LOG_TEXT;
+    else if (strcmp(text, "json") == 0)
+        *ret_form = PC_CLI_LOG_JSON;
+    else {
+        pc_base_reason(ret_reason, "--log: '%.64s' is none of text, json", text);
+        return PEERCACHE_EINVAL;
+    }
+    return 0;
+}
+
 int pc_cli_policy_parse(const char *text, uint32_t *ret_policies, struct pc_reason *ret_reason)
 {
     for (uint32_t bit = 1; bit <= PEERCACHE_PRUNE_ALL; bit <<= 1)

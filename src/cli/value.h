@@ -3,7 +3,7 @@
 #ifndef PC_CLI_VALUE_H
 #define PC_CLI_VALUE_H
 
-#include "base/bytes.h"
+#include "cli/options.h"
 
 #include <peercache/peercache.h>
 
@@ -20,6 +20,8 @@ int pc_cli_network_check(const char *name, struct pc_reason *ret_reason);
 int pc_cli_kad_protocol_check(const char *name, struct pc_reason *ret_reason);
 /* The code of a failed dial. */
 int pc_cli_code_parse(const char *text, peercache_outcome *ret_outcome, struct pc_reason *ret_reason);
+/* "text" or "json". */
+int pc_cli_log_form_parse(const char *text, enum pc_cli_log_form *ret_form, struct pc_reason *ret_reason);
 /* Adds its PEERCACHE_PRUNE_… bit. */
 int pc_cli_policy_parse(const char *text, uint32_t *ret_policies, struct pc_reason *ret_reason);
 int pc_cli_format_parse(const char *text, peercache_format *ret_format, struct pc_reason *ret_reason);

@@ -13,6 +13,7 @@
 
 #include "base/cursor.h"
 #include "base/time.h"
+#include "driver/observed.h"
 #include "driver/report.h"
 
 #include <assert.h>
@@ -34,6 +35,7 @@ static void tell(struct peercache_node *node, const peercache_node_event *event)
 void pc_driver_loop_warn(struct peercache_node *node, const char *text)
 {
     peercache_node_event event = { .kind = PEERCACHE_NODE_WARNING, .text = text };
+    pc_base_log(&node->log, PC_LOG_WARNING, "driver", "%s", text);
     tell(node, &event);
 }
 
@@ -127,6 +129,7 @@ void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
         return;
     case PC_NODE_STOPPED:
         node->state = PC_DRIVER_FLUSHING;
+        pc_driver_observed_close(node); /* a loop that is run no more would leave its clients waiting */
         node->flush_until_us = pc_base_time_add(node->clock.last.mono_us, LAST_FLUSH_US);
         return;
     case PC_NODE_FETCH:
@@ -184,8 +187,13 @@ void pc_driver_loop_worker_idle(void *context)
 
 void pc_driver_loop_committed(void *context, int result, const char *text)
 {
+    struct peercache_node *node = context;
     struct pc_node_event event = { .kind = PC_NODE_COMMITTED, .result = result, .text = text };
-    serve(context, &event);
+    if (result == 0) { /* what could only be read at first was opened for writing since */
+        node->store_opened = true;
+        node->cache_busy.text[0] = '\0';
+    }
+    serve(node, &event);
 }
 
 /* ----- one turn ----- */
@@ -419,6 +427,7 @@ void pc_driver_loop_close(struct peercache_node *node)
         uv_close((uv_handle_t *)&node->stop_async, NULL);
     if (node->network_async_open)
         uv_close((uv_handle_t *)&node->network_async, NULL);
+    pc_driver_observed_close(node);
     pc_driver_routes_close(node->routes);
     if (node->endpoints) /* before the names, whose resolver they use */
         pc_driver_endpoints_close(node->endpoints, on_endpoints_closed, node);

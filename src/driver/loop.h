@@ -4,6 +4,7 @@
 
 #include "driver/clock.h"
 #include "driver/endpoints.h"
+#include "driver/http_server.h"
 #include "driver/names.h"
 #include "driver/options.h"
 #include "driver/routes.h"
@@ -51,6 +52,7 @@ struct peercache_node {
     struct pc_ip_port listening[PC_LIBP2P_LISTEN_ADDRS_MAX]; /* what we can be reached at */
 
     struct pc_store *store;      /* NULL: none */
+    bool store_opened;           /* it is there; told apart from `store`, which the worker may replace */
     struct pc_reason cache_busy; /* why it could not be opened for writing yet; "" it could */
     struct pc_reason cache_lost; /* why what the cache held is not used; "" it is */
     struct pc_driver_store_worker *worker;
@@ -73,6 +75,10 @@ struct peercache_node {
     struct pc_driver_store_job keep_join; /* writes last_verified */
     bool keeping_join;
     uint32_t kept_verified;
+    struct pc_driver_http_server *http; /* NULL: none, or no longer */
+    char http_place[PC_DRIVER_HTTP_PLACE_BYTES];
+    peercache_time started;
+    struct pc_log log; /* no sink: silence */
     peercache_join_report report;
     peercache_endpoint_report endpoint_reports[PC_JOIN_ENDPOINTS_MAX];
 

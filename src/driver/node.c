@@ -3,6 +3,7 @@
 #include "base/time.h"
 #include "driver/listen.h"
 #include "driver/loop.h"
+#include "driver/observed.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -216,6 +217,7 @@ static int open_store(struct peercache_node *node)
         reopen = reopen_store;
         result = 0;
     }
+    node->store_opened = node->store != NULL;
     if (result == 0 && node->options.save && (reopen || !node->store->read_only)) {
         result = pc_driver_store_worker_new(&node->loop, &node->store, reopen, pc_driver_loop_committed, node,
                                             &node->worker);
@@ -263,6 +265,7 @@ static int open_outside(struct peercache_node *node)
         .network = { .name = node->options.network, .version = version[0] != '\0' ? version : NULL },
         .done = pc_driver_loop_fetched,
         .context = node,
+        .log = &node->log,
     };
     result = pc_driver_endpoints_new(&options, &node->endpoints);
     return result != 0 ? fail(node, result, peercache_strerror(result)) : 0;
@@ -298,6 +301,7 @@ static int make_host(struct peercache_node *node)
     options.kad_protocol = node->kad_protocol;
     options.agent = AGENT;
     options.server = node->options.mode == PEERCACHE_MODE_SERVER;
+    options.log = &node->log;
     seed(&options.rng);
     int result = pc_libp2p_host_new(&options, &node->wire.host);
     for (size_t i = 0; i < node->listening_count; i++)
@@ -333,6 +337,7 @@ static int make_pure_node(struct peercache_node *node, const struct pc_node_sour
         .last_verified = node->last_verified,
         .peers_max = given->max_peers,
         .ping_count = ping_count,
+        .log = &node->log,
     };
     struct pc_node *pure = NULL;
     seed(&options.rng);
@@ -437,11 +442,12 @@ static int make_all(struct peercache_node *node, const peercache_node_options *o
         return fail(node, PEERCACHE_ECRYPTO, "libsodium cannot be used");
     node->wire.edge = pc_driver_loop_edge;
     node->wire.context = node;
+    pc_driver_observed_log(node, options);
     if ((result = copy_options(node, options)) != 0 || (result = choose_network(node)) != 0 ||
         (result = make_identity(node)) != 0 || (result = pc_driver_loop_open(node)) != 0 ||
         (result = open_sockets(node)) != 0 || (result = open_store(node)) != 0 ||
         (result = open_outside(node)) != 0 || (result = make_host(node)) != 0 ||
-        (result = make_joining_node(node)) != 0)
+        (result = make_joining_node(node)) != 0 || (result = pc_driver_observed_open(node)) != 0)
         return result;
     look_at_routes(node);
     result = load_cache(node);
@@ -505,6 +511,11 @@ const char *peercache_node_id(const peercache_node *node)
     return node->id;
 }
 
+const char *peercache_node_http(const peercache_node *node)
+{
+    return node->http_place;
+}
+
 int peercache_node_set_ping(peercache_node *node, const char *multiaddr, uint32_t count)
 {
     struct pc_node_source source;
@@ -562,6 +573,7 @@ int pc_driver_node_prepare(struct peercache_node *node)
     if (result != 0)
         return result;
     node->state = PC_DRIVER_RUNNING;
+    node->started = pc_driver_clock_now(&node->clock);
     warn_at_start(node);
     return 0;
 }

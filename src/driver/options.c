@@ -373,6 +373,30 @@ void peercache_node_options_set_handle_signals(peercache_node_options *options, 
     options->handle_signals = handle;
 }
 
+int peercache_node_options_set_http(peercache_node_options *options, const char *place)
+{
+    int result = place ? pc_driver_http_place_parse(place, &options->http, &options->error) : 0;
+    if (result == 0)
+        options->has_http = place != NULL;
+    return result;
+}
+
+int peercache_node_options_set_log(peercache_node_options *options, const char *levels,
+                                   void (*write)(void *context, peercache_log_level level, const char *room,
+                                                 const char *text),
+                                   void *context)
+{
+    struct pc_observe_log_levels wanted;
+    pc_observe_log_levels_init(&wanted, PC_LOG_INFO);
+    int result = levels ? pc_observe_log_levels_parse(levels, &wanted, &options->error) : 0;
+    if (result != 0)
+        return result;
+    options->log_levels = wanted;
+    options->log_write = write;
+    options->log_context = context;
+    return 0;
+}
+
 const char *peercache_node_options_errmsg(const peercache_node_options *options)
 {
     return options->error.text;

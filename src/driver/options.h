@@ -3,11 +3,13 @@
 #define PC_DRIVER_OPTIONS_H
 
 #include "driver/fetch.h"
+#include "driver/http_listen.h"
 #include "driver/network.h"
 #include "join/endpoints.h"
 #include "join/filter.h"
 #include "libp2p/identity.h"
 #include "node/node.h"
+#include "observe/log.h"
 #include "store/store.h"
 
 #include <peercache/node.h>
@@ -51,6 +53,11 @@ struct peercache_node_options {
     char ca_file[PC_STORE_PATH_BYTES];    /* "": what the system trusts */
     size_t listen_count;
     struct pc_driver_listen listens[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    bool has_http;
+    struct pc_driver_http_place http;
+    struct pc_observe_log_levels log_levels;
+    void (*log_write)(void *context, peercache_log_level level, const char *room, const char *text);
+    void *log_context;
     struct pc_reason error;
 };
 

@@ -4,8 +4,7 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
-/* Descriptors that are open; 0 where the system does not list them. */
-static uint32_t count_descriptors(void)
+uint32_t pc_driver_report_descriptors(void)
 {
     uint32_t count = 0;
     DIR *dir = opendir("/dev/fd"); /* of this process, on Linux and macOS */
@@ -17,7 +16,7 @@ static uint32_t count_descriptors(void)
     return count > 0 ? count - 1 : 0; /* that of the listing itself */
 }
 
-static uint32_t descriptors_max(void)
+uint32_t pc_driver_report_descriptors_max(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
@@ -25,13 +24,13 @@ static uint32_t descriptors_max(void)
     return limit.rlim_cur < UINT32_MAX ? (uint32_t)limit.rlim_cur : UINT32_MAX;
 }
 
-static void complete_cache(const struct peercache_node *node, peercache_cache_report *report)
+void pc_driver_report_cache(const struct peercache_node *node, peercache_cache_report *report)
 {
     bool is_used = node->cache_lost.text[0] == '\0';
     if (!node->options.has_cache)
         return;
     report->path = node->options.cache;
-    report->is_healthy = is_used && (node->store || !node->options.save);
+    report->is_healthy = is_used && (node->store_opened || !node->options.save);
     report->is_writable = node->worker && node->cache_busy.text[0] == '\0';
     report->tried = node->counts[PEERCACHE_TRIED];
     report->fresh = node->counts[PEERCACHE_NEW];
@@ -59,8 +58,8 @@ const peercache_join_report *pc_driver_report_complete(struct peercache_node *no
         pc_driver_report_endpoint(node, i, &node->endpoint_reports[i]);
     }
     node->report.endpoints = node->endpoint_reports;
-    node->report.local.descriptors = count_descriptors();
-    node->report.local.descriptors_max = descriptors_max();
-    complete_cache(node, &node->report.cache);
+    node->report.local.descriptors = pc_driver_report_descriptors();
+    node->report.local.descriptors_max = pc_driver_report_descriptors_max();
+    pc_driver_report_cache(node, &node->report.cache);
     return &node->report;
 }

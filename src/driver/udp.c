@@ -50,6 +50,8 @@ struct pc_driver_udp {
     size_t socket_count;
     struct udp_socket sockets[PC_DRIVER_UDP_SOCKETS_MAX];
     bool receiving;
+    uint64_t received_total;
+    uint64_t sent_total;
     /* The queue: queued[] holds slots in the order they were kept, free[] the others. */
     size_t queued_count;
     uint8_t queued[PC_DRIVER_UDP_QUEUE_MAX];
@@ -208,6 +210,7 @@ static void receive(struct udp_socket *socket)
                 continue; /* empty or cut: no QUIC packet */
             if (batch[i].local.family != 0)
                 batch[i].local.port = socket->bound.port;
+            udp->received_total++;
             udp->handler.received(udp->handler.context, &batch[i]);
         }
         if (got < PC_DRIVER_UDP_BATCH)
@@ -285,6 +288,12 @@ void pc_driver_udp_keep(struct pc_driver_udp *udp)
     udp->queued[udp->queued_count++] = index;
 }
 
+void pc_driver_udp_traffic(const struct pc_driver_udp *udp, uint64_t *ret_received, uint64_t *ret_sent)
+{
+    *ret_received = udp->received_total;
+    *ret_sent = udp->sent_total;
+}
+
 size_t pc_driver_udp_waiting(const struct pc_driver_udp *udp)
 {
     return udp->queued_count;
@@ -316,6 +325,7 @@ static size_t send_all(struct udp_socket *socket, struct pc_datagram *const *dat
             break;
         if (result > 0) {
             done += (size_t)result;
+            socket->udp->sent_total += (uint64_t)result;
             retries = 0;
             continue;
         }

@@ -70,6 +70,8 @@ void pc_driver_udp_keep(struct pc_driver_udp *udp);
 /* Give what waits to the kernel. What can't leave at all is dropped (the network may lose datagrams too) and,
  * where that says something of its remote, told as unreachable. */
 void pc_driver_udp_flush(struct pc_driver_udp *udp);
+/* Since it was made: datagrams received, and given to the kernel. */
+void pc_driver_udp_traffic(const struct pc_driver_udp *udp, uint64_t *ret_received, uint64_t *ret_sent);
 /* Datagrams that wait. */
 size_t pc_driver_udp_waiting(const struct pc_driver_udp *udp);
 

@@ -411,7 +411,43 @@ static void on_tick(uv_timer_t *tick)
         uv_close((uv_handle_t *)tick, NULL);
 }
 
-/* Two nodes and a timer of the application's own, all in one loop. */
+static int connect_to(const char *place)
+{
+    const char *colon = strrchr(place, ':');
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_non_null(colon);
+    at.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    if (connect(fd, (struct sockaddr *)&at, sizeof(at)) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Ask the server over HTTP while the application's loop turns. */
+static void ask_within(struct application *app, const char *path, const char *wanted)
+{
+    char text[4096], request[128];
+    size_t size = 0;
+    int fd = connect_to(peercache_node_http(app->server.node));
+    assert_true(fd >= 0);
+    int length = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", path);
+    assert_int_equal(send(fd, request, (size_t)length, MSG_NOSIGNAL), length);
+    for (ssize_t got = -1; got != 0;) {
+        got = recv(fd, text + size, sizeof(text) - 1 - size, MSG_DONTWAIT);
+        if (got > 0)
+            size += (size_t)got;
+        else if (got < 0)
+            assert_int_not_equal(uv_run(&app->loop, UV_RUN_ONCE), 0); /* its timer wakes it */
+    }
+    text[size] = '\0';
+    (void)close(fd);
+    assert_non_null(strstr(text, wanted));
+}
+
+/* Two nodes and a timer of the application's own, all in one loop; one of them serves HTTP. */
 static void within_the_loop_of_an_application(void **state)
 {
     (void)state;
@@ -422,12 +458,19 @@ static void within_the_loop_of_an_application(void **state)
     app.tick.data = &app;
     assert_int_equal(uv_timer_start(&app.tick, on_tick, 5, 5), 0);
     witness_init(&app.server);
-    make(&app.server, local_options(PEERCACHE_MODE_SERVER));
+    peercache_node_options *server_options = local_options(PEERCACHE_MODE_SERVER);
+    assert_int_equal(peercache_node_options_set_http(server_options, "127.0.0.1:0"), 0);
+    make(&app.server, server_options);
     assert_int_equal(peercache_node_start_on(app.server.node, NULL), PEERCACHE_EINVAL);
     assert_int_equal(peercache_node_start_on(app.server.node, &app.loop), 0);
     assert_int_equal(peercache_node_start_on(app.server.node, &app.loop), PEERCACHE_ESTATE);
     while (app.server.listening == 0)
         assert_int_not_equal(uv_run(&app.loop, UV_RUN_ONCE), 0);
+
+    ask_within(&app, "/healthz", "ok\n");
+    ask_within(&app, "/status.json", peercache_node_id(app.server.node));
+    int idle = connect_to(peercache_node_http(app.server.node)); /* who says nothing holds up no stop */
+    assert_true(idle >= 0);
 
     witness_init(&app.client);
     peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
@@ -445,6 +488,11 @@ static void within_the_loop_of_an_application(void **state)
     assert_true(app.client.saved);
     assert_int_equal(app.server.stopped, 1);
     assert_true(app.ticks > 1);
+    /* It ended with the node's run, and not only with its memory. */
+    assert_int_equal(connect_to(peercache_node_http(app.server.node)), -1);
+    char byte;
+    assert_true(recv(idle, &byte, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET);
+    (void)close(idle);
     witness_deinit(&app.client);
     witness_deinit(&app.server);
     assert_int_equal(uv_loop_close(&app.loop), 0);

@@ -195,6 +195,38 @@ static void paths(void **state)
     assert_string_equal(options->ca_file, "");
 }
 
+static void keep_text(void *context, peercache_log_level level, const char *room, const char *text)
+{
+    (void)context;
+    (void)level;
+    (void)room;
+    (void)text;
+}
+
+static void what_is_shown(void **state)
+{
+    (void)state;
+    assert_false(options->has_http);
+    refused(peercache_node_options_set_http(options, "localhost:80"), PEERCACHE_EPARSE, "localhost:80");
+    assert_false(options->has_http);
+    assert_int_equal(peercache_node_options_set_http(options, "[::1]:9090"), 0);
+    assert_true(options->has_http);
+    assert_int_equal(options->http.address.port, 9090);
+    assert_int_equal(peercache_node_options_set_http(options, NULL), 0);
+    assert_false(options->has_http);
+
+    assert_null(options->log_write);
+    refused(peercache_node_options_set_log(options, "node=loud", keep_text, NULL), PEERCACHE_EPARSE, "loud");
+    assert_null(options->log_write);
+    assert_int_equal(peercache_node_options_set_log(options, "node=debug", keep_text, NULL), 0);
+    assert_ptr_equal(options->log_write, keep_text);
+    assert_true(pc_observe_log_wants(&options->log_levels, PC_LOG_DEBUG, "node"));
+    assert_true(pc_observe_log_wants(&options->log_levels, PC_LOG_INFO, "driver"));
+    assert_false(pc_observe_log_wants(&options->log_levels, PC_LOG_DEBUG, "driver"));
+    assert_int_equal(peercache_node_options_set_log(options, NULL, NULL, NULL), 0);
+    assert_null(options->log_write);
+}
+
 static void numbers(void **state)
 {
     (void)state;
@@ -222,6 +254,7 @@ int main(void)
         CASE(networks),
         CASE(the_name_server),
         CASE(paths),
+        CASE(what_is_shown),
         CASE(numbers),
 #undef CASE
     };
