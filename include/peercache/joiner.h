@@ -16,8 +16,8 @@
  * its deadline at the latest, with a CANCEL. A CANCEL needs no answer (nor does LOST), and a number that is not under way is
  * ignored, so that an answer may cross a CANCEL.
  *
- * Limits: 10 dials that are not stalled and 128 in all, 3 fetches, 8 questions at once; 4,096 candidates that
- * wait; 32 endpoints; 64 names; 256 networks allowed and denied.
+ * Limits: 10 dials that are not stalled and 128 in all, 3 fetches, 8 questions at once; 4,096 candidates of each
+ * source in one join (flag and env are one); 32 endpoints; 64 names; 256 networks allowed and denied.
  */
 #ifndef PEERCACHE_JOINER_H
 #define PEERCACHE_JOINER_H
