@@ -36,8 +36,8 @@ void pc_node_on_fetched(struct pc_node *node, const struct pc_node_fetched *fetc
         usable += take(node, fetched->endpoint, &fetched->peers[i], &group);
     pc_node_join_fetched(node, fetched, usable);
     bool answered = fetched->result == PEERCACHE_FETCH_OK || fetched->result == PEERCACHE_FETCH_NOT_MODIFIED;
-    /* An answer over TCP shows that we are not cut off; it says nothing of UDP where that is a black hole. */
-    if (answered && !pc_plan_is_hole(node->plan, 4) && !pc_plan_is_hole(node->plan, 6))
+    /* An answer over TCP shows that we are not cut off; it says nothing of a family that is a black hole. */
+    if (answered)
         pc_node_answered(node);
     peercache_endpoint_report *report = &node->endpoint_reports[fetched->endpoint];
     pc_node_report_endpoint(node, fetched->endpoint, report);
