@@ -110,7 +110,8 @@ void pc_join_verified_inbound(struct pc_joiner *joiner, const struct pc_peer_id 
  * cache is in the way of a fresh peer when dials_max are under way, or the join is over. It is over for the
  * joiner with that: no pc_join_ended is needed. Call until false.
  */
-bool pc_join_next_cancel(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial);
+bool pc_join_next_cancel(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial,
+                         peercache_via *ret_via);
 /* A dial that has been under way for PC_JOIN_OVERDUE_US beyond its deadline, which its caller should have
  * ended: it is to be told ended. */
 bool pc_join_overdue(const struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial);

@@ -177,7 +177,7 @@ void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
             if (pc_node_storable(node, peer->addrs[j], &addr))
                 continue;
             pc_node_remember(node, &peer->id, &addr, PEERCACHE_SOURCE_DHT, &group);
-            pc_node_join_offer(node, &peer->id, &addr, PEERCACHE_VIA_DHT, 0);
+            (void)pc_node_join_offer(node, &peer->id, &addr, PEERCACHE_VIA_DHT, 0);
             if (count < PC_KAD_ADDRS_PER_PEER)
                 addrs[count++] = addr;
         }

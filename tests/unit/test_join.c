@@ -813,6 +813,7 @@ static void a_race_holds_nobody_back(void **state)
                                          .race_private_us = PC_JOIN_RACE_PRIVATE_US };
     struct pc_joiner *joiner;
     uint64_t number;
+    peercache_via via;
     assert_int_equal(pc_join_new(&options, 0, &joiner), 0);
     assert_int_equal(offer(joiner, 1, 0x0801, 1, PEERCACHE_VIA_FLAG), 0);
     assert_int_equal(offer(joiner, 1, 0x0802, 1, PEERCACHE_VIA_FLAG), 0);
@@ -823,11 +824,12 @@ static void a_race_holds_nobody_back(void **state)
     expect_peer(joiner, PC_JOIN_RACE_US, 2);
     uint64_t raced = expect_peer(joiner, PC_JOIN_RACE_US, 1);
     expect_none(joiner, PC_JOIN_RACE_US);
-    assert_false(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number));
+    assert_false(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number, &via));
     end(joiner, one, PEERCACHE_OK, PC_JOIN_RACE_US);
-    assert_true(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number));
+    assert_true(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number, &via));
     assert_int_equal(number, raced);
-    assert_false(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number));
+    assert_int_equal(via, PEERCACHE_VIA_FLAG);
+    assert_false(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number, &via));
     assert_int_equal(pc_join_verified_count(joiner), 1);
     pc_join_free(joiner);
     /* On a private network after 30 ms. */
