@@ -16,8 +16,8 @@
  * its deadline at the latest, with a CANCEL. A CANCEL needs no answer (nor does LOST), and a number that is not under way is
  * ignored, so that an answer may cross a CANCEL.
  *
- * Limits: 10 dials that are not stalled and 128 in all, 3 fetches, 8 questions at once; 4,096 candidates that
- * wait; 32 endpoints; 64 names; 256 networks allowed and denied.
+ * Limits: 10 dials that are not stalled and 128 in all, 3 fetches, 8 questions at once; 4,096 candidates of each
+ * source in one join (flag and env are one); 32 endpoints; 64 names; 256 networks allowed and denied.
  */
 #ifndef PEERCACHE_JOINER_H
 #define PEERCACHE_JOINER_H
@@ -122,7 +122,8 @@ PEERCACHE_API int peercache_joiner_dial_ended(peercache_joiner *joiner, uint64_t
 PEERCACHE_API int peercache_joiner_verified_inbound(peercache_joiner *joiner, const char *peer_id,
                                                     peercache_time now);
 
-/* `usable`: how many candidates it brought that may be dialled. `date_ms`: wall time of its Date header, 0
+/* `usable`: how many candidates it brought that may be dialled; of NOT_MODIFIED those it gave before, which are to
+ * be offered again. `date_ms`: wall time of its Date header, 0
  * when there is none; it is compared with now.wall_ms. EINVAL: result. */
 PEERCACHE_API int peercache_joiner_fetched(peercache_joiner *joiner, uint64_t number, peercache_fetch result,
                                            uint32_t usable, int64_t date_ms, peercache_time now);

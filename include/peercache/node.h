@@ -134,9 +134,11 @@ typedef struct peercache_dial {
 /* What came of the candidates of one source. */
 typedef struct peercache_source_report {
     uint32_t offered;
-    uint32_t dialed; /* ended ones, those that were refused without a dial included */
+    uint32_t dialed; /* dials that ended */
     uint32_t verified;
-    uint32_t ended[PEERCACHE_OUTCOME_COUNT]; /* all of them, by outcome */
+    /* By outcome: of the dials (CANCELLED: no longer needed, or the join was stopped), and of those that were
+     * refused without one (DNS_FAILED, UNSUPPORTED, DENIED). */
+    uint32_t ended[PEERCACHE_OUTCOME_COUNT];
 } peercache_source_report;
 
 typedef struct peercache_endpoint_report {

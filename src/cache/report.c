@@ -106,6 +106,20 @@ void pc_cache_set_drop_held(struct pc_cache_set *set)
     set->held_count = 0;
 }
 
+void pc_cache_set_drop_held_of(struct pc_cache_set *set, uint8_t family)
+{
+    size_t count = set->held_count;
+    set->held_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct pc_cache_held held = set->held[(set->held_first + i) % PC_CACHE_HELD_MAX];
+        struct pc_ip_port where;
+        if (pc_addr_classify(pc_addr_maddr_bytes(&held.addr), &where) == PC_ADDR_QUIC_V1 &&
+            where.family == family)
+            continue;
+        set->held[(set->held_first + set->held_count++) % PC_CACHE_HELD_MAX] = held;
+    }
+}
+
 /* An address known without id turned out to be this peer's: its history goes there, in memory as in the store
  * (where the delta says so by its proven_id). */
 static int adopt(struct pc_cache_set *set, const struct pc_known *bare, const struct pc_peer_id *proven,

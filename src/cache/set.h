@@ -113,6 +113,8 @@ int pc_cache_set_report_more(struct pc_cache_set *set, const struct pc_peer_id *
 int pc_cache_set_answered(struct pc_cache_set *set, int64_t now_ms);
 /* Local evidence (no route, no interface): failures held back are dropped. */
 void pc_cache_set_drop_held(struct pc_cache_set *set);
+/* The same of one family (4 or 6) alone, through which nothing comes here. */
+void pc_cache_set_drop_held_of(struct pc_cache_set *set, uint8_t family);
 int pc_cache_set_remove(struct pc_cache_set *set, const struct pc_peer_id *id, int64_t now_ms);
 /* The same of a record as the store has it, in the set or not, by id or by address. */
 int pc_cache_set_remove_record(struct pc_cache_set *set, const struct pc_record *record, int64_t now_ms);

@@ -240,7 +240,7 @@ const char *pc_cli_endpoint_answer(const peercache_endpoint_report *e, char ret_
                       strcmp(e->result, peercache_fetch_name(PEERCACHE_FETCH_NOT_MODIFIED)) == 0);
     const char *detail = e->detail ? e->detail : "";
     if (!e->result || !*e->result)
-        return "not asked";
+        return e->was_asked ? "asked, no answer yet" : "not asked";
     if (e->status > 0)
         (void)snprintf(status, sizeof(status), " %d", e->status);
     if (has_peers)

@@ -162,13 +162,12 @@ static void take_out(struct pc_candidates *set, struct pc_candidate *candidate)
     }
 }
 
-/* Put it where it waits. ELIMIT: no room beside its peer's others, or in all. ENOMEM. */
+/* Put it where it waits. ELIMIT: no room beside its peer's others. ENOMEM. */
 static int put_in(struct pc_candidates *set, struct pc_candidate *candidate)
 {
     struct pc_candidate_peer *peer = candidate->peer;
     enum pc_lane lane = pc_lane_of(candidate->via);
-    if (set->waiting_count == PC_JOIN_CANDIDATES_MAX ||
-        (peer && peer->waiting_count == PEERCACHE_ADDRS_PER_PEER))
+    if (peer && peer->waiting_count == PEERCACHE_ADDRS_PER_PEER)
         return PEERCACHE_ELIMIT;
     if (pc_base_heap_set(&candidate->group->lanes[lane].candidates, &candidate->place,
                          place_of(set, candidate)) != 0)
@@ -248,6 +247,15 @@ static int64_t next_rank(const struct pc_candidates *set, peercache_via via)
     return ((int64_t)pc_lane_of(via) << LANE_SHIFT) | set->offers;
 }
 
+static void count_known(struct pc_candidates *set, struct pc_candidate *candidate, bool more)
+{
+    const size_t change = more ? 1 : SIZE_MAX;
+    set->known_by_lane[pc_lane_of(candidate->via)] += change;
+    candidate->group->known += change;
+    if (candidate->peer)
+        candidate->peer->known += change;
+}
+
 /* Make the candidate and put it where it waits. A group or peer made on the way stays when a later step
  * fails: it is empty and found again. */
 static int make(struct pc_candidates *set, const struct pc_joiner_candidate *offered, struct pc_bytes key)
@@ -285,6 +293,7 @@ static int make(struct pc_candidates *set, const struct pc_joiner_candidate *off
         free(candidate);
         return result;
     }
+    count_known(set, candidate, true);
     set->offers++;
     return 0;
 }
@@ -314,17 +323,21 @@ bool pc_candidates_is_open(const struct pc_candidate *candidate)
            candidate->rest.index != PC_HEAP_OUTSIDE;
 }
 
-/* One that waits among the cache's, which may be many and stale, is named by somebody now. Without memory it stays. */
+/* One that waits among the cache's, which may be many and stale, is named by somebody now. Without memory or room
+ * it stays. */
 static void freshen(struct pc_candidates *set, struct pc_candidate *candidate, peercache_via via)
 {
     int64_t rank = candidate->rank;
     if (candidate->via != PEERCACHE_VIA_CACHE || via == PEERCACHE_VIA_CACHE ||
-        candidate->place.index == PC_HEAP_OUTSIDE)
+        candidate->place.index == PC_HEAP_OUTSIDE ||
+        set->known_by_lane[pc_lane_of(via)] == PC_JOIN_CANDIDATES_MAX)
         return;
     take_out(set, candidate);
     candidate->via = via;
     candidate->rank = next_rank(set, via);
     if (put_in(set, candidate) == 0) {
+        set->known_by_lane[PC_LANE_CACHE]--;
+        set->known_by_lane[pc_lane_of(via)]++;
         set->offers++;
         return;
     }
@@ -346,7 +359,7 @@ int pc_candidates_add(struct pc_candidates *set, const struct pc_joiner_candidat
         freshen(set, known, offered->via);
         return 0;
     }
-    if (set->waiting_count == PC_JOIN_CANDIDATES_MAX || set->known.count == PC_JOIN_KNOWN_MAX)
+    if (set->known_by_lane[pc_lane_of(offered->via)] == PC_JOIN_CANDIDATES_MAX)
         return PEERCACHE_ELIMIT;
     return make(set, offered, pc_bytes_of(key, key_size));
 }
@@ -481,18 +494,55 @@ void pc_candidates_wake_all(struct pc_candidates *set)
     }
 }
 
+/* It is of no more use: neither dialled nor known. */
+static void forget(struct pc_candidates *set, struct pc_candidate *candidate)
+{
+    if (candidate->place.index != PC_HEAP_OUTSIDE)
+        take_out(set, candidate);
+    pc_base_heap_remove(&set->resting, &candidate->rest);
+    pc_base_map_remove(&set->known, &candidate->node);
+    count_known(set, candidate, false);
+    free(candidate);
+}
+
+/* Peers and groups of which no candidate is known. */
+static void forget_empty(struct pc_candidates *set)
+{
+    struct pc_map_node *next;
+    for (struct pc_map_node *n = pc_base_map_next(&set->peers, NULL); n; n = next) {
+        struct pc_candidate_peer *peer = PC_CONTAINER_OF(n, struct pc_candidate_peer, node);
+        next = pc_base_map_next(&set->peers, n);
+        if (peer->known > 0)
+            continue;
+        pc_base_map_remove(&set->peers, n);
+        free(peer);
+    }
+    for (struct pc_map_node *n = pc_base_map_next(&set->groups, NULL); n; n = next) {
+        struct pc_group *group = PC_CONTAINER_OF(n, struct pc_group, node);
+        next = pc_base_map_next(&set->groups, n);
+        if (group->known > 0)
+            continue;
+        for (size_t lane = 0; lane < PC_LANE_COUNT; lane++)
+            pc_base_heap_remove(&set->waiting_groups[lane], &group->lanes[lane].place);
+        pc_base_map_remove(&set->groups, n);
+        group_free(group);
+    }
+}
+
 void pc_candidates_forget_dialled(struct pc_candidates *set)
 {
     struct pc_map_node *next;
+    bool is_crowded[PC_LANE_COUNT];
+    for (unsigned lane = 0; lane < PC_LANE_COUNT; lane++)
+        is_crowded[lane] = lane != PC_LANE_GIVEN && set->known_by_lane[lane] > PC_JOIN_CANDIDATES_MAX / 2;
     for (struct pc_map_node *n = pc_base_map_next(&set->known, NULL); n; n = next) {
         struct pc_candidate *candidate = PC_CONTAINER_OF(n, struct pc_candidate, node);
         next = pc_base_map_next(&set->known, n);
-        if (candidate->is_dialled || candidate->place.index != PC_HEAP_OUTSIDE ||
-            candidate->rest.index != PC_HEAP_OUTSIDE)
-            continue;
-        pc_base_map_remove(&set->known, n);
-        free(candidate);
+        if (!candidate->is_dialled &&
+            (is_crowded[pc_lane_of(candidate->via)] || !pc_candidates_is_open(candidate)))
+            forget(set, candidate);
     }
+    forget_empty(set);
     for (struct pc_map_node *n = pc_base_map_next(&set->peers, NULL); n; n = pc_base_map_next(&set->peers, n))
         PC_CONTAINER_OF(n, struct pc_candidate_peer, node)->is_done = false;
 }

@@ -37,12 +37,14 @@ struct pc_group {
         struct pc_heap candidates;
         struct pc_heap_node place; /* in waiting_groups of the lane, always */
     } lanes[PC_LANE_COUNT];
+    size_t known;       /* candidates of it */
     uint32_t unstalled; /* dials; stays 0 for those without a group */
 };
 
 struct pc_candidate_peer {
     struct pc_map_node node; /* in peers, by id */
     struct pc_peer_id id;
+    size_t known; /* candidates of it */
     uint32_t dialling;
     bool is_done;             /* verified: rests no more */
     bool race_is_open;        /* the dial under way has been silent for long enough */
@@ -54,7 +56,7 @@ struct pc_candidate_peer {
 };
 
 struct pc_candidate {
-    struct pc_map_node node;   /* in known, by key; there until the end of the join */
+    struct pc_map_node node;   /* in known, by key; there until the end of the join at least */
     struct pc_heap_node place; /* in the heap of its group, while it waits */
     struct pc_heap_node rest;  /* in resting, after a failure */
     struct pc_group *group;
@@ -79,6 +81,7 @@ struct pc_candidates {
     struct pc_heap races;
     size_t waiting_count;
     size_t waiting_by_lane[PC_LANE_COUNT];
+    size_t known_by_lane[PC_LANE_COUNT];
     uint32_t offers;
     bool is_blocked[2]; /* families IPv4, IPv6 */
 };
@@ -113,7 +116,9 @@ void pc_candidates_peer_done(struct pc_candidates *set, const struct pc_peer_id 
 void pc_candidates_block_family(struct pc_candidates *set, uint8_t family, bool is_blocked);
 /* Whoever rests need not any longer. */
 void pc_candidates_wake_all(struct pc_candidates *set);
-/* Nobody is done. Forget those that neither wait nor rest nor are being dialled, so that they may be offered again. */
+/* Nobody is done. Forget those that neither wait nor rest nor are being dialled, so that they may be offered again; of
+ * a source that fills more than half of its room also those that wait and rest, but for the given ones: so new ones
+ * always have room in the next join. */
 void pc_candidates_forget_dialled(struct pc_candidates *set);
 void pc_candidates_give_out(const struct pc_candidate *candidate, struct pc_joiner_candidate *ret_candidate);
 

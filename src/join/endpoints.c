@@ -66,8 +66,8 @@ bool pc_endpoints_next(struct pc_endpoints *endpoints, int64_t now_us, size_t *r
     if (best->phase == PC_ENDPOINT_IDLE) {
         pc_breaker_asked(&best->breaker, now_us);
         best->attempts = 0;
-        best->was_asked = true;
     }
+    best->was_asked = true; /* a retry too: its fetch may be of the round before */
     pc_base_fsm_move(allowed, &best->phase, PC_ENDPOINT_ASKED);
     best->attempts++;
     best->known_failed = 0;
@@ -114,9 +114,8 @@ static enum pc_breaker_verdict verdict_of(peercache_fetch result, uint32_t usabl
 {
     switch (result) {
     case PEERCACHE_FETCH_OK:
+    case PEERCACHE_FETCH_NOT_MODIFIED: /* what it gave before, which may have been of no use */
         return usable > 0 ? PC_BREAKER_SUCCESS : PC_BREAKER_FAILURE;
-    case PEERCACHE_FETCH_NOT_MODIFIED:
-        return PC_BREAKER_SUCCESS;
     case PEERCACHE_FETCH_HTTP_ERROR:
     case PEERCACHE_FETCH_RUBBISH:
     case PEERCACHE_FETCH_WRONG_NETWORK:

@@ -511,14 +511,14 @@ static size_t useless_dial(const struct pc_joiner *joiner)
     return last;
 }
 
-bool pc_join_next_cancel(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial)
+bool pc_join_next_cancel(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial, peercache_via *ret_via)
 {
     settle_now(joiner, now_us);
     size_t index = useless_dial(joiner);
     if (index == joiner->dial_count)
         return false;
     *ret_dial = joiner->dials[index].number;
-    (void)dial_take_out(joiner, index);
+    *ret_via = dial_take_out(joiner, index)->via;
     settle_phase(joiner);
     return true;
 }

@@ -33,10 +33,10 @@
 
 #include <peercache/types.h>
 
-#define PC_JOIN_UNSTALLED_MAX   10
-#define PC_JOIN_DIALS_MAX       128
-#define PC_JOIN_CANDIDATES_MAX  4096  /* that wait */
-#define PC_JOIN_KNOWN_MAX       16384 /* in all, those dialled included: they are remembered until the end */
+#define PC_JOIN_UNSTALLED_MAX 10
+#define PC_JOIN_DIALS_MAX     128
+#define PC_JOIN_CANDIDATES_MAX                                                                               \
+    4096 /* of each source, those dialled included: they are remembered until the end */
 #define PC_JOIN_TARGET_MAX      1000
 #define PC_JOIN_STALL_FIRST_US  300000
 #define PC_JOIN_STALL_MIN_US    10000
@@ -78,7 +78,7 @@ void pc_join_free(struct pc_joiner *joiner);
  * Offer a candidate; one that is known (same id and address), or of a peer that is verified, is not taken twice:
  * its endpoints are added, and one that waits as the cache's becomes that of the source that names it now, for
  * that one is fresher.
- * ELIMIT: too many wait (of this peer, or in all), or are known. ENOMEM.
+ * ELIMIT: too many of this peer wait, or of this source (flag and env are one) are known. ENOMEM.
  */
 int pc_join_offer(struct pc_joiner *joiner, const struct pc_joiner_candidate *candidate);
 /*
@@ -110,7 +110,8 @@ void pc_join_verified_inbound(struct pc_joiner *joiner, const struct pc_peer_id 
  * cache is in the way of a fresh peer when dials_max are under way, or the join is over. It is over for the
  * joiner with that: no pc_join_ended is needed. Call until false.
  */
-bool pc_join_next_cancel(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial);
+bool pc_join_next_cancel(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial,
+                         peercache_via *ret_via);
 /* A dial that has been under way for PC_JOIN_OVERDUE_US beyond its deadline, which its caller should have
  * ended: it is to be told ended. */
 bool pc_join_overdue(const struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial);
@@ -126,7 +127,8 @@ void pc_join_endpoint_answered(struct pc_joiner *joiner, int64_t now_us);
 /* Backoffs and black holes are of the old network: forgotten. */
 void pc_join_network_changed(struct pc_joiner *joiner, int64_t now_us);
 /* Begin another join with what is known: nobody is verified, the time starts anew. Backoffs stay; candidates
- * that were dialled and do not rest are forgotten, and may be offered again. */
+ * that were dialled and do not rest are forgotten, and may be offered again. So are all of a source (other than
+ * flag and env) that fills more than half of its room, so that there is room for new ones. */
 void pc_join_again(struct pc_joiner *joiner, int64_t now_us);
 /* Nothing comes through this family (4 or 6): its failures should not be counted against peers. */
 bool pc_join_is_hole(const struct pc_joiner *joiner, uint8_t family);

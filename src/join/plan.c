@@ -211,6 +211,15 @@ static bool peer_answered(peercache_outcome outcome)
     return false;
 }
 
+static void count_end(struct pc_join_plan *plan, peercache_via via, peercache_outcome outcome)
+{
+    plan->metrics.ended[via][outcome]++;
+    if (via == PEERCACHE_VIA_CACHE && outcome == PEERCACHE_OK)
+        plan->metrics.cache_hits++;
+    else if (via == PEERCACHE_VIA_CACHE && outcome != PEERCACHE_CANCELLED)
+        plan->metrics.cache_misses++;
+}
+
 static void dial_ended(struct pc_join_plan *plan, uint64_t number, peercache_outcome outcome,
                        const struct pc_peer_id *id, int64_t rtt_us)
 {
@@ -219,13 +228,9 @@ static void dial_ended(struct pc_join_plan *plan, uint64_t number, peercache_out
         return;
     if (peer_answered(outcome))
         plan->peer_answered_at_us = plan->now_us;
-    plan->metrics.ended[candidate.via][outcome]++;
+    count_end(plan, candidate.via, outcome);
     plan->facts.ended[outcome]++;
     plan->facts.dials++;
-    if (candidate.via == PEERCACHE_VIA_CACHE && outcome == PEERCACHE_OK)
-        plan->metrics.cache_hits++;
-    else if (candidate.via == PEERCACHE_VIA_CACHE && outcome != PEERCACHE_CANCELLED)
-        plan->metrics.cache_misses++;
     for (size_t i = 0; i < plan->endpoints.count; i++)
         if (candidate.endpoints >> i & 1)
             pc_endpoints_dialled(&plan->endpoints, i, outcome, others_answer(plan, i), &plan->rng,
@@ -249,7 +254,7 @@ static void fetch_ended(struct pc_join_plan *plan, uint64_t number, peercache_fe
     plan->facts.fetches++;
     plan->facts.fetches_answered += plan->endpoints.endpoints[index].answered_at_us == plan->now_us;
     plan->facts.fetches_ok +=
-        (result == PEERCACHE_FETCH_OK && usable > 0) || result == PEERCACHE_FETCH_NOT_MODIFIED;
+        (result == PEERCACHE_FETCH_OK || result == PEERCACHE_FETCH_NOT_MODIFIED) && usable > 0;
     plan->facts.fetches_wrong_network += result == PEERCACHE_FETCH_WRONG_NETWORK;
     plan->facts.fetches_dns_failed += result == PEERCACHE_FETCH_DNS_FAILED;
     if (plan->facts.fetches_answered > answered_before)
@@ -351,6 +356,7 @@ static int take(struct pc_join_plan *plan, const struct pc_plan_event *event)
 static bool next_cancel(struct pc_join_plan *plan, struct pc_plan_action *ret_action)
 {
     uint64_t number;
+    peercache_via via;
     bool over = is_over(plan);
     if (pc_join_overdue(plan->joiner, plan->now_us, &number)) {
         plan->metrics.overdue++;
@@ -358,7 +364,10 @@ static bool next_cancel(struct pc_join_plan *plan, struct pc_plan_action *ret_ac
         *ret_action = (struct pc_plan_action){ .kind = PC_PLAN_CANCEL_DIAL, .number = number };
         return true;
     }
-    if (pc_join_next_cancel(plan->joiner, plan->now_us, &number)) {
+    if (pc_join_next_cancel(plan->joiner, plan->now_us, &number, &via)) {
+        /* Cut off by the end of the time it failed, though too soon perhaps to say anything: no fact of the cause. */
+        count_end(plan, via,
+                  pc_plan_phase(plan) == PC_JOIN_TIMED_OUT ? PEERCACHE_TIMEOUT : PEERCACHE_CANCELLED);
         plan->metrics.given_up++;
         *ret_action = (struct pc_plan_action){ .kind = PC_PLAN_CANCEL_DIAL, .number = number };
         return true;

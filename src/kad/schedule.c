@@ -62,6 +62,12 @@ void pc_kad_schedule_neighbour_left(struct pc_kad_schedule *schedule, int64_t no
     hurry(schedule, PC_KAD_SOON);
 }
 
+void pc_kad_schedule_network_changed(struct pc_kad_schedule *schedule, int64_t now_us)
+{
+    schedule->now_us = now_us;
+    hurry(schedule, PC_KAD_AT_ONCE);
+}
+
 /* The wait that the size of the table asks for. */
 static int64_t period_us(const struct pc_kad_schedule *schedule)
 {

@@ -6,7 +6,8 @@
  *                             └───────────── ended ──────────────┘
  *
  * While it waits, a refresh is due
- *   - at once: at the start, when the first peer comes, when the last one leaves (1 s after the one before);
+ *   - at once: at the start, when the first peer comes, when the last one leaves, when the network changes (1 s
+ *     after the one before);
  *   - soon: when a neighbour left, or so many others that the table is thin (10 s after the one before);
  *   - by period: 10 s for every 5 peers, 10 s to 20 min, so that it stretches as the table fills and shrinks
  *     as it thins. Where no peer has come for 180 s before the last one ended, the network is idle and is
@@ -70,6 +71,8 @@ void pc_kad_schedule_start(struct pc_kad_schedule *schedule, int64_t now_us);
 void pc_kad_schedule_peers(struct pc_kad_schedule *schedule, size_t peers, int64_t now_us);
 /* One of the k closest to us left the table (pc_kad_table_is_neighbour, asked before it was removed). */
 void pc_kad_schedule_neighbour_left(struct pc_kad_schedule *schedule, int64_t now_us);
+/* The network is another: who is in the table may be out of reach, and is to be found out at once. */
+void pc_kad_schedule_network_changed(struct pc_kad_schedule *schedule, int64_t now_us);
 /* When the next refresh is to begin: never before the time told last. NEVER: not started. */
 int64_t pc_kad_schedule_due_us(const struct pc_kad_schedule *schedule);
 /*

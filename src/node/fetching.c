@@ -13,17 +13,11 @@ static struct pc_netgroup group_of(const struct pc_node *node, size_t endpoint)
 static bool take(struct pc_node *node, size_t endpoint, const struct pc_endpoint_peer *named,
                  const struct pc_netgroup *group)
 {
-    struct pc_joiner_candidate candidate = { .id = named->id, .via = PEERCACHE_VIA_ENDPOINT };
-    struct pc_bytes bytes = pc_addr_maddr_bytes(&named->addr);
-    const char *unused;
-    if (pc_node_storable(node, bytes, &candidate.addr))
+    struct pc_maddr addr;
+    if (pc_node_storable(node, pc_addr_maddr_bytes(&named->addr), &addr))
         return false; /* relayed, private, a name: neither stored nor dialled */
-    pc_node_remember(node, &named->id, &candidate.addr, PEERCACHE_SOURCE_ENDPOINT, group);
-    if (pc_addr_classify(pc_addr_maddr_bytes(&candidate.addr), &candidate.ip_port) != PC_ADDR_QUIC_V1 ||
-        pc_node_why_not_dialled(node, &candidate, &unused) != PEERCACHE_OK)
-        return false;
-    pc_node_join_offer(node, &named->id, &candidate.addr, PEERCACHE_VIA_ENDPOINT, endpoint);
-    return true;
+    pc_node_remember(node, &named->id, &addr, PEERCACHE_SOURCE_ENDPOINT, group);
+    return pc_node_join_offer(node, &named->id, &addr, PEERCACHE_VIA_ENDPOINT, endpoint);
 }
 
 void pc_node_on_fetched(struct pc_node *node, const struct pc_node_fetched *fetched)
@@ -36,8 +30,8 @@ void pc_node_on_fetched(struct pc_node *node, const struct pc_node_fetched *fetc
         usable += take(node, fetched->endpoint, &fetched->peers[i], &group);
     pc_node_join_fetched(node, fetched, usable);
     bool answered = fetched->result == PEERCACHE_FETCH_OK || fetched->result == PEERCACHE_FETCH_NOT_MODIFIED;
-    /* An answer over TCP shows that we are not cut off; it says nothing of UDP where that is a black hole. */
-    if (answered && !pc_plan_is_hole(node->plan, 4) && !pc_plan_is_hole(node->plan, 6))
+    /* An answer over TCP shows that we are not cut off; it says nothing of a family that is a black hole. */
+    if (answered)
         pc_node_answered(node);
     peercache_endpoint_report *report = &node->endpoint_reports[fetched->endpoint];
     pc_node_report_endpoint(node, fetched->endpoint, report);

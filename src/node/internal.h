@@ -220,8 +220,9 @@ void pc_node_join_dial_ended(struct pc_node *node, struct connection *connection
                              int64_t proven_us);
 /* Whether what is learnt still matters to a report. */
 bool pc_node_join_is_open(const struct pc_node *node);
-/* `endpoint`: which one it came from, when via is ENDPOINT. */
-void pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
+/* Whether it may be dialled from here; who may not is not offered. `endpoint`: which one it came from, when via
+ * is ENDPOINT. */
+bool pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
                         peercache_via via, size_t endpoint);
 void pc_node_join_verified_inbound(struct pc_node *node, const struct pc_peer_id *id);
 void pc_node_join_fetched(struct pc_node *node, const struct pc_node_fetched *fetched, uint32_t usable);

@@ -30,7 +30,7 @@ bool pc_node_join_is_open(const struct pc_node *node)
     return node->plan && !(node->options.once && node->report_told);
 }
 
-/* The joiner's own refusals are no loss: our own id, more candidates than a join can use, a denied network. */
+/* The joiner's own refusals are no loss: more candidates than a join can use. */
 static void offer(struct pc_node *node, const struct pc_joiner_candidate *candidate)
 {
     const struct pc_plan_event event = { .kind = PC_PLAN_OFFERED, .candidate = candidate };
@@ -47,14 +47,17 @@ static struct pc_joiner_candidate candidate_of(const struct pc_peer_id *id, cons
     return candidate;
 }
 
-void pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
+bool pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
                         peercache_via via, size_t endpoint)
 {
-    if (!pc_node_join_is_open(node))
-        return;
+    const char *unused;
     struct pc_joiner_candidate candidate = candidate_of(id, addr, via);
     candidate.endpoints = via == PEERCACHE_VIA_ENDPOINT ? UINT32_C(1) << endpoint : 0;
-    offer(node, &candidate);
+    if (pc_node_why_not_dialled(node, &candidate, &unused) != PEERCACHE_OK)
+        return false;
+    if (pc_node_join_is_open(node))
+        offer(node, &candidate);
+    return true;
 }
 
 /* ----- beginning ----- */
@@ -105,7 +108,8 @@ static int make_plan(struct pc_node *node, uint32_t cached_count)
                     .last_verified = given->last_verified },
         .endpoint_count = given->endpoint_count,
         .exclusive = given->exclusive,
-        .filter = &node->filter,
+        /* No filter: whom it denies of the given peers is to be told as a failure, see dial(); others are
+         * not offered. */
     };
     struct pc_joiner_candidate *bootstrap = calloc(given->source_count + 1, sizeof(*bootstrap));
     if (!bootstrap)
@@ -458,9 +462,11 @@ static bool pump_plan(struct pc_node *node)
     struct pc_plan_action wanted;
     size_t count = 1;
     tell_asking(node);
+    /* A round that the plan begins by itself it begins here, before it wants anything that counts as of it. */
+    (void)tell_plan(node, &time);
+    heed_round(node);
     while (pc_node_has_room(node, 0)) {
         (void)pc_plan_step(node->plan, &time, node->now.mono_us, &wanted, 1, &count);
-        heed_round(node);
         if (count == 0)
             return true;
         act(node, &wanted);
@@ -480,6 +486,7 @@ static bool give_up_dials(struct pc_node *node)
         if (!connection || connection->open || connection->cancelled)
             continue;
         note_failure(node, connection, PEERCACHE_CANCELLED, "the join was stopped before it ended", -1);
+        tell_dial_ended(node, number, PEERCACHE_CANCELLED, NULL, -1);
         pc_node_connection_cancel(node, connection);
     }
     return true;

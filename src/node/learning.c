@@ -61,6 +61,14 @@ static bool is_answer(peercache_outcome outcome)
     return false;
 }
 
+/* What is held back of a family that is a black hole is not counted, whatever answers elsewhere. */
+static void drop_held_of_holes(struct pc_node *node)
+{
+    for (uint8_t family = 4; node->plan && family <= 6; family += 2)
+        if (pc_plan_is_hole(node->plan, family))
+            pc_cache_set_drop_held_of(node->set, family);
+}
+
 void pc_node_learn_outcome(struct pc_node *node, const struct connection *connection,
                            peercache_outcome outcome, const struct pc_peer_id *proven, int64_t rtt_us)
 {
@@ -68,12 +76,14 @@ void pc_node_learn_outcome(struct pc_node *node, const struct connection *connec
     struct pc_ip_port remote;
     if (outcome == PEERCACHE_OK)
         node->newest_success_ms = node->now.wall_ms;
-    if (is_answer(outcome))
+    if (is_answer(outcome)) {
         node->answered_at_us = node->now.mono_us;
-    else if (node->plan &&
-             pc_addr_classify(pc_addr_maddr_bytes(&connection->addr), &remote) == PC_ADDR_QUIC_V1 &&
-             !pc_plan_failure_counts(node->plan, remote.family))
+        drop_held_of_holes(node); /* before the rest of what is held counts */
+    } else if (node->plan &&
+               pc_addr_classify(pc_addr_maddr_bytes(&connection->addr), &remote) == PC_ADDR_QUIC_V1 &&
+               !pc_plan_failure_counts(node->plan, remote.family)) {
         return; /* nothing comes through this family, whoever is dialled */
+    }
     int result = pc_cache_set_report(node->set, &connection->id, pc_addr_maddr_bytes(&connection->addr),
                                      outcome, proven, rtt, source_of_dial(connection), node->now.wall_ms);
     note(node, result, &(struct pc_reason){ "an address that is never stored" });
@@ -86,6 +96,7 @@ void pc_node_learn_outcome(struct pc_node *node, const struct connection *connec
 void pc_node_answered(struct pc_node *node)
 {
     node->answered_at_us = node->now.mono_us;
+    drop_held_of_holes(node);
     note(node, pc_cache_set_answered(node->set, node->now.wall_ms), NULL);
 }
 
@@ -166,7 +177,7 @@ void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
             if (pc_node_storable(node, peer->addrs[j], &addr))
                 continue;
             pc_node_remember(node, &peer->id, &addr, PEERCACHE_SOURCE_DHT, &group);
-            pc_node_join_offer(node, &peer->id, &addr, PEERCACHE_VIA_DHT, 0);
+            (void)pc_node_join_offer(node, &peer->id, &addr, PEERCACHE_VIA_DHT, 0);
             if (count < PC_KAD_ADDRS_PER_PEER)
                 addrs[count++] = addr;
         }

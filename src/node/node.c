@@ -426,6 +426,7 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
         break;
     case PC_NODE_ROUTES:
         pc_node_join_routes(node, event->has_ip4, event->has_ip6);
+        pc_kad_schedule_network_changed(&node->schedule, node->now.mono_us);
         break;
     case PC_NODE_FETCHED:
         if (node->phase != PHASE_STOPPING)

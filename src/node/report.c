@@ -50,6 +50,12 @@ peercache_join_status pc_node_join_status(const struct pc_node *node, uint32_t v
                                             : PEERCACHE_FAILED;
 }
 
+/* Candidates that ended so were never dialled. */
+static bool is_refusal(unsigned outcome)
+{
+    return outcome == PEERCACHE_DNS_FAILED || outcome == PEERCACHE_UNSUPPORTED || outcome == PEERCACHE_DENIED;
+}
+
 /* What was counted in this round alone. */
 static void report_sources(const struct pc_join_metrics *now, const struct pc_join_metrics *before,
                            peercache_source_report ret_sources[PEERCACHE_VIA_COUNT])
@@ -59,7 +65,7 @@ static void report_sources(const struct pc_join_metrics *now, const struct pc_jo
         source->offered = (uint32_t)(now->offered[via] - before->offered[via]);
         for (unsigned outcome = 0; outcome < PEERCACHE_OUTCOME_COUNT; outcome++) {
             source->ended[outcome] = (uint32_t)(now->ended[via][outcome] - before->ended[via][outcome]);
-            source->dialed += source->ended[outcome];
+            source->dialed += is_refusal(outcome) ? 0 : source->ended[outcome];
         }
         source->verified = source->ended[PEERCACHE_OK];
     }

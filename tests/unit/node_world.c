@@ -182,6 +182,34 @@ static void on_cancel(bool fetch, uint64_t number)
             world->pending[i].cancelled = true;
 }
 
+/* What is told of each source adds up to what is told of all. A later report of one round may come while dials are under
+ * way, which are in the total alone. */
+static void check_sums(const peercache_join_report *r)
+{
+    uint32_t dialed = 0, failed = 0;
+    for (int via = 0; via < PEERCACHE_VIA_COUNT; via++) {
+        const peercache_source_report *source = &r->sources[via];
+        uint32_t ended = 0;
+        for (int code = 0; code < PEERCACHE_OUTCOME_COUNT; code++) {
+            bool refused =
+                code == PEERCACHE_DNS_FAILED || code == PEERCACHE_UNSUPPORTED || code == PEERCACHE_DENIED;
+            ended += refused ? 0 : source->ended[code];
+            failed += code == PEERCACHE_OK || code == PEERCACHE_CANCELLED ? 0 : source->ended[code];
+        }
+        assert_int_equal(source->dialed, ended);
+        assert_int_equal(source->verified, source->ended[PEERCACHE_OK]);
+        dialed += source->dialed;
+    }
+    for (size_t i = 0; i < r->failure_count; i++)
+        failed += r->failures[i].code == PEERCACHE_CANCELLED;
+    if (r->failure_count < 1000)
+        assert_int_equal(failed, r->failed);
+    if (r->status == PEERCACHE_JOINED || world->join_done_count == 1)
+        assert_int_equal(dialed, r->dialed);
+    else
+        assert_true(dialed <= r->dialed);
+}
+
 static void on_tell(const peercache_node_event *event)
 {
     switch (event->kind) {
@@ -212,6 +240,7 @@ static void on_tell(const peercache_node_event *event)
         assert_true(event->report->peer_count <= event->report->verified); /* fewer: some dialled us */
         for (size_t i = 0; i < event->report->failure_count; i++)
             assert_true(strlen(event->report->failures[i].addr) > 0);
+        check_sums(event->report);
         break;
     case PEERCACHE_NODE_WALKED:
         world->was_walked = true;
@@ -283,6 +312,8 @@ void step(const struct pc_node_event *event)
             assert_in_range(actions[i].delta_count, 1, 1000);
             memcpy(world->last_batch, actions[i].deltas, actions[i].delta_count * sizeof(struct pc_delta));
             world->last_batch_count = actions[i].delta_count;
+            for (size_t j = 0; j < actions[i].delta_count; j++)
+                world->blamed += actions[i].deltas[j].history.failure_count;
             break;
         case PC_NODE_TELL:
             on_tell(&actions[i].event);

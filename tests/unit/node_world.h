@@ -78,6 +78,7 @@ struct world {
     bool commit_out;
     int commit_result;
     size_t committed; /* deltas */
+    uint32_t blamed;  /* failures in them */
     struct pc_delta last_batch[1000];
     size_t last_batch_count;
     /* what was told */

@@ -435,6 +435,32 @@ static void failures_are_held_until_something_answers(void **state)
     pc_cache_set_free(set);
 }
 
+static void failures_of_one_family_are_dropped_alone(void **state)
+{
+    (void)state;
+    struct pc_cache_set *set = set_new(10);
+    struct pc_reason reason;
+    struct pc_maddr v6;
+    const struct pc_peer_id six = id_of(6);
+    static const char text[] = "/ip6/2a01:4f8::1/udp/4001/quic-v1";
+    assert_int_equal(pc_addr_maddr_parse(text, strlen(text), &v6, NULL), 0);
+    add(set, 1, 1, NOW_MS);
+    assert_int_equal(pc_cache_set_add(set, &six, pc_addr_maddr_bytes(&v6), false, PEERCACHE_SOURCE_DHT, NULL,
+                                      NOW_MS, &reason),
+                     0);
+    for (int i = 0; i < PC_CACHE_HELD_MAX + 7; i++) { /* so that the ring has gone round */
+        assert_int_equal(report(set, 1, 1, PEERCACHE_TIMEOUT, PC_RTT_UNKNOWN, NOW_MS + 5), 0);
+        assert_int_equal(pc_cache_set_report(set, &six, pc_addr_maddr_bytes(&v6), PEERCACHE_TIMEOUT, NULL,
+                                             PC_RTT_UNKNOWN, PEERCACHE_SOURCE_DHT, NOW_MS + 5),
+                         0);
+    }
+    pc_cache_set_drop_held_of(set, 6);
+    assert_int_equal(pc_cache_set_answered(set, NOW_MS + 6), 0);
+    assert_int_equal(find(set, 1)->addrs[0].history.failure_count, PC_CACHE_HELD_MAX / 2);
+    assert_int_equal(pc_cache_set_find(set, &six)->addrs[0].history.failure_count, 0);
+    pc_cache_set_free(set);
+}
+
 static void wrong_identity_takes_the_address_out(void **state)
 {
     (void)state;
@@ -821,6 +847,7 @@ int main(void)
         cmocka_unit_test(add_refuses_what_is_never_stored),
         cmocka_unit_test(our_own_id_and_addresses_stay_out),
         cmocka_unit_test(failures_are_held_until_something_answers),
+        cmocka_unit_test(failures_of_one_family_are_dropped_alone),
         cmocka_unit_test(wrong_identity_takes_the_address_out),
         cmocka_unit_test(success_makes_a_peer_tried_and_adds_it),
         cmocka_unit_test(an_address_without_id_becomes_its_peer),

@@ -2,6 +2,7 @@
 
 #include "base/rng.h"
 #include "base/time.h"
+#include "join/candidates.h"
 #include "join/joiner.h"
 
 #include <string.h>
@@ -642,21 +643,56 @@ static void candidates_are_bounded(void **state)
     assert_int_equal(offer(joiner, 1, 1, 1, PEERCACHE_VIA_DHT), 0); /* known ones are no news */
     struct given given;
     assert_true(next(joiner, 0, &given));
-    assert_int_equal(offer(joiner, peer, 1, 1, PEERCACHE_VIA_DHT), 0); /* one waits no longer */
-    peer++;
-    assert_int_equal(offer(joiner, peer, 2, 2, PEERCACHE_VIA_DHT), PEERCACHE_ELIMIT);
-    /* Those that were dialled are remembered, up to a bound as well. */
     end(joiner, given.dial, PEERCACHE_REFUSED, 0);
-    int result = 0;
-    for (; result == 0; peer++) {
-        assert_true(next(joiner, 0, &given));
-        end(joiner, given.dial, PEERCACHE_REFUSED, 0);
-        result = offer(joiner, peer, (uint16_t)(peer % 50), (uint16_t)peer, PEERCACHE_VIA_DHT);
-        assert_true(peer <= PC_JOIN_KNOWN_MAX + 1);
-    }
-    assert_int_equal(result, PEERCACHE_ELIMIT);
-    assert_int_equal(peer, PC_JOIN_KNOWN_MAX + 2);
+    assert_int_equal(offer(joiner, peer, 1, 1, PEERCACHE_VIA_DHT), PEERCACHE_ELIMIT); /* it is remembered */
+    /* Whatever others name, the other sources have room. */
+    assert_int_equal(offer(joiner, peer, 1, 1, PEERCACHE_VIA_ENDPOINT), 0);
+    assert_int_equal(offer(joiner, peer + 1, 1, 1, PEERCACHE_VIA_CACHE), 0);
+    assert_int_equal(offer(joiner, peer + 2, 1, 1, PEERCACHE_VIA_ENV), 0);
+    /* One of the cache's that a crowded source names stays where it is. */
+    assert_int_equal(offer(joiner, peer + 1, 1, 1, PEERCACHE_VIA_DHT), 0);
+    assert_int_equal(pc_join_waiting_of(joiner, PEERCACHE_VIA_CACHE), 1);
     pc_join_free(joiner);
+}
+
+/* A node that fails for hours: what failed in vain leaves room for what is new, and no memory behind. */
+static void dead_candidates_leave_room_in_the_next_join(void **state)
+{
+    (void)state;
+    static const uint8_t secret[16] = { 1 };
+    struct pc_candidates set;
+    struct pc_joiner_candidate offered;
+    uint32_t peer = 1;
+    pc_candidates_init(&set, PC_NETGROUP_PUBLIC, secret);
+    for (unsigned round = 0; round < 6; round++) {
+        for (unsigned i = 0; i < 1024; i++, peer++) {
+            int64_t key;
+            offered = candidate_of(peer, (uint16_t)peer, 1, PEERCACHE_VIA_CACHE);
+            assert_int_equal(pc_candidates_add(&set, &offered), 0);
+            struct pc_candidate *first = pc_candidates_first(&set, PC_LANE_CACHE, &key);
+            pc_candidates_dial(&set, first, PC_TIME_NEVER);
+            pc_candidates_dial_ended(&set, first);
+            assert_int_equal(pc_candidates_rest(&set, first, 300 * PC_US_PER_S), 0);
+        }
+        pc_candidates_forget_dialled(&set);
+        assert_true(set.known_by_lane[PC_LANE_CACHE] <= PC_JOIN_CANDIDATES_MAX / 2);
+        assert_int_equal(set.known.count, set.known_by_lane[PC_LANE_CACHE]);
+        assert_int_equal(set.peers.count, set.known.count);
+        assert_int_equal(set.groups.count, set.known.count);
+        assert_int_equal(set.waiting_groups[PC_LANE_CACHE].count, set.known.count);
+        assert_int_equal(set.resting.count, set.known.count);
+    }
+    /* A given one stays, however many there are, and so does one that is being dialled. */
+    for (unsigned i = 0; i < PC_JOIN_CANDIDATES_MAX; i++, peer++) {
+        offered = candidate_of(peer, (uint16_t)peer, 1, PEERCACHE_VIA_FLAG);
+        assert_int_equal(pc_candidates_add(&set, &offered), 0);
+    }
+    int64_t key;
+    pc_candidates_dial(&set, pc_candidates_first(&set, PC_LANE_GIVEN, &key), PC_TIME_NEVER);
+    pc_candidates_forget_dialled(&set);
+    assert_int_equal(set.known_by_lane[PC_LANE_GIVEN], PC_JOIN_CANDIDATES_MAX);
+    assert_int_equal(set.waiting_by_lane[PC_LANE_GIVEN], PC_JOIN_CANDIDATES_MAX - 1);
+    pc_candidates_deinit(&set);
 }
 
 /* Random events against the rules, told again by the test's own bookkeeping. */
@@ -777,6 +813,7 @@ static void a_race_holds_nobody_back(void **state)
                                          .race_private_us = PC_JOIN_RACE_PRIVATE_US };
     struct pc_joiner *joiner;
     uint64_t number;
+    peercache_via via;
     assert_int_equal(pc_join_new(&options, 0, &joiner), 0);
     assert_int_equal(offer(joiner, 1, 0x0801, 1, PEERCACHE_VIA_FLAG), 0);
     assert_int_equal(offer(joiner, 1, 0x0802, 1, PEERCACHE_VIA_FLAG), 0);
@@ -787,11 +824,12 @@ static void a_race_holds_nobody_back(void **state)
     expect_peer(joiner, PC_JOIN_RACE_US, 2);
     uint64_t raced = expect_peer(joiner, PC_JOIN_RACE_US, 1);
     expect_none(joiner, PC_JOIN_RACE_US);
-    assert_false(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number));
+    assert_false(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number, &via));
     end(joiner, one, PEERCACHE_OK, PC_JOIN_RACE_US);
-    assert_true(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number));
+    assert_true(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number, &via));
     assert_int_equal(number, raced);
-    assert_false(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number));
+    assert_int_equal(via, PEERCACHE_VIA_FLAG);
+    assert_false(pc_join_next_cancel(joiner, PC_JOIN_RACE_US, &number, &via));
     assert_int_equal(pc_join_verified_count(joiner), 1);
     pc_join_free(joiner);
     /* On a private network after 30 ms. */
@@ -946,6 +984,7 @@ int main(void)
         cmocka_unit_test(local_mode_tells_ports_apart),
         cmocka_unit_test(names_come_in_their_order),
         cmocka_unit_test(candidates_are_bounded),
+        cmocka_unit_test(dead_candidates_leave_room_in_the_next_join),
         cmocka_unit_test(rules_hold_under_random_events),
         cmocka_unit_test(each_source_keeps_a_share),
         cmocka_unit_test(cache_leaves_half_to_those_expected),

@@ -304,6 +304,37 @@ static void three_endpoints_at_once_and_two_retries(void **state)
     assert_true(pc_endpoints_may_come(&endpoints, PC_TIME_NEVER));
 }
 
+/* What has not changed is as good or bad as it was. */
+static void what_holds_still_may_be_of_no_use(void **state)
+{
+    (void)state;
+    struct pc_rng rng = rng_of(8);
+    static struct pc_endpoints endpoints;
+    size_t index;
+    pc_endpoints_init(&endpoints, 2, false);
+    for (uint32_t usable = 0; usable < 2; usable++) {
+        uint64_t fetch = ask(&endpoints, 0, &index);
+        assert_int_equal(index, usable);
+        pc_endpoints_ended(&endpoints, fetch, PEERCACHE_FETCH_NOT_MODIFIED, usable, true, &rng, 0);
+        assert_int_equal(endpoints.endpoints[index].breaker.failures, usable == 0);
+    }
+}
+
+/* A round that begins between a fetch and its retry has asked too. */
+static void a_retry_is_asked_in_its_round(void **state)
+{
+    (void)state;
+    struct pc_rng rng = rng_of(9);
+    static struct pc_endpoints endpoints;
+    size_t index;
+    pc_endpoints_init(&endpoints, 1, true);
+    pc_endpoints_ended(&endpoints, ask(&endpoints, 0, &index), PEERCACHE_FETCH_REFUSED, 0, true, &rng, 0);
+    pc_endpoints_again(&endpoints, 0);
+    assert_false(endpoints.endpoints[0].was_asked);
+    assert_int_equal(ask(&endpoints, pc_endpoints_deadline(&endpoints, true), &index), 2);
+    assert_true(endpoints.endpoints[0].was_asked);
+}
+
 /* An answer is judged by what becomes of its peers. */
 static void peers_that_never_verify_are_a_failure(void **state)
 {
@@ -613,6 +644,8 @@ int main(void)
         cmocka_unit_test(waits_stay_within_their_bounds),
         cmocka_unit_test(black_holes_need_evidence),
         cmocka_unit_test(three_endpoints_at_once_and_two_retries),
+        cmocka_unit_test(what_holds_still_may_be_of_no_use),
+        cmocka_unit_test(a_retry_is_asked_in_its_round),
         cmocka_unit_test(peers_that_never_verify_are_a_failure),
         cmocka_unit_test(dnsaddr_leads_to_addresses_of_its_peer),
         cmocka_unit_test(names_are_bounded),

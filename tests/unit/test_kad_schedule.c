@@ -129,6 +129,10 @@ static void neighbour_and_thin_table_come_soon(void **state)
     assert_true(due(&life) > life.now_us + 100 * S);
     pc_kad_schedule_neighbour_left(&life.schedule, life.now_us);
     assert_int_equal(due(&life), life.now_us + PC_KAD_SOON_US);
+    pc_kad_schedule_network_changed(&life.schedule, life.now_us);
+    assert_int_equal(due(&life), life.now_us + PC_KAD_AT_ONCE_US);
+    refresh(&life);
+    pc_kad_schedule_neighbour_left(&life.schedule, life.now_us);
     life.now_us += 60 * S;
     pc_kad_schedule_neighbour_left(&life.schedule, life.now_us); /* long after the last: now */
     assert_int_equal(due(&life), life.now_us);

@@ -93,6 +93,23 @@ static void a_node_that_lost_all_joins_again(void **state)
     stop();
 }
 
+/* Of another network nobody in the table may be within reach: that is found out at once, and not in ten minutes. */
+static void another_network_is_looked_at_at_once(void **state)
+{
+    (void)state;
+    live_among(40, 8, false);
+    int64_t until_us = world->now.mono_us + 3 * 3600 * PC_US_PER_S;
+    run_until(until_us);
+    assert_true(pc_node_table_count(world->node) > 20);
+    world->was_walked = false;
+    run_until(until_us += 60 * PC_US_PER_S);
+    assert_false(world->was_walked); /* in a quiet network it is not yet time */
+    step(&(struct pc_node_event){ .kind = PC_NODE_ROUTES, .has_ip4 = true });
+    run_until(until_us += 5 * PC_US_PER_S);
+    assert_true(world->was_walked);
+    stop();
+}
+
 /* A peer that the cache has only heard of is dialled now and then, so that it becomes tried or sinks. */
 static void feelers_find_out_who_of_the_new_lives(void **state)
 {
@@ -146,6 +163,7 @@ int main(void)
         cmocka_unit_test_teardown(no_group_holds_the_table, tear_down),
         cmocka_unit_test_teardown(who_falls_silent_leaves_the_table, tear_down),
         cmocka_unit_test_teardown(a_node_that_lost_all_joins_again, tear_down),
+        cmocka_unit_test_teardown(another_network_is_looked_at_at_once, tear_down),
         cmocka_unit_test_teardown(feelers_find_out_who_of_the_new_lives, tear_down),
         cmocka_unit_test_teardown(a_quiet_day_costs_little, tear_down),
     };

@@ -229,8 +229,104 @@ static void networks_are_allowed_and_denied(void **state)
         assert_int_equal(stored, allowed); /* what is allowed is remembered too */
         if (!allowed)
             assert_string_equal(world->cause, "denied");
+        const peercache_source_report *flag = &world->report.sources[PEERCACHE_VIA_FLAG];
+        assert_int_equal(flag->offered, 2);
+        assert_int_equal(flag->dialed, allowed);
+        assert_int_equal(flag->ended[PEERCACHE_DENIED], 2 - allowed);
+        assert_int_equal(world->code_count[PEERCACHE_DENIED],
+                         2 - allowed); /* each is told, with its reason */
         tear_down(NULL);
     }
+}
+
+/* Whom a peer names and we may not dial is neither offered nor a failure. */
+static void who_is_denied_is_not_taken_from_others(void **state)
+{
+    (void)state;
+    static struct pc_join_filter filter;
+    make_world(20, 10, true);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.sources = &source;
+    options.source_count = 1;
+    options.filter = &filter;
+    memset(&filter, 0, sizeof(filter));
+    assert_int_equal(pc_join_filter_add(&filter, "0.0.0.0/0", false, NULL), 0);
+    for (size_t i = 0; i < 4; i++) {
+        char one[32];
+        const uint8_t *ip = world->peers[i].at.ip;
+        (void)snprintf(one, sizeof(one), "%u.%u.%u.%u", ip[0], ip[1], ip[2], ip[3]);
+        assert_int_equal(pc_join_filter_add(&filter, one, true, NULL), 0);
+    }
+    run(&options);
+    assert_in_range(world->verified, 1, 4);
+    assert_int_equal(world->failed, 0);
+    assert_true(world->report.sources[PEERCACHE_VIA_DHT].offered <=
+                4 * 3); /* by each the others, again and again */
+}
+
+/* What a living node counts of its second round, the bootstrap peers of its begin included. */
+static void each_round_is_counted_by_itself(void **state)
+{
+    (void)state;
+    make_world(3, 0, true);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source sources[3];
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.once = false;
+    options.timeout_us = 6 * PC_US_PER_S;
+    for (size_t i = 0; i < 3; i++) {
+        world->peers[i].habit = REFUSES;
+        sources[i] = source_of(&world->peers[i]);
+        sources[i].via = i == 0 ? PEERCACHE_VIA_FLAG : PEERCACHE_VIA_ENDPOINT;
+    }
+    options.sources = sources;
+    options.source_count = 3;
+    start(&options);
+    int64_t until_us = world->now.mono_us;
+    for (unsigned round = 1; round < 6; round++) {
+        for (unsigned i = 0; world->join_done_count < round && i < 3600; i++)
+            run_until(until_us += PC_US_PER_S);
+        assert_int_equal(world->join_done_count, round);
+        assert_int_equal(world->report.sources[PEERCACHE_VIA_FLAG].offered, 1);
+        assert_int_equal(world->report.sources[PEERCACHE_VIA_ENDPOINT].offered, 2);
+    }
+}
+
+/* IPv6 leads nowhere here: once that is known, what was held back against its peers is not counted, whoever answers. */
+static void a_black_hole_blames_nobody(void **state)
+{
+    (void)state;
+    make_world(63, 0, true);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[60]);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.once = false;
+    options.timeout_us = 60 * PC_US_PER_S;
+    options.sources = &source;
+    options.source_count = 1;
+    options.endpoint_count = 1;
+    world->endpoints[0] = (struct endpoint){ .result = PEERCACHE_FETCH_HTTP_ERROR };
+    for (size_t i = 0; i < 60; i++) {
+        struct peer *peer = &world->peers[i];
+        peer->habit = SILENT;
+        peer->at = (struct pc_ip_port){ .family = 6, .ip = { 0x2a, 0x01, (uint8_t)i, 1, 1 }, .port = 4001 };
+        pc_addr_from_ip_port(&peer->at, &peer->addr);
+    }
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    load_peers(0, 60);
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(world->now.mono_us + 12 * PC_US_PER_S);
+    world->endpoints[0] = (struct endpoint){ .result = PEERCACHE_FETCH_OK, .from = 61, .to = 63 };
+    run_until(world->now.mono_us + 120 * PC_US_PER_S);
+    assert_int_equal(world->verified, 3);
+    assert_true(world->report.local.ip6_is_hole);
+    assert_false(world->report.local.ip4_is_hole);
+    step(&(struct pc_node_event){ .kind = PC_NODE_STOP });
+    run_until(PC_TIME_NEVER - 1);
+    /* Those that were under way when the first of IPv4 answered. */
+    assert_in_range(world->blamed, 0, PC_JOIN_UNSTALLED_MAX);
 }
 
 static void a_name_is_resolved_and_dialled(void **state)
@@ -298,6 +394,9 @@ int main(void)
         cmocka_unit_test_teardown(a_poisoned_cache_does_not_keep_us_out, tear_down),
         cmocka_unit_test_teardown(exclusive_dials_nobody_else, tear_down),
         cmocka_unit_test_teardown(networks_are_allowed_and_denied, tear_down),
+        cmocka_unit_test_teardown(who_is_denied_is_not_taken_from_others, tear_down),
+        cmocka_unit_test_teardown(each_round_is_counted_by_itself, tear_down),
+        cmocka_unit_test_teardown(a_black_hole_blames_nobody, tear_down),
         cmocka_unit_test_teardown(a_name_is_resolved_and_dialled, tear_down),
         cmocka_unit_test_teardown(offline_blames_nobody, tear_down),
     };
