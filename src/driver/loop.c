@@ -98,7 +98,6 @@ static void wrote_join(void *context, int result)
     struct peercache_node *node = context;
     (void)result;
     node->keeping_join = false;
-    serve(node, NULL);
 }
 
 static void keep_join(struct peercache_node *node, uint32_t verified)
@@ -179,6 +178,13 @@ void pc_driver_loop_committed(void *context, int result, const char *text)
     serve(context, &event);
 }
 
+void pc_driver_loop_stored(void *context)
+{
+    struct peercache_node *node = context;
+    if (node->state == PC_DRIVER_FLUSHING)
+        serve(node, NULL);
+}
+
 /* ----- one turn ----- */
 
 /* Take datagrams from the host while there is room, and send them. Whether any was taken. */
@@ -234,7 +240,7 @@ static int64_t flush(struct peercache_node *node, peercache_time now)
         node->state = PC_DRIVER_DONE;
         uv_stop(&node->loop);
     }
-    return datagrams_left ? node->flush_until_us : PC_TIME_NEVER; /* a commit's end is an event of its own */
+    return datagrams_left ? node->flush_until_us : PC_TIME_NEVER; /* the store tells when it is done */
 }
 
 static void serve(struct peercache_node *node, const struct pc_node_event *event)

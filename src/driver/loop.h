@@ -97,6 +97,7 @@ void pc_driver_loop_run(struct peercache_node *node);
 /* What the sockets, the worker and the wire are given to call. */
 struct pc_driver_udp_handler pc_driver_loop_udp_handler(struct peercache_node *node);
 void pc_driver_loop_committed(void *node, int result, const char *text);
+void pc_driver_loop_stored(void *node);
 void pc_driver_loop_edge(void *node, const struct pc_node_action *action);
 /* What names, endpoints and routes are given to call. */
 void pc_driver_loop_fetched(void *node, const struct pc_node_fetched *fetched);

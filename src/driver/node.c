@@ -220,7 +220,8 @@ static int open_store(struct peercache_node *node)
         result = pc_driver_store_worker_new(&node->loop, &node->store, reopen, pc_driver_loop_committed, node,
                                             &node->worker);
         if (result != 0)
-            (void)fail(node, result, "out of memory");
+            return fail(node, result, "out of memory");
+        pc_driver_store_worker_on_idle(node->worker, pc_driver_loop_stored);
     }
     return result;
 }

@@ -20,6 +20,7 @@ struct pc_driver_store_worker {
     struct pc_store **store;
     pc_driver_reopen reopen; /* NULL once the store is open for writing */
     pc_driver_committed done;
+    void (*idle)(void *context); /* NULL: nobody waits for it */
     void *context;
     uv_work_t work;
     uint64_t sequence; /* of the last commit that succeeded; with the store's writer id it names it in the
@@ -44,6 +45,11 @@ int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store **store, pc_driv
     worker->work.data = worker;
     *ret_worker = worker;
     return 0;
+}
+
+void pc_driver_store_worker_on_idle(struct pc_driver_store_worker *worker, void (*idle)(void *context))
+{
+    worker->idle = idle;
 }
 
 /* ----- the queue ----- */
@@ -83,6 +89,8 @@ static void worked(uv_work_t *uv, int status)
         job->done(job->context, status < 0 ? PEERCACHE_EIO : 0);
         status = !worker->is_working && worker->first ? start_first(worker) : 0;
     } while (status < 0);
+    if (!worker->first && worker->idle)
+        worker->idle(worker->context);
 }
 
 int pc_driver_store_worker_do(struct pc_driver_store_worker *worker, struct pc_driver_store_job *job)

@@ -30,6 +30,8 @@ typedef int (*pc_driver_reopen)(void *context, struct pc_store **store, int64_t 
 int pc_driver_store_worker_new(uv_loop_t *loop, struct pc_store **store, pc_driver_reopen reopen,
                                pc_driver_committed done, void *context,
                                struct pc_driver_store_worker **ret_worker);
+/* On the loop's thread, with the context of commits, each time the last job has been done. NULL: nobody. */
+void pc_driver_store_worker_on_idle(struct pc_driver_store_worker *worker, void (*idle)(void *context));
 /* Commit these deltas, which are copied. ENOMEM; ESTATE one is under way, or waits for jobs before it; EIO the pool took
  * none. After a failure `done` is not called for it. */
 int pc_driver_store_worker_commit(struct pc_driver_store_worker *worker, const struct pc_delta *deltas,
