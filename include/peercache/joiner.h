@@ -122,7 +122,8 @@ PEERCACHE_API int peercache_joiner_dial_ended(peercache_joiner *joiner, uint64_t
 PEERCACHE_API int peercache_joiner_verified_inbound(peercache_joiner *joiner, const char *peer_id,
                                                     peercache_time now);
 
-/* `usable`: how many candidates it brought that may be dialled. `date_ms`: wall time of its Date header, 0
+/* `usable`: how many candidates it brought that may be dialled, of NOT_MODIFIED those of the answer that still holds; 0 is
+ * a failure of the endpoint. `date_ms`: wall time of its Date header, 0
  * when there is none; it is compared with now.wall_ms. EINVAL: result. */
 PEERCACHE_API int peercache_joiner_fetched(peercache_joiner *joiner, uint64_t number, peercache_fetch result,
                                            uint32_t usable, int64_t date_ms, peercache_time now);

@@ -114,9 +114,8 @@ static enum pc_breaker_verdict verdict_of(peercache_fetch result, uint32_t usabl
 {
     switch (result) {
     case PEERCACHE_FETCH_OK:
+    case PEERCACHE_FETCH_NOT_MODIFIED: /* useless peers do not become useful by staying the same */
         return usable > 0 ? PC_BREAKER_SUCCESS : PC_BREAKER_FAILURE;
-    case PEERCACHE_FETCH_NOT_MODIFIED:
-        return PC_BREAKER_SUCCESS;
     case PEERCACHE_FETCH_HTTP_ERROR:
     case PEERCACHE_FETCH_RUBBISH:
     case PEERCACHE_FETCH_WRONG_NETWORK:

@@ -249,7 +249,7 @@ static void fetch_ended(struct pc_join_plan *plan, uint64_t number, peercache_fe
     plan->facts.fetches++;
     plan->facts.fetches_answered += plan->endpoints.endpoints[index].answered_at_us == plan->now_us;
     plan->facts.fetches_ok +=
-        (result == PEERCACHE_FETCH_OK && usable > 0) || result == PEERCACHE_FETCH_NOT_MODIFIED;
+        usable > 0 && (result == PEERCACHE_FETCH_OK || result == PEERCACHE_FETCH_NOT_MODIFIED);
     plan->facts.fetches_wrong_network += result == PEERCACHE_FETCH_WRONG_NETWORK;
     plan->facts.fetches_dns_failed += result == PEERCACHE_FETCH_DNS_FAILED;
     if (plan->facts.fetches_answered > answered_before)
