@@ -77,14 +77,27 @@ static size_t pick_cached(struct pc_node *node, struct pc_pick **ret_picks)
                              PC_NODE_CACHE_OFFER_MAX);
 }
 
-static void offer_cached(struct pc_node *node, const struct pc_pick *picks, size_t count)
+static void offer_cached_addr(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr)
 {
     const char *unused;
+    struct pc_joiner_candidate candidate = candidate_of(id, addr, PEERCACHE_VIA_CACHE);
+    if (pc_node_why_not_dialled(node, &candidate, &unused) == PEERCACHE_OK)
+        offer(node, &candidate);
+}
+
+/* The best address of each peer, and after all of those the others: they are raced with it, and all there is when its
+ * family has no route here. */
+static void offer_cached(struct pc_node *node, const struct pc_pick *picks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        offer_cached_addr(node, &picks[i].id, &picks[i].addr);
     for (size_t i = 0; i < count; i++) {
-        struct pc_joiner_candidate candidate =
-            candidate_of(&picks[i].id, &picks[i].addr, PEERCACHE_VIA_CACHE);
-        if (pc_node_why_not_dialled(node, &candidate, &unused) == PEERCACHE_OK)
-            offer(node, &candidate);
+        const struct pc_record *record =
+            picks[i].id.size > 0 ? pc_cache_set_find(node->set, &picks[i].id) : NULL;
+        for (size_t j = 0; record && record->addr_count > 1 && j < record->addr_count; j++)
+            if (!pc_bytes_equal(pc_addr_maddr_bytes(&record->addrs[j].addr),
+                                pc_addr_maddr_bytes(&picks[i].addr)))
+                offer_cached_addr(node, &picks[i].id, &record->addrs[j].addr);
     }
 }
 

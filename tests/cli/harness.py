@@ -149,8 +149,10 @@ def expect(result, code, *texts):
 class Node:
     """`peercache run` in the background; read from it line by line."""
 
+    COMMAND = ('run', '--local')
+
     def __init__(self, place, *arguments, env=None):
-        self.process = subprocess.Popen([PEERCACHE, 'run', '--local'] + list(arguments), stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([PEERCACHE, *self.COMMAND, *arguments], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env=env or environment(place), cwd=place)
         self.buffer = b''
@@ -220,10 +222,10 @@ def causes():
     return words[1:]
 
 
-def silent_port():
+def silent_port(host='127.0.0.1'):
     """A UDP socket that never answers, and its port. The caller closes it."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind(('127.0.0.1', 0))
+    sock.bind((host, 0))
     return sock, sock.getsockname()[1]
 
 

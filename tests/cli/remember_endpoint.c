@@ -77,9 +77,10 @@ static void fill(struct pc_endpoint_memory *memory, char **argv, int64_t now_ms)
 static void make_older(struct pc_endpoint_memory *memory, int64_t older_ms, int64_t now_ms)
 {
     struct pc_breaker breaker;
-    memory->asked_ms -= older_ms;
-    memory->ended_ms -= older_ms;
-    memory->answered_ms -= older_ms;
+    int64_t *const times_ms[] = { &memory->asked_ms, &memory->ended_ms, &memory->answered_ms };
+    for (size_t i = 0; i < sizeof(times_ms) / sizeof(times_ms[0]); i++)
+        if (*times_ms[i] != 0) /* 0: never */
+            *times_ms[i] -= older_ms;
     if (!memory->has_breaker)
         return;
     check(pc_breaker_load(pc_bytes_of(memory->breaker, sizeof(memory->breaker)), 0, now_ms + older_ms,

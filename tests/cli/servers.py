@@ -96,11 +96,11 @@ def start(stack, command, place):
     return process
 
 
-def await_port(process, port, place, host='127.0.0.1'):
+def await_port(process, port, place):
     until = time.monotonic() + START_S
     while True:
         try:
-            socket.create_connection((host, port), timeout=1).close()
+            socket.create_connection(('127.0.0.1', port), timeout=1).close()
             return
         except OSError:
             if process.poll() is not None or time.monotonic() > until:
@@ -168,24 +168,25 @@ http {
 '''
 
 
-def listen(port, more=''):
-    lines = 'listen 127.0.0.1:%d%s;' % (port, more)
-    return lines + (' listen [::1]:%d%s;' % (port, more) if IP6 else '')
+def listen(port, more='', hosts=()):
+    """On loopback, and on those IP addresses, an IPv6 one in brackets."""
+    everywhere = ['127.0.0.1'] + (['[::1]'] if IP6 else []) + list(hosts)
+    return ' '.join('listen %s:%d%s;' % (host, port, more) for host in everywhere)
 
 
-def run_nginx(stack, place, servers, port, host='127.0.0.1'):
+def run_nginx(stack, place, servers, port):
     """nginx with these server blocks, which answers at `port` when this returns. RuntimeError when it can't."""
     write(place, 'nginx.conf', NGINX % {'place': place, 'servers': servers})
     process = start(stack, [tool('nginx'), '-p', place, '-c', os.path.join(place, 'nginx.conf')], place)
-    await_port(process, port, place, host)
-    return process
+    await_port(process, port, place)
 
 
 class Web:
     """nginx with a folder of files that tests write to, over http and over https (signed by `ca`), all requests
-    logged. `locations` are more of its configuration, in which %(http)d, %(tls)d and %(files)s stand for themselves."""
+    logged. `locations` are more of its configuration, in which %(http)d, %(tls)d and %(files)s stand for themselves;
+    `hosts` more addresses to listen at."""
 
-    def __init__(self, stack, place, locations='', tls_locations=''):
+    def __init__(self, stack, place, locations='', tls_locations='', hosts=()):
         self.place = os.path.join(place, 'nginx')
         self.files = os.path.join(self.place, 'files')
         self.ca = os.path.join(self.place, 'ca.pem')
@@ -193,16 +194,16 @@ class Web:
         self.fences = 0
         os.makedirs(self.files)
         make_certificates(self.place)
-        on_free_ports(lambda: self._start(stack, locations, tls_locations))
+        on_free_ports(lambda: self._start(stack, locations, tls_locations, hosts))
 
-    def _start(self, stack, locations, tls_locations):
+    def _start(self, stack, locations, tls_locations, hosts):
         self.http, self.tls = free_port(), free_port()
         known = {'http': self.http, 'tls': self.tls, 'files': self.files}
         common = 'root %s; access_log %s/access.log fields; location /fence { return 204; }' % (self.files, self.place)
         run_nginx(stack, self.place, '''
             server { %s %s %s }
             server { %s ssl_certificate %s/good.pem; ssl_certificate_key %s/good.key; %s %s }
-        ''' % (listen(self.http), common, locations % known, listen(self.tls, ' ssl'), self.place, self.place, common,
+        ''' % (listen(self.http, '', hosts), common, locations % known, listen(self.tls, ' ssl', hosts), self.place, self.place, common,
                tls_locations % known), self.http)
 
     def url(self, path):
@@ -255,8 +256,8 @@ class RawServer(socketserver.ThreadingTCPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, answer):
-        super().__init__(('127.0.0.1', 0), RawHandler)
+    def __init__(self, answer, port=0):
+        super().__init__(('127.0.0.1', port), RawHandler)
         self.answer = answer
 
     @property
