@@ -192,30 +192,43 @@ static int64_t time_of_aside(const char *name, const char *base)
     return count && count <= 18 && digits[count] == '\0' ? strtoll(digits, NULL, 10) : -1;
 }
 
-/* Keep the newest three. What can't be removed stays: it harms nobody. */
-static void forget_old(const char *path, const char *const *suffixes)
+/* What was moved aside from this path before. */
+struct asides {
+    size_t count;
+    int64_t oldest_ms; /* INT64_MAX and -1 when there is none */
+    int64_t newest_ms;
+};
+
+static bool find_asides(const char *path, struct asides *ret_asides)
 {
     char directory[PC_STORE_PATH_BYTES];
     const char *base = strrchr(path, '/') + 1;
     directory_of(path, directory);
-    for (;;) {
-        int64_t oldest_ms = INT64_MAX;
-        size_t count = 0;
-        DIR *entries = opendir(directory);
-        if (!entries)
-            return;
-        for (const struct dirent *entry = readdir(entries); entry; entry = readdir(entries)) {
-            int64_t at_ms = time_of_aside(entry->d_name, base);
-            if (at_ms < 0)
-                continue;
-            count++;
-            oldest_ms = at_ms < oldest_ms ? at_ms : oldest_ms;
-        }
-        (void)closedir(entries);
-        if (count <= PC_STORE_CORRUPT_KEPT)
-            return;
+    *ret_asides = (struct asides){ 0, INT64_MAX, -1 };
+    DIR *entries = opendir(directory);
+    if (!entries)
+        return false;
+    for (const struct dirent *entry = readdir(entries); entry; entry = readdir(entries)) {
+        int64_t at_ms = time_of_aside(entry->d_name, base);
+        if (at_ms < 0)
+            continue;
+        ret_asides->count++;
+        if (at_ms < ret_asides->oldest_ms)
+            ret_asides->oldest_ms = at_ms;
+        if (at_ms > ret_asides->newest_ms)
+            ret_asides->newest_ms = at_ms;
+    }
+    (void)closedir(entries);
+    return true;
+}
+
+/* Keep the newest three. What can't be removed stays: it harms nobody. */
+static void forget_old(const char *path, const char *const *suffixes)
+{
+    struct asides asides;
+    while (find_asides(path, &asides) && asides.count > PC_STORE_CORRUPT_KEPT) {
         char aside[PC_STORE_PATH_BYTES + 64], companion[PC_STORE_PATH_BYTES + 128];
-        (void)snprintf(aside, sizeof(aside), "%s.corrupt-%lld", path, (long long)oldest_ms);
+        (void)snprintf(aside, sizeof(aside), "%s.corrupt-%lld", path, (long long)asides.oldest_ms);
         for (const char *const *suffix = suffixes; *suffix; suffix++) {
             (void)snprintf(companion, sizeof(companion), "%s%s", aside, *suffix);
             (void)unlink(companion);
@@ -225,13 +238,23 @@ static void forget_old(const char *path, const char *const *suffixes)
     }
 }
 
+/* Newer than all that lie there, also when the clock stands or was set back: the file moved now is still to be
+ * read, and must not be the oldest of four. */
+static int64_t time_to_name(const char *path, int64_t now_ms)
+{
+    struct asides asides;
+    int64_t at_ms = now_ms < 0 ? 0 : now_ms;
+    return find_asides(path, &asides) && asides.newest_ms >= at_ms ? asides.newest_ms + 1 : at_ms;
+}
+
 int pc_store_path_move_aside(const char *path, const char *const *suffixes, int64_t now_ms,
                              char ret_moved[PC_STORE_PATH_BYTES], struct pc_reason *ret_reason)
 {
     char suffix[64];
+    int64_t at_ms = time_to_name(path, now_ms);
     int tries = 0;
     do {
-        (void)snprintf(suffix, sizeof(suffix), ".corrupt-%lld", (long long)(now_ms < 0 ? 0 : now_ms) + tries);
+        (void)snprintf(suffix, sizeof(suffix), ".corrupt-%lld", (long long)at_ms + tries);
         if (pc_store_path_with(path, suffix, ret_moved))
             return pc_store_path_fail(ENAMETOOLONG, path, "can't move aside", ret_reason);
         if (renameat2(AT_FDCWD, path, AT_FDCWD, ret_moved, RENAME_NOREPLACE) == 0)

@@ -33,7 +33,8 @@ int pc_store_path_with(const char *path, const char *suffix, char ret_path[PC_ST
 int pc_store_path_fail(int error, const char *path, const char *what, struct pc_reason *ret_reason);
 /*
  * Rename a corrupt file and its companions (`suffixes`, NULL at the end) to <path>.corrupt-<ms>, and forget
- * all but the newest three. The caller holds the lock. EIO, EPERM, ELIMIT.
+ * all but the newest three. <ms> is `now_ms`, or one more than the newest there when that is not earlier. The
+ * caller holds the lock. EIO, EPERM, ELIMIT.
  */
 int pc_store_path_move_aside(const char *path, const char *const *suffixes, int64_t now_ms,
                              char ret_moved[PC_STORE_PATH_BYTES], struct pc_reason *ret_reason);

@@ -188,6 +188,26 @@ static void random_bytes_are_moved_aside(void **state)
     }
 }
 
+/* The one moved aside last is read after the rest are forgotten; it must not be the one forgotten. */
+static void moved_aside_often_at_one_time(void **state)
+{
+    (void)state;
+    fill();
+    for (size_t round = 0; round < 8; round++) {
+        struct pc_store_options options = conformance_options(3);
+        struct pc_store *store = NULL;
+        options.now_ms = round < 5 ? NOW_MS : NOW_MS - 1000; /* also when the clock was set back */
+        assert_int_equal(pc_store_open(conformance_path, &options, &store, NULL), 0);
+        assert_int_equal(pc_store_repair(store, 1000), 0);
+        size_t count = 0;
+        struct pc_store_query all = { .kind = PC_STORE_ALL };
+        assert_int_equal(pc_store_query(store, &all, visit_nothing, &count), 0);
+        assert_int_equal(count, PEERS);
+        pc_store_close(store);
+        assert_int_equal(count_like(".corrupt-*[0-9]"), round < 3 ? round + 1 : 3);
+    }
+}
+
 /* What may stand where the cache was. */
 static void put_directory(void)
 {
@@ -317,8 +337,12 @@ static void found_at_open(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        CASE(any_byte_flipped),      CASE(cut_at_any_length), CASE(random_bytes_are_moved_aside),
-        CASE(replaced_while_in_use), CASE(found_at_open),
+        CASE(any_byte_flipped),
+        CASE(cut_at_any_length),
+        CASE(random_bytes_are_moved_aside),
+        CASE(moved_aside_often_at_one_time),
+        CASE(replaced_while_in_use),
+        CASE(found_at_open),
     };
     suffix = argc > 1 ? argv[1] : ".json";
     conformance_suffix_set(suffix);
