@@ -37,7 +37,8 @@
 #define KAD_PROTOCOL  "/swarm/kad/1.0.0"
 #define NODES_MAX     10000
 #define PROCESSES_MAX 64
-#define WAYS_IN       10  /* nodes that the others are told of */
+#define WAYS_IN       10  /* nodes that the others are told of, */
+#define TOLD          5   /* each of so many */
 #define LOOK_EVERY_MS 250 /* at all tables */
 
 struct arguments {
@@ -135,7 +136,7 @@ static void on_event(void *context, const peercache_node_event *event)
     }
 }
 
-/* Node i of all is told of the ways in before it. */
+/* The ways in are told of the first of them, all others of some of the ways in. */
 static void make_member(struct worker *worker, struct member *member)
 {
     struct shared *shared = worker->shared;
@@ -147,10 +148,11 @@ static void make_member(struct worker *worker, struct member *member)
     if (result == 0)
         result = peercache_node_options_set_kad_protocol(options, KAD_PROTOCOL);
     if (result == 0 && member->seat > 0)
-        result = peercache_node_options_set_target(options, member->seat < WAYS_IN ? 1 : 5, 1);
-    size_t told = member->seat < WAYS_IN ? (member->seat > 0) : WAYS_IN;
-    for (size_t i = 0; i < told && result == 0; i++)
-        result = peercache_node_options_add_peer(options, shared->seats[i].addr);
+        result = peercache_node_options_set_target(options, member->seat < WAYS_IN ? 1 : TOLD, 1);
+    if (result == 0 && member->seat > 0 && member->seat < WAYS_IN)
+        result = peercache_node_options_add_peer(options, shared->seats[0].addr);
+    for (size_t i = 0; member->seat >= WAYS_IN && i < TOLD && result == 0; i++)
+        result = peercache_node_options_add_peer(options, shared->seats[(member->seat + i) % WAYS_IN].addr);
     if (result != 0)
         die("options", peercache_node_options_errmsg(options));
     if (peercache_node_new(options, &member->node) != 0)
