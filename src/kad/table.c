@@ -259,6 +259,68 @@ static void test_first(struct pc_kad_table *table, struct bucket *bucket, int64_
         set_test(table, first, now_us);
 }
 
+/* Members nearer to us than a key of this bucket. */
+static size_t count_nearer(const struct pc_kad_table *table, unsigned number, const struct pc_kad_key *key)
+{
+    const struct bucket *bucket = table->buckets[number];
+    size_t nearer = 0;
+    for (unsigned i = number + 1; i < PC_KAD_BUCKETS; i++)
+        nearer += pc_kad_table_bucket_count(table, i);
+    for (size_t i = 0; i < bucket->count; i++)
+        nearer += pc_kad_key_compare(&table->own_key, &bucket->members[i]->entry.key, key) < 0;
+    return nearer;
+}
+
+static size_t farthest_member(const struct pc_kad_table *table, const struct bucket *bucket)
+{
+    size_t farthest = 0;
+    for (size_t i = 1; i < bucket->count; i++)
+        if (pc_kad_key_compare(&table->own_key, &bucket->members[i]->entry.key,
+                               &bucket->members[farthest]->entry.key) > 0)
+            farthest = i;
+    return farthest;
+}
+
+/* The replacement nearest to us whose group the table has room for; the count when there is none. */
+static size_t nearest_replacement(const struct pc_kad_table *table, const struct bucket *bucket)
+{
+    size_t nearest = bucket->replacement_count;
+    for (size_t i = 0; i < bucket->replacement_count; i++) {
+        const struct node *node = bucket->replacements[i];
+        if (!table_is_crowded(table, node->group) &&
+            (nearest == bucket->replacement_count ||
+             pc_kad_key_compare(&table->own_key, &node->entry.key,
+                                &bucket->replacements[nearest]->entry.key) < 0))
+            nearest = i;
+    }
+    return nearest;
+}
+
+/*
+ * Neighbours before elders: a replacement that is one of the k closest to us changes places with the member of its
+ * bucket that is farthest from us, which is none (k are nearer). Only the bucket at the edge can have such: all deeper
+ * ones have room, and all others are farther than k members.
+ */
+static void prefer_neighbours(struct pc_kad_table *table)
+{
+    unsigned number = pc_kad_table_edge(table);
+    struct bucket *bucket = table->buckets[number];
+    while (bucket && bucket->count == PC_KAD_K) {
+        size_t at = nearest_replacement(table, bucket);
+        if (at == bucket->replacement_count ||
+            count_nearer(table, number, &bucket->replacements[at]->entry.key) >= PC_KAD_K)
+            return;
+        struct node *neighbour = take_at(bucket->replacements, &bucket->replacement_count, at);
+        struct node *elder = member_take(bucket, farthest_member(table, bucket));
+        elder->is_member = false;
+        elder->group->count--;
+        table->count--;
+        set_test(table, elder, NO_TEST);
+        bucket->replacements[bucket->replacement_count++] = elder;
+        join_members(table, number, neighbour);
+    }
+}
+
 static enum pc_kad_place place_newcomer(struct pc_kad_table *table, unsigned number, struct node *node,
                                         int64_t now_us)
 {
@@ -311,8 +373,12 @@ int pc_kad_table_verified(struct pc_kad_table *table, const struct pc_kad_contac
     node->entry.last_seen_us = now_us;
     node->entry.last_answered_us = now_us;
     leave(table, &place); /* as a member of another group, or as a replacement that comes again */
-    *ret_place = place_newcomer(table, place.number, node, now_us);
+    enum pc_kad_place found = place_newcomer(table, place.number, node, now_us);
     settle(table, place.number);
+    prefer_neighbours(table);
+    if (found != PC_KAD_CROWDED) /* else it is gone */
+        found = node->is_member ? PC_KAD_MEMBER : PC_KAD_REPLACEMENT;
+    *ret_place = found;
     return 0;
 }
 
@@ -355,6 +421,7 @@ void pc_kad_table_remove(struct pc_kad_table *table, const struct pc_peer_id *id
         return;
     leave(table, &place);
     settle(table, place.number);
+    prefer_neighbours(table);
 }
 
 int64_t pc_kad_table_test_at_us(const struct pc_kad_table *table)
@@ -422,14 +489,7 @@ bool pc_kad_table_is_neighbour(const struct pc_kad_table *table, const struct pc
 {
     struct pc_kad_key key = pc_kad_key_of_peer(id);
     struct place place = place_of(table, &key);
-    size_t nearer = 0;
-    if (!is_member(&place))
-        return false;
-    for (unsigned i = place.number + 1; i < PC_KAD_BUCKETS; i++)
-        nearer += pc_kad_table_bucket_count(table, i);
-    for (size_t i = 0; i < place.bucket->count; i++)
-        nearer += pc_kad_key_compare(&table->own_key, &place.bucket->members[i]->entry.key, &key) < 0;
-    return nearer < PC_KAD_K;
+    return is_member(&place) && count_nearer(table, place.number, &key) < PC_KAD_K;
 }
 
 /* The bucket's members, nearest to target first; returns how many, at most `count`. */

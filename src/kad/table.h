@@ -14,6 +14,11 @@
  * Only when a member leaves does the newest replacement take its place. Whoever a caller finds out to be
  * gone, or to speak another protocol, he removes.
  *
+ * One thing goes before age: who is among the k closest to us of all that are known. Lookups end at such, and the bucket
+ * that they reach into (at the edge: pc_kad_table_edge) often has more than k peers in the network. There the neighbour
+ * takes the place of the member farthest from us, who becomes a replacement. (The paper's section 4.2 splits buckets
+ * for the same end.)
+ *
  * Of one network group at most so many peers are in a bucket (replacements included) and in the table, so
  * that who has many ids in few networks holds few places.
  */

@@ -481,6 +481,11 @@ int64_t pc_node_deadline(const struct pc_node *node)
     return node->options.save ? pc_base_time_min(at, node->commit_at_us) : at;
 }
 
+const struct pc_kad_table *pc_node_table(const struct pc_node *node)
+{
+    return node->table;
+}
+
 size_t pc_node_table_count(const struct pc_node *node)
 {
     return pc_kad_table_count(node->table);

@@ -26,6 +26,7 @@
 #include "cache/record.h"
 #include "join/endpoint_memory.h"
 #include "join/plan.h"
+#include "kad/table.h"
 #include "libp2p/host.h"
 
 #include <peercache/node.h>
@@ -187,6 +188,8 @@ int64_t pc_node_deadline(const struct pc_node *node);
 
 /* What status text and tests look at. */
 size_t pc_node_table_count(const struct pc_node *node);
+/* The routing table, to be read until the next step. */
+const struct pc_kad_table *pc_node_table(const struct pc_node *node);
 size_t pc_node_cache_count(const struct pc_node *node);
 
 #endif

@@ -47,6 +47,15 @@ static void take_out(struct pc_kad_table *table, uint32_t number)
     pc_kad_table_remove(table, &id);
 }
 
+/* k peers of the given bucket, each of a group of its own: then no bucket before it holds a neighbour of ours. */
+static void surround(struct pc_kad_table *table, unsigned bucket)
+{
+    uint32_t n[PC_KAD_K];
+    kad_in_bucket(OWN, bucket, 1000, n, PC_KAD_K);
+    for (uint32_t i = 0; i < PC_KAD_K; i++)
+        assert_int_equal(verified(table, n[i], 5000 + i, START), PC_KAD_MEMBER);
+}
+
 static void refuses_our_own_id_and_none(void **state)
 {
     (void)state;
@@ -119,6 +128,7 @@ static void full_bucket_tests_the_least_recently_seen(void **state)
     struct pc_kad_table *table = table_of(OWN, 0, 0);
     uint32_t n[PC_KAD_K + 9];
     kad_in_bucket(OWN, 2, 1000, n, PC_KAD_K + 9);
+    surround(table, 6);
     for (uint32_t i = 0; i < PC_KAD_K; i++)
         assert_int_equal(verified(table, n[i], i, START + i), PC_KAD_MEMBER);
     int64_t now_us = START + 1000 * S;
@@ -147,16 +157,16 @@ static void full_bucket_tests_the_least_recently_seen(void **state)
     take_out(table, n[2]);
     assert_null(find(table, n[2]));
     assert_non_null(find(table, n[25]));
-    assert_int_equal(pc_kad_table_count(table), PC_KAD_K);
+    assert_int_equal(pc_kad_table_bucket_count(table, 2), PC_KAD_K);
     take_out(table, n[24]); /* a replacement found dead waits no longer */
     for (uint32_t i = 3; i < 6; i++)
         take_out(table, n[i]);
     assert_non_null(find(table, n[23]));
     assert_non_null(find(table, n[22]));
     assert_non_null(find(table, n[21]));
-    assert_int_equal(pc_kad_table_count(table), PC_KAD_K);
+    assert_int_equal(pc_kad_table_bucket_count(table, 2), PC_KAD_K);
     take_out(table, n[6]);
-    assert_int_equal(pc_kad_table_count(table), PC_KAD_K - 1);
+    assert_int_equal(pc_kad_table_bucket_count(table, 2), PC_KAD_K - 1);
     assert_null(find(table, n[20]));
     assert_int_equal(verified(table, n[26], 26, now_us), PC_KAD_MEMBER);
     pc_kad_table_free(table);
@@ -167,6 +177,7 @@ static void a_replacement_that_comes_again_is_the_newest(void **state)
     (void)state;
     struct pc_kad_table *table = table_of(OWN, 0, 0);
     uint32_t n[PC_KAD_K + 3];
+    surround(table, 6);
     kad_in_bucket(OWN, 1, 1000, n, PC_KAD_K + 3);
     for (uint32_t i = 0; i < PC_KAD_K + 3; i++)
         verified(table, n[i], i, START);
@@ -175,9 +186,9 @@ static void a_replacement_that_comes_again_is_the_newest(void **state)
     assert_non_null(find(table, n[20]));
     take_out(table, n[1]);
     take_out(table, n[2]);
-    assert_int_equal(pc_kad_table_count(table), PC_KAD_K);
+    assert_int_equal(pc_kad_table_bucket_count(table, 1), PC_KAD_K);
     take_out(table, n[3]); /* it was in once, not twice */
-    assert_int_equal(pc_kad_table_count(table), PC_KAD_K - 1);
+    assert_int_equal(pc_kad_table_bucket_count(table, 1), PC_KAD_K - 1);
     pc_kad_table_free(table);
 }
 
@@ -186,6 +197,7 @@ static void just_answered_is_not_tested_for_a_newcomer(void **state)
     (void)state;
     struct pc_kad_table *table = table_of(OWN, 0, 0);
     uint32_t n[PC_KAD_K + 2];
+    surround(table, 6);
     kad_in_bucket(OWN, 0, 1000, n, PC_KAD_K + 2);
     for (uint32_t i = 0; i < PC_KAD_K; i++)
         verified(table, n[i], i, START);
@@ -223,6 +235,7 @@ static void groups_have_their_share_of_bucket_and_table(void **state)
     (void)state;
     struct pc_kad_table *table = table_of(OWN, PC_KAD_BUCKET_GROUP_MAX, PC_KAD_TABLE_GROUP_MAX);
     uint32_t n[30], deeper[4];
+    surround(table, 6);
     kad_in_bucket(OWN, 0, 1000, n, 30);
     kad_in_bucket(OWN, 1, 1000, deeper, 4);
     assert_int_equal(verified(table, n[0], 5, START), PC_KAD_MEMBER);
@@ -231,7 +244,7 @@ static void groups_have_their_share_of_bucket_and_table(void **state)
     assert_int_equal(verified(table, deeper[0], 5, START), PC_KAD_MEMBER);
     assert_int_equal(verified(table, deeper[1], 5, START), PC_KAD_CROWDED); /* the fourth in the table */
     assert_int_equal(verified(table, deeper[2], 6, START), PC_KAD_MEMBER);
-    assert_int_equal(pc_kad_table_count(table), 4);
+    assert_int_equal(pc_kad_table_count(table), PC_KAD_K + 4);
     /* One that leaves makes room for its group. */
     take_out(table, n[0]);
     assert_int_equal(verified(table, deeper[1], 5, START), PC_KAD_MEMBER);
@@ -240,7 +253,7 @@ static void groups_have_their_share_of_bucket_and_table(void **state)
     assert_int_equal(verified(table, deeper[2], 5, START), PC_KAD_CROWDED);
     assert_null(find(table, deeper[2]));
     assert_int_equal(verified(table, n[1], 9, START), PC_KAD_MEMBER);
-    assert_int_equal(pc_kad_table_count(table), 3);
+    assert_int_equal(pc_kad_table_count(table), PC_KAD_K + 3);
     assert_int_equal(verified(table, n[2], 5, START), PC_KAD_MEMBER);
 
     /* The places of those who wait are shared as well, and whoever takes a place is counted anew. */
@@ -312,6 +325,72 @@ static void neighbours_are_the_k_closest(void **state)
     struct pc_peer_id stranger = kad_id(1), own_id = kad_id(OWN);
     assert_false(pc_kad_table_is_neighbour(table, &stranger));
     assert_false(pc_kad_table_is_neighbour(table, &own_id));
+    pc_kad_table_free(table);
+}
+
+/* Of all that were ever verified the k closest are in, whatever the order they came in. */
+static void neighbours_go_before_elders(void **state)
+{
+    (void)state;
+    struct pc_rng rng;
+    struct pc_kad_key own_key = kad_key(OWN);
+    uint32_t displaced = 0;
+    pc_base_rng_init_u64(&rng, 5);
+    for (uint32_t round = 0; round < 20; round++) {
+        struct pc_kad_table *table = table_of(OWN, 0, 0);
+        uint32_t nearest[PC_KAD_K], count = 0;
+        for (uint32_t i = 0; i < 500; i++) {
+            uint32_t number = 100 + (uint32_t)pc_base_rng_below(&rng, 100000);
+            if (find(table, number))
+                continue;
+            struct pc_kad_key key = kad_key(number);
+            size_t full = pc_kad_table_bucket_count(table, pc_kad_key_common_prefix(&own_key, &key));
+            displaced += verified(table, number, 0, START) == PC_KAD_MEMBER && full == PC_KAD_K;
+            uint32_t at = count < PC_KAD_K ? count++ : PC_KAD_K;
+            for (; at > 0; at--) {
+                struct pc_kad_key before = kad_key(nearest[at - 1]);
+                if (pc_kad_key_compare(&own_key, &key, &before) >= 0)
+                    break;
+                if (at < PC_KAD_K)
+                    nearest[at] = nearest[at - 1];
+            }
+            if (at < PC_KAD_K)
+                nearest[at] = number;
+        }
+        const struct pc_kad_entry *closest[PC_KAD_K];
+        assert_int_equal(pc_kad_table_closest(table, &own_key, closest, PC_KAD_K), count);
+        for (uint32_t i = 0; i < count; i++)
+            assert_int_equal(kad_number(&closest[i]->id), nearest[i]);
+        pc_kad_table_free(table);
+    }
+    assert_true(displaced > 20);
+}
+
+/* A neighbour that leaves makes one more of the bucket at the edge a neighbour: of those who wait the nearest. */
+static void the_nearest_who_waits_follows_a_neighbour(void **state)
+{
+    (void)state;
+    struct pc_kad_key own_key = kad_key(OWN);
+    struct pc_kad_table *table = table_of(OWN, 0, 0);
+    uint32_t near[PC_KAD_K], edge[2 * PC_KAD_K];
+    kad_in_bucket(OWN, 5, 1000, near, PC_KAD_K);
+    for (uint32_t i = 0; i < PC_KAD_K; i++)
+        verified(table, near[i], 0, START);
+    kad_in_bucket(OWN, 2, 1000, edge, 2 * PC_KAD_K);
+    uint32_t nearest = edge[0];
+    for (uint32_t i = 1; i < 2 * PC_KAD_K; i++) {
+        struct pc_kad_key key = kad_key(edge[i]), best = kad_key(nearest);
+        if (pc_kad_key_compare(&own_key, &key, &best) < 0)
+            nearest = edge[i];
+    }
+    for (uint32_t i = 0; i < 2 * PC_KAD_K; i++)
+        if (edge[i] != nearest && pc_kad_table_bucket_count(table, 2) < PC_KAD_K)
+            assert_int_equal(verified(table, edge[i], 0, START), PC_KAD_MEMBER);
+    assert_int_equal(verified(table, nearest, 0, START), PC_KAD_REPLACEMENT);
+    take_out(table, near[0]);
+    assert_non_null(find(table, nearest));
+    assert_int_equal(pc_kad_table_bucket_count(table, 2), PC_KAD_K);
+    assert_int_equal(pc_kad_table_count(table), 2 * PC_KAD_K - 1);
     pc_kad_table_free(table);
 }
 
@@ -428,8 +507,8 @@ static void random_lives_keep_the_rules(void **state)
                 assert_int_equal(place, PC_KAD_MEMBER);
             else if (of_group_in_bucket >= PC_KAD_BUCKET_GROUP_MAX || of_group >= PC_KAD_TABLE_GROUP_MAX)
                 assert_int_equal(place, PC_KAD_CROWDED);
-            else if (!was_in && in_its_bucket == PC_KAD_K)
-                assert_int_not_equal(place, PC_KAD_MEMBER);
+            else if (!was_in && in_its_bucket == PC_KAD_K && place == PC_KAD_MEMBER)
+                assert_true(pc_kad_table_is_neighbour(table, &find(table, number)->id));
             count_slowly(table, number, &name, &in_its_bucket, &of_group_in_bucket, &of_group);
             assert_true(in_its_bucket <= PC_KAD_K);
             assert_true(of_group_in_bucket <= PC_KAD_BUCKET_GROUP_MAX);
@@ -461,6 +540,8 @@ int main(void)
         cmocka_unit_test(groups_have_their_share_of_bucket_and_table),
         cmocka_unit_test(groups_of_one_and_no_limit),
         cmocka_unit_test(neighbours_are_the_k_closest),
+        cmocka_unit_test(neighbours_go_before_elders),
+        cmocka_unit_test(the_nearest_who_waits_follows_a_neighbour),
         cmocka_unit_test(closest_agrees_with_brute_force),
         cmocka_unit_test(random_lives_keep_the_rules),
     };

@@ -1,0 +1,566 @@
+/*
+ * A server with many connections: what one costs in memory and idle, and how many FIND_NODE it answers for a second of
+ * processor time over connections that are open.
+ *
+ *   serve SWARM [--connections N] [--seconds N] [--idle SECONDS]
+ *
+ * Three processes: a small network of ours (the program SWARM), so that there are real peers to tell of; the server, a
+ * node of that network as any program would run it (the whole driver), which is what is measured; and this one, which
+ * asks: hosts of libp2p without a node above them. A server's processor time is that of its one thread.
+ *
+ * Beside it the floor of the same run: what GnuTLS takes to open a packet as large as a request comes in and to seal
+ * one as large as an answer, and what the kernel takes to receive and send them; no server of QUIC does without.
+ */
+#include "base/time.h"
+#include "driver/loop.h"
+#include "libp2p/host_state.h"
+
+#include <peercache/node.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PROTOCOL_BYTES  64
+#define NETWORK_NODES   "60"
+#define REQUEST_US      (5 * PC_US_PER_S)
+#define BATCH           32
+#define CONNECTIONS_MAX 4000
+
+struct arguments {
+    const char *swarm;
+    size_t connections;
+    int64_t seconds;
+    int64_t idle_s;
+};
+
+_Noreturn static void die(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "serve: %s: %s\n", what, why);
+    exit(1);
+}
+
+static void require(bool held, const char *what)
+{
+    if (!held)
+        die(what, strerror(errno));
+}
+
+static peercache_time clock_now(void)
+{
+    struct timespec wall, mono;
+    (void)clock_gettime(CLOCK_REALTIME, &wall);
+    (void)clock_gettime(CLOCK_MONOTONIC, &mono);
+    return (peercache_time){
+        .wall_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000,
+        .mono_us = (int64_t)mono.tv_sec * PC_US_PER_S + mono.tv_nsec / 1000,
+    };
+}
+
+static int64_t own_cpu_us(void)
+{
+    struct timespec spent;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+    return (int64_t)spent.tv_sec * PC_US_PER_S + spent.tv_nsec / 1000;
+}
+
+/* Processor time of another process's first thread. */
+static int64_t cpu_us(pid_t pid)
+{
+    char path[64];
+    unsigned long long ns = 0;
+    (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+    FILE *file = fopen(path, "r");
+    require(file && fscanf(file, "%llu", &ns) == 1, path);
+    (void)fclose(file);
+    return (int64_t)(ns / 1000);
+}
+
+static long resident_kb(pid_t pid)
+{
+    char path[64];
+    long total, resident;
+    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "r");
+    require(file && fscanf(file, "%ld %ld", &total, &resident) == 2, path);
+    (void)fclose(file);
+    return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* ---- the network, and the server in it ----------------------------------------------------------------- */
+
+struct network {
+    pid_t pid;
+    char protocol[PROTOCOL_BYTES];
+    char peers[16][PEERCACHE_ADDR_TEXT_BYTES];
+    size_t peer_count;
+};
+
+static void read_network(FILE *from, struct network *network)
+{
+    char line[PEERCACHE_ADDR_TEXT_BYTES + 32];
+    while (fgets(line, sizeof(line), from)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strcmp(line, "holding") == 0)
+            return;
+        if (strncmp(line, "kad-protocol ", 13) == 0)
+            (void)snprintf(network->protocol, sizeof(network->protocol), "%.63s", line + 13);
+        if (strncmp(line, "bootstrap ", 10) == 0 && network->peer_count < 16)
+            (void)snprintf(network->peers[network->peer_count++], sizeof(network->peers[0]), "%.511s",
+                           line + 10);
+    }
+    die("the network", "it ended early");
+}
+
+static void start_network(const char *program, struct network *network)
+{
+    int out[2];
+    require(pipe(out) == 0, "a pipe");
+    network->pid = fork();
+    require(network->pid >= 0, "fork");
+    if (network->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)dup2(out[1], STDOUT_FILENO);
+        (void)close(out[0]);
+        (void)close(out[1]);
+        (void)execl(program, program, "--nodes", NETWORK_NODES, "--processes", "1", "--limit", "40", "--hold",
+                    "3600", "--quiet", (char *)NULL);
+        die(program, strerror(errno));
+    }
+    (void)close(out[1]);
+    FILE *from = fdopen(out[0], "r");
+    require(from != NULL, "a pipe");
+    read_network(from, network);
+    (void)fclose(from);
+}
+
+static void end_process(pid_t pid)
+{
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
+struct server {
+    pid_t pid;
+    struct pc_ip_port at;
+    char id[PEERCACHE_PEER_ID_TEXT_BYTES];
+};
+
+struct telling {
+    int to;
+    struct server server;
+};
+
+static void on_event(void *context, const peercache_node_event *event)
+{
+    struct telling *telling = context;
+    if (event->kind == PEERCACHE_NODE_WALKED) /* its table is filled */
+        require(write(telling->to, &telling->server, sizeof(telling->server)) == sizeof(telling->server),
+                "a pipe");
+}
+
+/* In a process of its own. */
+_Noreturn static void run_server(const struct network *network, int to)
+{
+    peercache_node *node = NULL;
+    peercache_node_options *options = peercache_node_options_new();
+    require(options != NULL, "options");
+    peercache_node_options_set_mode(options, PEERCACHE_MODE_SERVER);
+    peercache_node_options_set_local(options, true);
+    if (peercache_node_options_set_network(options, "swarm") != 0 ||
+        peercache_node_options_set_kad_protocol(options, network->protocol) != 0)
+        die("options", peercache_node_options_errmsg(options));
+    for (size_t i = 0; i < network->peer_count; i++)
+        if (peercache_node_options_add_peer(options, network->peers[i]) != 0)
+            die("options", peercache_node_options_errmsg(options));
+    if (peercache_node_new(options, &node) != 0)
+        die("the server", node ? peercache_node_errmsg(node) : "out of memory");
+    node->wire.host->options.connections_max = CONNECTIONS_MAX;
+    struct telling telling = { .to = to, .server = { .at = node->listening[0] } };
+    peercache_node_on_event(node, on_event, &telling);
+    (void)peercache_node_run(node);
+    exit(0);
+}
+
+static void start_server(const struct network *network, struct server *ret_server)
+{
+    int told[2];
+    require(pipe(told) == 0, "a pipe");
+    pid_t pid = fork();
+    require(pid >= 0, "fork");
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)close(told[0]);
+        run_server(network, told[1]);
+    }
+    (void)close(told[1]);
+    require(read(told[0], ret_server, sizeof(*ret_server)) == sizeof(*ret_server), "the server");
+    (void)close(told[0]);
+    ret_server->pid = pid;
+}
+
+/* ---- who asks ------------------------------------------------------------------------------------------ */
+
+struct asker {
+    int fd;
+    uint16_t port;
+    struct pc_identity *identity;
+    struct pc_libp2p_host *host;
+    struct pc_ip_port server;
+    size_t open;
+    size_t failed;
+    uint64_t next_connection;
+    uint64_t next_request;
+    uint64_t answered;
+    uint64_t peers; /* told of in the answers */
+    bool asks_again;
+};
+
+static void open_asker(struct asker *asker, const char *protocol, const struct pc_ip_port *server)
+{
+    uint8_t seed[32], key[PC_PRIVATE_KEY_MAX_BYTES];
+    size_t key_size;
+    struct pc_libp2p_options options;
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof(address);
+    const int buffer_bytes = 4 << 20;
+    *asker = (struct asker){ .server = *server };
+    asker->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    require(asker->fd >= 0 && bind(asker->fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+                getsockname(asker->fd, (struct sockaddr *)&address, &size) == 0,
+            "a socket");
+    (void)setsockopt(asker->fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof(buffer_bytes));
+    asker->port = ntohs(address.sin_port);
+    randombytes_buf(seed, sizeof(seed));
+    require(pc_libp2p_key_generate(seed, key, sizeof(key), &key_size) == 0 &&
+                pc_libp2p_identity_new(pc_bytes_of(key, key_size), clock_now().wall_ms, &asker->identity,
+                                       NULL) == 0,
+            "an identity");
+    pc_libp2p_options_init(&options);
+    options.identity = asker->identity;
+    options.kad_protocol = protocol;
+    options.agent = "bench";
+    options.connections_max = CONNECTIONS_MAX;
+    pc_base_rng_init(&options.rng, seed);
+    require(pc_libp2p_host_new(&options, &asker->host) == 0, "a host");
+}
+
+static void close_asker(struct asker *asker)
+{
+    pc_libp2p_host_free(asker->host);
+    pc_libp2p_identity_free(asker->identity);
+    (void)close(asker->fd);
+}
+
+static void send_all(struct asker *asker)
+{
+    static uint8_t bytes[BATCH][PC_LIBP2P_DATAGRAM_MAX_BYTES];
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(asker->server.port) };
+    struct mmsghdr messages[BATCH];
+    struct iovec parts[BATCH];
+    memcpy(&to.sin_addr, asker->server.ip, 4);
+    for (unsigned count = BATCH; count == BATCH;) {
+        for (count = 0; count < BATCH; count++) {
+            struct pc_datagram datagram = { .data = bytes[count], .size = sizeof(bytes[count]) };
+            if (!pc_libp2p_host_send(asker->host, clock_now(), &datagram))
+                break;
+            parts[count] = (struct iovec){ bytes[count], datagram.size };
+            messages[count].msg_hdr = (struct msghdr){
+                .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &parts[count], .msg_iovlen = 1
+            };
+        }
+        if (count > 0) /* what the kernel does not take is lost, and sent again */
+            (void)sendmmsg(asker->fd, messages, count, 0);
+    }
+}
+
+static void receive_all(struct asker *asker)
+{
+    static uint8_t bytes[BATCH][2048];
+    struct mmsghdr messages[BATCH];
+    struct iovec parts[BATCH];
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < BATCH; i++) {
+            parts[i] = (struct iovec){ bytes[i], sizeof(bytes[i]) };
+            messages[i].msg_hdr = (struct msghdr){ .msg_iov = &parts[i], .msg_iovlen = 1 };
+        }
+        int got = recvmmsg(asker->fd, messages, BATCH, 0, NULL);
+        for (int i = 0; i < got; i++) {
+            struct pc_datagram datagram = {
+                .local = { .family = 4, .ip = { 127, 0, 0, 1 }, .port = asker->port },
+                .remote = asker->server,
+                .data = bytes[i],
+                .size = messages[i].msg_len,
+            };
+            pc_libp2p_host_receive(asker->host, clock_now(), &datagram);
+        }
+        if (got < BATCH)
+            return;
+    }
+}
+
+static void ask(struct asker *asker, uint64_t connection)
+{
+    uint8_t key[38] = { 0x00, 0x24, 0x08, 0x01, 0x12, 0x20 };
+    peercache_time now = clock_now();
+    uint64_t request = ++asker->next_request;
+    memcpy(key + 6, &request, sizeof(request)); /* another each time */
+    if (pc_libp2p_host_find_node(asker->host, now, connection, request, pc_bytes_of(key, sizeof(key)),
+                                 now.mono_us + REQUEST_US) != 0)
+        asker->failed++;
+}
+
+static void take_events(struct asker *asker)
+{
+    struct pc_libp2p_event event;
+    while (pc_libp2p_host_next_event(asker->host, &event)) {
+        switch (event.kind) {
+        case PC_LIBP2P_OPENED:
+            asker->open++;
+            break;
+        case PC_LIBP2P_ANSWERED:
+            asker->answered++;
+            asker->peers += event.kad ? event.kad->peer_count : 0;
+            if (asker->asks_again)
+                ask(asker, event.connection);
+            break;
+        case PC_LIBP2P_FAILED:
+        case PC_LIBP2P_CLOSED:
+        case PC_LIBP2P_REQUEST_FAILED:
+            (void)fprintf(stderr, "serve: %s\n", event.detail);
+            asker->failed++;
+            break;
+        case PC_LIBP2P_ASKED:
+            break;
+        }
+    }
+}
+
+static void turn(struct asker *asker)
+{
+    int64_t deadline = pc_libp2p_host_deadline(asker->host);
+    int64_t wait_us = deadline == PC_TIME_NEVER ? 100000 : deadline - clock_now().mono_us;
+    struct pollfd poll_fd = { .fd = asker->fd, .events = POLLIN };
+    wait_us = pc_base_time_max(pc_base_time_min(wait_us, 100000), 0);
+    const struct timespec wait = { .tv_nsec = (long)wait_us * 1000 };
+    send_all(asker);
+    (void)ppoll(&poll_fd, 1, &wait, NULL);
+    receive_all(asker);
+    pc_libp2p_host_expire(asker->host, clock_now());
+    take_events(asker);
+    send_all(asker);
+}
+
+/* Have so many connections open. */
+static void connect_to(struct asker *asker, size_t count)
+{
+    uint64_t first = asker->next_connection;
+    while (asker->open < count) {
+        while (asker->next_connection - first < count && asker->next_connection - first < asker->open + 20) {
+            peercache_time now = clock_now();
+            require(pc_libp2p_host_dial(asker->host, now, ++asker->next_connection, &asker->server, NULL,
+                                        now.mono_us + 20 * PC_US_PER_S) == 0,
+                    "a dial");
+        }
+        turn(asker);
+        if (asker->failed > 0)
+            die("a connection", "it failed");
+    }
+}
+
+static void stay(struct asker *asker, int64_t us)
+{
+    int64_t until_us = clock_now().mono_us + us;
+    while (clock_now().mono_us < until_us)
+        turn(asker);
+}
+
+/* ---- the floor ----------------------------------------------------------------------------------------- */
+
+struct floor {
+    double crypto_us; /* of one request and its answer */
+    double kernel_us;
+};
+
+static double crypto_floor_us(size_t request_bytes, size_t answer_bytes)
+{
+    enum { ROUNDS = 20000 };
+    static uint8_t sealed[2048], plain[2048];
+    uint8_t key_bytes[16] = { 1 }, nonce[12] = { 0 }, header[20] = { 0 };
+    gnutls_datum_t key = { key_bytes, sizeof(key_bytes) };
+    gnutls_aead_cipher_hd_t aead;
+    require(gnutls_aead_cipher_init(&aead, GNUTLS_CIPHER_AES_128_GCM, &key) == 0, "a cipher");
+    size_t size = sizeof(sealed);
+    require(gnutls_aead_cipher_encrypt(aead, nonce, sizeof(nonce), header, sizeof(header), 16, plain,
+                                       request_bytes, sealed, &size) == 0,
+            "sealing");
+    int64_t begun_us = own_cpu_us();
+    for (int i = 0; i < ROUNDS; i++) {
+        static uint8_t out[2048];
+        size_t opened = sizeof(out), written = sizeof(out);
+        require(gnutls_aead_cipher_decrypt(aead, nonce, sizeof(nonce), header, sizeof(header), 16, sealed,
+                                           size, out, &opened) == 0 &&
+                    gnutls_aead_cipher_encrypt(aead, nonce, sizeof(nonce), header, sizeof(header), 16, plain,
+                                               answer_bytes, out, &written) == 0,
+                "the cipher");
+    }
+    double spent = (double)(own_cpu_us() - begun_us) / ROUNDS;
+    gnutls_aead_cipher_deinit(aead);
+    return spent;
+}
+
+/* An answer sent and a request received, in batches, as the driver does. */
+static double kernel_floor_us(size_t request_bytes, size_t answer_bytes)
+{
+    enum { ROUNDS = 400 };
+    static uint8_t bytes[BATCH][2048];
+    struct sockaddr_in at[2];
+    int fds[2];
+    int64_t spent_us = 0;
+    const int buffer_bytes = 4 << 20;
+    for (int i = 0; i < 2; i++) {
+        socklen_t size = sizeof(at[i]);
+        at[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        require(fds[i] >= 0 && bind(fds[i], (struct sockaddr *)&at[i], sizeof(at[i])) == 0 &&
+                    getsockname(fds[i], (struct sockaddr *)&at[i], &size) == 0,
+                "a socket");
+        (void)setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof(buffer_bytes));
+    }
+    for (int round = 0; round < ROUNDS; round++)
+        for (int side = 0; side < 2; side++) { /* 0: the asker sends; 1: the server receives, then sends */
+            struct mmsghdr messages[BATCH];
+            struct iovec parts[BATCH];
+            int64_t begun_us = own_cpu_us();
+            for (int way = 0; way < 2; way++) { /* receive what the other sent, send */
+                for (unsigned i = 0; i < BATCH; i++) {
+                    parts[i] = (struct iovec){ bytes[i], way == 0    ? sizeof(bytes[i])
+                                                         : side == 0 ? request_bytes
+                                                                     : answer_bytes };
+                    messages[i].msg_hdr = (struct msghdr){ .msg_iov = &parts[i], .msg_iovlen = 1 };
+                    if (way == 1) {
+                        messages[i].msg_hdr.msg_name = &at[1 - side];
+                        messages[i].msg_hdr.msg_namelen = sizeof(at[0]);
+                    }
+                }
+                if (way == 0)
+                    (void)recvmmsg(fds[side], messages, BATCH, 0, NULL);
+                else
+                    (void)sendmmsg(fds[side], messages, BATCH, 0);
+            }
+            if (side == 1)
+                spent_us += own_cpu_us() - begun_us;
+        }
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    return (double)spent_us / ROUNDS / BATCH;
+}
+
+/* ---- the figures --------------------------------------------------------------------------------------- */
+
+static void measure_connections(const struct network *network, const struct arguments *arguments)
+{
+    struct asker asker;
+    struct server server;
+    start_server(network, &server);
+    open_asker(&asker, network->protocol, &server.at);
+    connect_to(&asker, 20); /* warm */
+    stay(&asker, PC_US_PER_S);
+    long before_kb = resident_kb(server.pid);
+    asker.open = 0;
+    connect_to(&asker, arguments->connections);
+    stay(&asker, 3 * PC_US_PER_S); /* what handshakes leave to be acknowledged */
+    long after_kb = resident_kb(server.pid);
+    int64_t before_us = cpu_us(server.pid), begun_us = clock_now().mono_us;
+    stay(&asker, arguments->idle_s * PC_US_PER_S);
+    double idle = (double)(cpu_us(server.pid) - before_us) / (double)(clock_now().mono_us - begun_us);
+    (void)printf("%zu connections: %.1f KB each (target 64), idle for %lld s: %.2f %% of a core (target 1)\n",
+                 arguments->connections, (double)(after_kb - before_kb) / (double)arguments->connections,
+                 (long long)arguments->idle_s, idle * 100);
+    (void)fflush(stdout);
+    close_asker(&asker);
+    end_process(server.pid);
+}
+
+static void measure_answers(const struct network *network, const struct arguments *arguments,
+                            size_t connections, size_t in_flight)
+{
+    struct asker asker;
+    struct server server;
+    start_server(network, &server);
+    open_asker(&asker, network->protocol, &server.at);
+    connect_to(&asker, connections);
+    asker.asks_again = true;
+    for (uint64_t i = 1; i <= connections; i++)
+        for (size_t j = 0; j < in_flight; j++)
+            ask(&asker, i);
+    stay(&asker, PC_US_PER_S / 2);
+    uint64_t answered = asker.answered, peers = asker.peers;
+    int64_t before_us = cpu_us(server.pid), asker_us = own_cpu_us(), begun_us = clock_now().mono_us;
+    stay(&asker, arguments->seconds * PC_US_PER_S);
+    int64_t took_us = clock_now().mono_us - begun_us, spent_us = cpu_us(server.pid) - before_us;
+    asker_us = own_cpu_us() - asker_us;
+    answered = asker.answered - answered;
+    peers = asker.peers - peers;
+    (void)printf(
+        "%5zu connections, %3zu in flight on each: %7.0f answers a core-second (%5.1f us each; the asker "
+        "%5.1f us), %7.0f a second, %4.1f peers an answer, %zu failed\n",
+        connections, in_flight, (double)answered * 1e6 / (double)spent_us,
+        (double)spent_us / (double)answered, (double)asker_us / (double)answered,
+        (double)answered * 1e6 / (double)took_us, (double)peers / (double)answered, asker.failed);
+    (void)fflush(stdout);
+    close_asker(&asker);
+    end_process(server.pid);
+}
+
+static void parse(int argc, char **argv, struct arguments *ret_arguments)
+{
+    *ret_arguments = (struct arguments){ .connections = 1000, .seconds = 3, .idle_s = 10 };
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "0";
+        if (argv[i][0] != '-')
+            ret_arguments->swarm = argv[i];
+        else if (strcmp(argv[i++], "--connections") == 0)
+            ret_arguments->connections = strtoul(value, NULL, 10);
+        else if (strcmp(argv[i - 1], "--seconds") == 0)
+            ret_arguments->seconds = strtol(value, NULL, 10);
+        else if (strcmp(argv[i - 1], "--idle") == 0)
+            ret_arguments->idle_s = strtol(value, NULL, 10);
+    }
+    if (!ret_arguments->swarm || ret_arguments->seconds < 1 || ret_arguments->connections < 1 ||
+        ret_arguments->connections > CONNECTIONS_MAX - 100)
+        die("usage", "serve SWARM [--connections N] [--seconds N] [--idle SECONDS]");
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments;
+    struct network network = { 0 };
+    static const struct {
+        size_t connections, in_flight;
+    } loads[] = { { 1, 1 }, { 1, 16 }, { 4, 16 }, { 16, 32 }, { 100, 1 }, { 500, 1 } };
+    parse(argc, argv, &arguments);
+    require(sodium_init() >= 0, "libsodium");
+    start_network(arguments.swarm, &network);
+    for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++)
+        measure_answers(&network, &arguments, loads[i].connections, loads[i].in_flight);
+    measure_connections(&network, &arguments);
+    (void)printf("floor of an answer: cryptography %.2f us, kernel %.2f us (%d datagrams a call)\n",
+                 crypto_floor_us(110, 1250), kernel_floor_us(150, 1290), BATCH);
+    end_process(network.pid);
+    return 0;
+}
