@@ -264,7 +264,7 @@ static void serve(struct peercache_node *node, const struct pc_node_event *event
         node->told = false;
         /* A full queue goes on when there is room again: that too ends in serve(). */
         more = send_datagrams(node, now);
-        if (node->told) {
+        if (node->told || (node->state == PC_DRIVER_RUNNING && pc_libp2p_host_has_event(node->wire.host))) {
             step(node, now, NULL);
             more = true;
         }

@@ -315,6 +315,14 @@ static void settings_init(struct pc_connection *connection, ngtcp2_settings *set
     params->active_connection_id_limit = PC_CONNECTION_CID_LIMIT;
 }
 
+/* Of a new ngtcp2 connection: when memory is out, it leaves a pointer to what it has freed again. */
+static int made_or_none(struct pc_connection *connection, int result)
+{
+    if (result)
+        connection->quic = NULL;
+    return result;
+}
+
 int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, const struct pc_ip_port *remote,
                               const struct pc_peer_id *expected, int64_t deadline_us)
 {
@@ -338,8 +346,9 @@ int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, cons
     pc_base_rng_bytes(&host->options.rng, destination.data, destination.datalen);
     if (pc_base_heap_set(&host->connection_timers, &connection->timer, FAR) ||
         pc_libp2p_connection_add_cid(connection, &source) || list_silent(connection) ||
-        ngtcp2_conn_client_new(&connection->quic, &destination, &source, &path.quic, NGTCP2_PROTO_VER_V1,
-                               &callbacks, &settings, &params, &host->quic_memory.functions, connection) ||
+        made_or_none(connection, ngtcp2_conn_client_new(&connection->quic, &destination, &source, &path.quic,
+                                                        NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params,
+                                                        &host->quic_memory.functions, connection)) ||
         pc_libp2p_tls_new(connection)) {
         pc_libp2p_connection_free(connection);
         return PEERCACHE_ENOMEM;
@@ -386,8 +395,9 @@ void pc_libp2p_connection_accept(struct pc_libp2p_host *host, const struct pc_da
     if (pc_base_heap_set(&host->connection_timers, &connection->timer, FAR) ||
         pc_libp2p_connection_add_cid(connection, &source) ||
         pc_libp2p_connection_add_cid(connection, &header->dcid) ||
-        ngtcp2_conn_server_new(&connection->quic, &header->scid, &source, &path.quic, header->version,
-                               &callbacks, &settings, &params, &host->quic_memory.functions, connection) ||
+        made_or_none(connection, ngtcp2_conn_server_new(&connection->quic, &header->scid, &source, &path.quic,
+                                                        header->version, &callbacks, &settings, &params,
+                                                        &host->quic_memory.functions, connection)) ||
         pc_libp2p_tls_new(connection)) {
         pc_libp2p_connection_free(connection);
         return;

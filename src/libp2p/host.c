@@ -266,6 +266,11 @@ bool pc_libp2p_host_next_event(struct pc_libp2p_host *host, struct pc_libp2p_eve
     return true;
 }
 
+bool pc_libp2p_host_has_event(const struct pc_libp2p_host *host)
+{
+    return host->events_first != NULL;
+}
+
 /* ---- the calls ----------------------------------------------------------------------------------------- */
 
 static struct pc_connection *by_number(const struct pc_libp2p_host *host, uint64_t number)

@@ -134,5 +134,7 @@ struct pc_libp2p_event {
     struct pc_bytes key;                /* ASKED */
 };
 bool pc_libp2p_host_next_event(struct pc_libp2p_host *host, struct pc_libp2p_event *ret_event);
+/* Whether next_event may have one. Sending brings some too: it ends connections that cannot go on. */
+bool pc_libp2p_host_has_event(const struct pc_libp2p_host *host);
 
 #endif

@@ -324,6 +324,7 @@ static void dial(struct pc_node *node, const struct pc_plan_action *wanted)
     if (node->join_dial_count < PC_JOIN_DIALS_MAX)
         connection = pc_node_connection_new(node, ++node->next_connection, FOR_JOIN);
     if (!connection) {
+        node->dialed++; /* the plan counts it too */
         refuse(node, wanted, PEERCACHE_CANCELLED, "out of memory");
         return;
     }

@@ -140,7 +140,7 @@ static void copy_event(struct sim *sim, size_t node, const struct pc_libp2p_even
     kept->key_size = event->key.size;
 }
 
-static void drain(struct sim *sim, size_t index)
+static void take_events(struct sim *sim, size_t index)
 {
     struct sim_node *node = &sim->nodes[index];
     struct pc_libp2p_event event;
@@ -156,6 +156,11 @@ static void drain(struct sim *sim, size_t index)
             (void)pc_libp2p_host_answer(node->host, sim->now, asked[--asked_count], sim->answer,
                                         sim->answer_count);
     }
+}
+
+static void send_all(struct sim *sim, size_t index)
+{
+    struct sim_node *node = &sim->nodes[index];
     for (;;) {
         struct sim_flight flight = { .from = node->address };
         struct pc_datagram datagram = { .data = flight.data, .size = sizeof(flight.data) };
@@ -174,6 +179,14 @@ static void drain(struct sim *sim, size_t index)
         flight.size = datagram.size;
         transmit(sim, &flight);
     }
+}
+
+static void drain(struct sim *sim, size_t index)
+{
+    do {
+        take_events(sim, index);
+        send_all(sim, index);
+    } while (sim->nodes[index].host && pc_libp2p_host_has_event(sim->nodes[index].host));
 }
 
 static int64_t node_deadline(const struct sim_node *node)

@@ -2,8 +2,7 @@
  * Failure of every allocation in the pure rooms. Who is told that memory is out and asks again gets what he would have
  * got the first time: nothing was half done.
  */
-#include "check.h"
-#include "failing_memory.h"
+#include "memory_check.h"
 
 #include "cache/set.h"
 #include "format/format.h"
@@ -14,22 +13,6 @@
 #define NOW_MS INT64_C(1760000000000)
 #define PEERS  24
 #define ID     "12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu"
-
-/* Once more when memory was out: one allocation fails, so the second time works. */
-#define AGAIN(ret_result, call)                                                                              \
-    do {                                                                                                     \
-        (ret_result) = (call);                                                                               \
-        if ((ret_result) == PEERCACHE_ENOMEM)                                                                \
-            (ret_result) = (call);                                                                           \
-    } while (0)
-
-#define MUST(call)                                                                                           \
-    do {                                                                                                     \
-        int must_result;                                                                                     \
-        AGAIN(must_result, call);                                                                            \
-        if (must_result)                                                                                     \
-            fail_msg("allocation %u: " #call ": %d", failing_memory_number(), must_result);                  \
-    } while (0)
 
 /* ---- addr ---- */
 
