@@ -87,6 +87,12 @@ PEERCACHE_API int peercache_node_options_set_timeout(peercache_node_options *opt
 PEERCACHE_API void peercache_node_options_set_walk(peercache_node_options *options, bool walk);
 /* Stop by itself once joined (or failed) and walked. Default: false. */
 PEERCACHE_API void peercache_node_options_set_once(peercache_node_options *options, bool once);
+/* After joining, crawl: dial everyone whom the members of the DHT tell of, `concurrency` (1 to 500) at once, ask each for its
+ * whole routing table, tell CRAWLED and at last CRAWL_DONE, and stop. timeout_ms is for join and crawl together, 0: as
+ * long as it takes. The node must be a client, so that it enters nobody's table. 100,000 peers are taken in at most,
+ * 5,000 of one network group. Default: no crawl. EINVAL. */
+PEERCACHE_API int peercache_node_options_set_crawl(peercache_node_options *options, uint32_t concurrency,
+                                                   uint32_t timeout_ms);
 /* The node stops cleanly on SIGINT and SIGTERM by itself. Default: false. */
 PEERCACHE_API void peercache_node_options_set_handle_signals(peercache_node_options *options, bool handle);
 /* Serve metrics, health, status and peers over HTTP (docs/observability.md) at "127.0.0.1:PORT", "[::1]:PORT", another
@@ -213,6 +219,56 @@ typedef struct peercache_join_report {
     peercache_join_metrics metrics;
 } peercache_join_report;
 
+/* How a crawl ended. */
+typedef enum peercache_crawl_end {
+    PEERCACHE_CRAWL_COMPLETE,  /* nobody was left to dial or to ask */
+    PEERCACHE_CRAWL_TIMED_OUT, /* its time was up */
+    PEERCACHE_CRAWL_STOPPED,   /* peercache_node_stop, or a signal */
+} peercache_crawl_end;
+
+/* "complete", "timed_out", "stopped". */
+PEERCACHE_API const char *peercache_crawl_end_name(peercache_crawl_end end);
+
+/* What so many said of themselves. */
+typedef struct peercache_counted {
+    const char *text; /* of strangers: any bytes, 127 at most */
+    uint32_t count;
+} peercache_counted;
+
+/* Peers are counted once each, whatever their addresses. */
+typedef struct peercache_crawl_report {
+    peercache_crawl_end end;
+    uint32_t known;
+    uint32_t
+        left_out; /* times a peer was told of and passed over for a limit: not 0, and the crawl is not whole */
+    uint32_t dialed;    /* once at least */
+    uint32_t alive;     /* proven, and servers of our protocol */
+    uint32_t silent;    /* of them: who left a question unanswered */
+    uint32_t waiting;   /* to be dialled */
+    uint32_t under_way; /* being dialled or asked */
+    /* By how they ended: OK was asked for all that it knows; else how the last dial failed, MISBEHAVED also an answer that
+     * breaks the protocol; UNSUPPORTED, DENIED and UNREACHABLE also those told of without an address that could be dialled
+     * from here. With `waiting` and `under_way` they add up to `known`. */
+    uint32_t ended[PEERCACHE_OUTCOME_COUNT];
+    uint64_t questions; /* FIND_NODE */
+    uint64_t answers;
+    int64_t elapsed_us; /* from the start of the join */
+    /* The rest is told with CRAWL_DONE only. Round trips of those alive, measured by QUIC; -1: of nobody. */
+    uint32_t rtt_count;
+    int64_t rtt_min_us;
+    int64_t rtt_median_us;
+    int64_t rtt_90th_us;
+    int64_t rtt_95th_us;
+    int64_t rtt_99th_us;
+    int64_t rtt_max_us;
+    const peercache_counted *agents; /* of those alive, most frequent first; 1000 at most */
+    size_t agent_count;
+    uint32_t other_agents;              /* peers whose agent is not listed */
+    const peercache_counted *protocols; /* the same of each protocol that identify names */
+    size_t protocol_count;
+    uint32_t other_protocols;
+} peercache_crawl_report;
+
 typedef enum peercache_node_event_kind {
     PEERCACHE_NODE_LISTENING, /* addr: a full multiaddr with /p2p/ID; one event an address */
     PEERCACHE_NODE_DIALING,   /* dial: id, addr, via, elapsed_us */
@@ -225,6 +281,9 @@ typedef enum peercache_node_event_kind {
     PEERCACHE_NODE_PONG,      /* dial: a ping's answer or failure; rtt_us */
     PEERCACHE_NODE_WARNING,   /* text: survived, worth knowing (cache moved aside, read-only, …) */
     PEERCACHE_NODE_STOPPED,   /* saved: whether the cache was written; the last event */
+    PEERCACHE_NODE_CRAWLED, /* dial: a peer's end in a crawl, code OK: it was asked for all that it knows; crawl: as it
+                                 stands. A peer that failed is told of again when it was found at another address */
+    PEERCACHE_NODE_CRAWL_DONE, /* crawl: its report; told once, unless the node was stopped before it began */
 } peercache_node_event_kind;
 
 typedef struct peercache_node_event {
@@ -236,6 +295,7 @@ typedef struct peercache_node_event {
     uint32_t count;
     const char *text;
     bool saved;
+    const peercache_crawl_report *crawl;
 } peercache_node_event;
 
 /*
@@ -244,7 +304,7 @@ typedef struct peercache_node_event {
  * peercache_open for the cache; EIO a socket could not be opened or bound, of HTTP too; EBUSY, EPERM somebody listens where
  * HTTP is to be served, or a file is there that is not ours to replace; EUNSUPPORTED a network without a description
  * and no kad protocol; EPARSE, ELIMIT, EPERM a description of the network that can't be used; EINVAL a client that should
- * listen.
+ * listen, a server that should crawl.
  */
 PEERCACHE_API int peercache_node_new(const peercache_node_options *options, peercache_node **ret_node);
 /* Never from the callback, nor while it runs. NULL does nothing. */

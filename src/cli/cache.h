@@ -79,6 +79,9 @@ struct pc_cli_progress {
 void pc_cli_progress_init(struct pc_cli_progress *progress, const char *doing, const char *what,
                           uint64_t total);
 void pc_cli_progress_at(struct pc_cli_progress *progress, uint64_t done);
+/* The same in the caller's words, of work that is counted in several ways. */
+void pc_cli_progress_say(struct pc_cli_progress *progress, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Take the line away. */
 void pc_cli_progress_end(struct pc_cli_progress *progress);
 

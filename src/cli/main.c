@@ -35,6 +35,8 @@ static const struct pc_cli_command table[] = {
     { "check", "", "Look the cache file over for damage", &pc_cli_flags_check, 0, 0, 0, pc_cli_check },
     { "endpoints", "", "List the endpoints, how they answered, and when they may be asked again",
       &pc_cli_flags_endpoints, 0, 0, 0, pc_cli_endpoints },
+    { "crawl", "", "Walk the whole DHT, count and time its peers, and remember them", &pc_cli_flags_crawl, 0,
+      0, 0, pc_cli_crawl },
     { "ping", "MULTIADDR", "Dial one peer and ping it", &pc_cli_flags_ping, 1, 1, 1, pc_cli_ping },
     { "id", "", "Print the peer id of a key file, made when missing", &pc_cli_flags_id, 0, 0, 0, pc_cli_id },
     { "multiaddr", "[MULTIADDR]...", "Check multiaddrs, given or one a line on standard input",

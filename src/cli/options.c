@@ -40,6 +40,8 @@
     X(FLAG_LOG, "log", 0, "FORM", "log on standard error as text or json")                                   \
     X(FLAG_LOG_LEVEL, "log-level", 0, "LEVELS", "such as debug or node=debug,driver=info (default info)")    \
     X(FLAG_REDACT, "redact", 0, NULL, "log without the addresses of peers")                                  \
+    X(FLAG_CONCURRENCY, "concurrency", 0, "N", "peers dialled and asked at once, 1 to 500 (default 50)")     \
+    X(FLAG_CRAWL_TIMEOUT, "timeout", 0, "DURATION", "end with what there is by then (default none)")         \
     X(FLAG_COUNT, "count", 0, "N", "pings to send, a second apart (default 4)")                              \
     X(FLAG_NODES, "nodes", 0, "N", "nodes of the demo network, 3 to 100 (default 40)")                       \
     X(FLAG_TIMES, "count", 0, "N", "so many dials ended like this (default 1)")                              \
@@ -108,6 +110,10 @@ const uint64_t pc_cli_flags_join = BITS_SHARED | BITS_SOURCES | BIT(FLAG_TARGET)
                                    BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK) | BITS_LOG;
 const uint64_t pc_cli_flags_run =
     BITS_SHARED | BITS_SOURCES | BIT(FLAG_LISTEN) | BIT(FLAG_KEY) | BIT(FLAG_HTTP) | BITS_LOG;
+const uint64_t pc_cli_flags_crawl =
+    BITS_SHARED | (BITS_SOURCES & ~(BIT(FLAG_EXCLUSIVE) | BIT(FLAG_NEW_NETWORK) | BIT(FLAG_FIRST))) |
+    BIT(FLAG_CONCURRENCY) | BIT(FLAG_CRAWL_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_FORMAT) |
+    BIT(FLAG_OUTPUT) | BITS_LOG;
 const uint64_t pc_cli_flags_ping = BITS_SHARED | BITS_DIAL | BIT(FLAG_COUNT);
 const uint64_t pc_cli_flags_endpoints = BITS_SHARED | BITS_ENDPOINTS;
 const uint64_t pc_cli_flags_id = BITS_SHARED | BIT(FLAG_KEY);
@@ -237,6 +243,10 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
                                    ret_reason);
     case FLAG_TIMEOUT:
         return pc_cli_duration_parse(word, value, &o->timeout_ms, ret_reason);
+    case FLAG_CONCURRENCY:
+        return pc_cli_number_parse(word, value, 1, PC_CLI_AT_ONCE_MAX, &o->concurrency, ret_reason);
+    case FLAG_CRAWL_TIMEOUT:
+        return pc_cli_duration_parse(word, value, &o->crawl_timeout_ms, ret_reason);
     case FLAG_TIMES:
         return pc_cli_number_parse(word, value, 1, UINT32_MAX, &o->times, ret_reason);
     case FLAG_RTT:
@@ -418,6 +428,7 @@ int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **
         .target = PC_CLI_TARGET_DEFAULT,
         .min = PC_CLI_MIN_DEFAULT,
         .timeout_ms = PC_CLI_TIMEOUT_DEFAULT_MS,
+        .concurrency = PC_CLI_AT_ONCE_DEFAULT,
         .count = PC_CLI_COUNT_DEFAULT,
         .nodes = PC_CLI_DEMO_NODES_DEFAULT,
         .times = 1,

@@ -20,12 +20,14 @@
 #define PC_CLI_RANGES_MAX         256     /* --allow, --deny */
 #define PC_CLI_TARGET_MAX         1000    /* --target-peers, --min-peers */
 #define PC_CLI_COUNT_MAX          1000000 /* --count */
+#define PC_CLI_AT_ONCE_MAX        500     /* --concurrency */
 #define PC_CLI_DEMO_NODES_MIN     3
 #define PC_CLI_DEMO_NODES_MAX     100
 #define PC_CLI_TARGET_DEFAULT     5
 #define PC_CLI_MIN_DEFAULT        1
 #define PC_CLI_TIMEOUT_DEFAULT_MS 10000
 #define PC_CLI_COUNT_DEFAULT      4
+#define PC_CLI_AT_ONCE_DEFAULT    50
 #define PC_CLI_DEMO_NODES_DEFAULT 40
 #define PC_CLI_PICK_DEFAULT       10
 
@@ -85,6 +87,8 @@ struct pc_cli_options {
     uint32_t target;
     uint32_t min;
     uint32_t timeout_ms;
+    uint32_t concurrency;
+    uint32_t crawl_timeout_ms; /* 0: none */
     uint32_t count;
     uint32_t nodes;
     uint32_t times;         /* of report: --count */
@@ -122,6 +126,7 @@ struct pc_cli_command {
 extern const uint64_t pc_cli_flags_shared; /* what every command takes */
 extern const uint64_t pc_cli_flags_join;
 extern const uint64_t pc_cli_flags_run;
+extern const uint64_t pc_cli_flags_crawl;
 extern const uint64_t pc_cli_flags_ping;
 extern const uint64_t pc_cli_flags_id;
 extern const uint64_t pc_cli_flags_demo;  /* alone, without the shared ones */

@@ -1,5 +1,6 @@
 #include "cli/cache.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -17,15 +18,23 @@ void pc_cli_progress_init(struct pc_cli_progress *progress, const char *doing, c
         progress->began_us = pc_driver_clock_now(&progress->clock).mono_us;
 }
 
-void pc_cli_progress_at(struct pc_cli_progress *progress, uint64_t done)
+/* Whether the line is to be renewed now. */
+static bool is_due(struct pc_cli_progress *progress)
 {
     if (!progress->is_terminal)
-        return;
+        return false;
     int64_t now_us = pc_driver_clock_now(&progress->clock).mono_us;
     if (now_us - progress->began_us < FIRST_AFTER_US || now_us - progress->shown_us < EVERY_US)
-        return;
+        return false;
     progress->shown_us = now_us;
     progress->is_shown = true;
+    return true;
+}
+
+void pc_cli_progress_at(struct pc_cli_progress *progress, uint64_t done)
+{
+    if (!is_due(progress))
+        return;
     if (progress->total)
         fprintf(stderr, "\rpeercache: %s: %llu of %llu %s (%llu %%)\033[K", progress->doing,
                 (unsigned long long)done, (unsigned long long)progress->total, progress->what,
@@ -33,6 +42,19 @@ void pc_cli_progress_at(struct pc_cli_progress *progress, uint64_t done)
     else
         fprintf(stderr, "\rpeercache: %s: %llu %s\033[K", progress->doing, (unsigned long long)done,
                 progress->what);
+    fflush(stderr);
+}
+
+void pc_cli_progress_say(struct pc_cli_progress *progress, const char *format, ...)
+{
+    va_list args;
+    if (!is_due(progress))
+        return;
+    fprintf(stderr, "\rpeercache: %s: ", progress->doing);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    fputs("\033[K", stderr);
     fflush(stderr);
 }
 

@@ -55,6 +55,8 @@ static void event_json(const struct pc_cli_session *session, const peercache_nod
     case PEERCACHE_NODE_VERIFIED:
     case PEERCACHE_NODE_UNJOINED:
     case PEERCACHE_NODE_PONG:
+    case PEERCACHE_NODE_CRAWLED:
+    case PEERCACHE_NODE_CRAWL_DONE:
         break; /* too many for a record; -v tells them */
     }
 }

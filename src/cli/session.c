@@ -151,6 +151,10 @@ static void timeline(struct pc_cli_session *session, const peercache_node_event 
         fprintf(stderr, "%9s     %-9s %s", "", "fetched", pc_cli_clean(event->endpoint->url, text));
         fprintf(stderr, "  %s\n", pc_cli_clean(pc_cli_endpoint_answer(event->endpoint, answer), text));
         break;
+    case PEERCACHE_NODE_CRAWLED:
+        timeline_dial(session, event->dial->code == PEERCACHE_OK ? "crawled" : "failed", event->dial);
+        break;
+    case PEERCACHE_NODE_CRAWL_DONE:
     case PEERCACHE_NODE_PONG:
     case PEERCACHE_NODE_WARNING:
         break; /* the commands tell these, -v or not */

@@ -339,6 +339,12 @@ static int make_pure_node(struct peercache_node *node, const struct pc_node_sour
         .ping_count = ping_count,
         .log = &node->log,
     };
+    if (ping_count == 0 && given->crawl_concurrency > 0) {
+        options.crawl_concurrency = given->crawl_concurrency;
+        options.crawl_timeout_us =
+            given->crawl_timeout_ms > 0 ? (int64_t)given->crawl_timeout_ms * PC_US_PER_MS : PC_TIME_NEVER;
+        options.timeout_us = pc_base_time_min(options.timeout_us, options.crawl_timeout_us);
+    }
     struct pc_node *pure = NULL;
     seed(&options.rng);
     if (node->store)
@@ -438,6 +444,8 @@ static int make_all(struct peercache_node *node, const peercache_node_options *o
     int result;
     if (!options || (options->mode == PEERCACHE_MODE_CLIENT && options->listen_count > 0))
         return fail(node, PEERCACHE_EINVAL, options ? "a client does not listen" : "no options");
+    if (options->crawl_concurrency > 0 && options->mode != PEERCACHE_MODE_CLIENT)
+        return fail(node, PEERCACHE_EINVAL, "a server does not crawl: it would enter others' tables");
     if (sodium_init() < 0)
         return fail(node, PEERCACHE_ECRYPTO, "libsodium cannot be used");
     node->wire.edge = pc_driver_loop_edge;

@@ -368,6 +368,19 @@ void peercache_node_options_set_once(peercache_node_options *options, bool once)
     options->once = once;
 }
 
+int peercache_node_options_set_crawl(peercache_node_options *options, uint32_t concurrency,
+                                     uint32_t timeout_ms)
+{
+    if (concurrency < 1 || concurrency > PC_DRIVER_CRAWL_AT_ONCE_MAX) {
+        pc_base_reason(&options->error, "a crawl of %u peers at once: it must be 1 to %d", concurrency,
+                       PC_DRIVER_CRAWL_AT_ONCE_MAX);
+        return PEERCACHE_EINVAL;
+    }
+    options->crawl_concurrency = concurrency;
+    options->crawl_timeout_ms = timeout_ms;
+    return 0;
+}
+
 void peercache_node_options_set_handle_signals(peercache_node_options *options, bool handle)
 {
     options->handle_signals = handle;
@@ -411,6 +424,19 @@ const char *peercache_join_status_name(peercache_join_status status)
         return "degraded";
     case PEERCACHE_FAILED:
         return "failed";
+    }
+    return "unknown";
+}
+
+const char *peercache_crawl_end_name(peercache_crawl_end end)
+{
+    switch (end) {
+    case PEERCACHE_CRAWL_COMPLETE:
+        return "complete";
+    case PEERCACHE_CRAWL_TIMED_OUT:
+        return "timed_out";
+    case PEERCACHE_CRAWL_STOPPED:
+        return "stopped";
     }
     return "unknown";
 }

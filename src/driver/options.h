@@ -16,6 +16,7 @@
 
 #define PC_DRIVER_JOIN_TIMEOUT_MAX_MS 3600000
 #define PC_DRIVER_TARGET_MAX          1000
+#define PC_DRIVER_CRAWL_AT_ONCE_MAX   500 /* half of the connections a host has by default */
 
 struct pc_driver_listen {
     char text[PEERCACHE_ADDR_TEXT_BYTES]; /* as given, for errors */
@@ -39,6 +40,8 @@ struct peercache_node_options {
     uint32_t target;
     uint32_t min;
     uint32_t timeout_ms;
+    uint32_t crawl_concurrency; /* 0: no crawl */
+    uint32_t crawl_timeout_ms;  /* 0: none */
     bool has_cache;
     char cache[PC_STORE_PATH_BYTES];
     size_t key_size; /* 0: a fresh key */

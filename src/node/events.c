@@ -18,6 +18,10 @@ static void dial_ended(struct pc_node *node, struct connection *connection, peer
         pc_node_learn_outcome(node, connection, outcome, proven, wire->rtt_us);
         pc_node_probe_ended(node, connection, outcome);
         break;
+    case FOR_CRAWL:
+        pc_node_learn_outcome(node, connection, outcome, proven, wire->rtt_us);
+        pc_node_crawl_dial_ended(node, connection, outcome, detail);
+        break;
     case FOR_PING: /* asks whether somebody lives, not whether it is of our network: nothing is learnt */
         if (outcome == PEERCACHE_OK)
             pc_node_ping_opened(node, connection);
@@ -48,7 +52,7 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
         return;
     }
     bool counts = connection->purpose == FOR_JOIN || connection->purpose == FOR_WALK ||
-                  connection->purpose == FOR_PROBE; /* for the cache */
+                  connection->purpose == FOR_PROBE || connection->purpose == FOR_CRAWL; /* for the cache */
     if (!ours && counts) {
         char detail[PEERCACHE_DETAIL_BYTES];
         struct pc_reason reason;
@@ -64,10 +68,13 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
     if (counts)
         pc_node_learn_outcome(node, connection, PEERCACHE_OK, &wire->id, wire->rtt_us);
     pc_node_connection_opened(node, connection, &wire->id);
+    connection->rtt_us = wire->rtt_us;
     if (cancelled)
         return;
     if (ours && connection->purpose != FOR_PING)
         pc_node_learn_server(node, connection, wire->identify);
+    if (ours && node->crawling)
+        pc_node_crawl_met(node, connection, wire->identify);
     switch (connection->purpose) {
     case FOR_JOIN:
         pc_node_join_dial_ended(node, connection, PEERCACHE_OK, "", &wire->id, wire->rtt_us, wire->proven_us);
@@ -77,6 +84,9 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
         break;
     case FOR_PROBE:
         pc_node_probe_ended(node, connection, PEERCACHE_OK);
+        break;
+    case FOR_CRAWL:
+        pc_node_crawl_dial_ended(node, connection, PEERCACHE_OK, "");
         break;
     case FOR_PING:
         pc_node_ping_opened(node, connection);
@@ -111,6 +121,10 @@ static void request_failed(struct pc_node *node, struct request *request, peerca
     case REQUEST_PING:
         if (connection && !connection->cancelled)
             pc_node_ping_ended(node, connection, outcome, detail, -1);
+        break;
+    case REQUEST_CRAWL:
+        if (connection)
+            pc_node_crawl_unanswered(node, connection, outcome, detail);
         break;
     }
     /* A peer that breaks the protocol in an answer is not one to remember as good. */
@@ -157,6 +171,10 @@ static void answered(struct pc_node *node, const struct pc_libp2p_event *wire)
             break;
         case REQUEST_PING:
             pc_node_ping_ended(node, connection, PEERCACHE_OK, "", wire->rtt_us);
+            break;
+        case REQUEST_CRAWL:
+            pc_node_learn_answer(node, connection, wire->kad);
+            pc_node_crawl_answered(node, connection, wire->kad);
             break;
         }
     }

@@ -18,6 +18,7 @@ enum node_phase {
     PHASE_WALKING,
     PHASE_LIVING,
     PHASE_PINGING,
+    PHASE_CRAWLING,
     PHASE_STOPPING,
     PHASE_STOPPED,
 };
@@ -26,6 +27,7 @@ enum connection_purpose {
     FOR_JOIN,
     FOR_WALK,
     FOR_PING,
+    FOR_CRAWL,
     FOR_PROBE, /* a candidate of the table, a member that is tested, a feeler */
     FOR_PEER,  /* it dialled us */
 };
@@ -45,6 +47,7 @@ struct connection {
     struct pc_maddr addr;
     peercache_via via;
     int64_t started_us;
+    int64_t rtt_us;              /* once it is open; -1: not measured */
     struct pc_kad_entry *target; /* FOR_WALK while dialling: the peer with its addresses; owned */
     uint8_t target_addr;         /* the address of it that is being dialled */
 };
@@ -53,6 +56,7 @@ enum request_kind {
     REQUEST_JOIN,
     REQUEST_WALK,
     REQUEST_PING,
+    REQUEST_CRAWL,
     REQUEST_TEST, /* a ping of a member of the table */
 };
 
@@ -87,6 +91,8 @@ struct kept_endpoint {
     uint32_t verified;
     uint64_t source; /* which it is, for the cache: of its URL */
 };
+
+struct crawling;
 
 struct dial_list {
     peercache_dial *dials; /* with texts of their own, freed one by one */
@@ -162,6 +168,8 @@ struct pc_node {
     uint32_t pings_ended;
     int64_t ping_at_us;
     uint64_t ping_connection;
+
+    struct crawling *crawling; /* crawling.h; NULL: it does not */
 
     /* saving */
     bool commit_wanted;
@@ -292,6 +300,24 @@ void pc_node_ping_pump(struct pc_node *node);
 void pc_node_ping_opened(struct pc_node *node, struct connection *connection);
 void pc_node_ping_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
                         const char *detail, int64_t rtt_us);
+
+/* crawling.c; all but _new only of a node that crawls */
+int pc_node_crawl_new(struct pc_node *node, const uint8_t secret[16]);
+void pc_node_crawl_free(struct crawling *crawling);
+void pc_node_crawl_begin(struct pc_node *node);
+void pc_node_crawl_pump(struct pc_node *node);
+int64_t pc_node_crawl_deadline(const struct pc_node *node);
+/* A server of our protocol has opened, whatever it was dialled for. */
+void pc_node_crawl_met(struct pc_node *node, const struct connection *connection,
+                       const struct pc_identify *identify);
+void pc_node_crawl_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
+                              const char *detail);
+void pc_node_crawl_answered(struct pc_node *node, struct connection *connection,
+                            const struct pc_kad_message *kad);
+void pc_node_crawl_unanswered(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
+                              const char *detail);
+/* Whether a report is owed before the node may stop; it ends then. */
+bool pc_node_crawl_stop(struct pc_node *node);
 
 /* events.c */
 void pc_node_on_wire(struct pc_node *node, const struct pc_libp2p_event *wire);

@@ -10,10 +10,12 @@
 
 static const uint32_t allowed_moves[] = {
     [PHASE_IDLE] = PC_FSM_TO(PHASE_JOINING) | PC_FSM_TO(PHASE_PINGING) | PC_FSM_TO(PHASE_STOPPING),
-    [PHASE_JOINING] = PC_FSM_TO(PHASE_WALKING) | PC_FSM_TO(PHASE_LIVING) | PC_FSM_TO(PHASE_STOPPING),
+    [PHASE_JOINING] = PC_FSM_TO(PHASE_WALKING) | PC_FSM_TO(PHASE_LIVING) | PC_FSM_TO(PHASE_CRAWLING) |
+                      PC_FSM_TO(PHASE_STOPPING),
     [PHASE_WALKING] = PC_FSM_TO(PHASE_LIVING) | PC_FSM_TO(PHASE_STOPPING),
     [PHASE_LIVING] = PC_FSM_TO(PHASE_JOINING) | PC_FSM_TO(PHASE_WALKING) | PC_FSM_TO(PHASE_STOPPING),
     [PHASE_PINGING] = PC_FSM_TO(PHASE_STOPPING),
+    [PHASE_CRAWLING] = PC_FSM_TO(PHASE_STOPPING),
     [PHASE_STOPPING] = PC_FSM_TO(PHASE_STOPPED),
     [PHASE_STOPPED] = 0,
 };
@@ -110,6 +112,12 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     result = pc_kad_candidates_new(&options->own_id, PC_KAD_CANDIDATES_PER_GROUP, &node->candidates);
     if (result)
         goto free_node;
+    if (options->crawl_concurrency > 0) {
+        node->options.once = true;
+        result = pc_node_crawl_new(node, secret);
+        if (result)
+            goto free_node;
+    }
     *ret_node = node;
     return 0;
 
@@ -137,6 +145,7 @@ void pc_node_free(struct pc_node *node)
     pc_node_dial_list_clear(&node->failed_dials);
     pc_plan_free(node->plan);
     pc_kad_lookup_free(node->lookup);
+    pc_node_crawl_free(node->crawling);
     pc_kad_candidates_free(node->candidates);
     pc_kad_table_free(node->table);
     pc_cache_set_free(node->set);
@@ -189,6 +198,8 @@ void pc_node_begin_stop(struct pc_node *node)
         node->stop_wanted = true; /* the pump tells what came of the join, and stops then */
         return;
     }
+    if (node->crawling && pc_node_crawl_stop(node))
+        return;
     pc_node_move(node, PHASE_STOPPING);
     node->commit_wanted = true;
     node->commit_failed = false; /* one more try */
@@ -210,7 +221,10 @@ void pc_node_join_end(struct pc_node *node)
 {
     bool anybody = node->report.verified > 0;
     node->commit_wanted = true;
-    if (node->options.walk && anybody && !node->options.once) {
+    if (node->crawling) {
+        pc_node_move(node, PHASE_CRAWLING);
+        pc_node_crawl_begin(node);
+    } else if (node->options.walk && anybody && !node->options.once) {
         begin_refresh(node);
     } else if (node->options.walk && anybody) {
         pc_node_move(node, PHASE_WALKING);
@@ -369,6 +383,8 @@ static void pump(struct pc_node *node)
         pc_node_walk_pump(node);
     if (node->phase == PHASE_PINGING)
         pc_node_ping_pump(node);
+    if (node->phase == PHASE_CRAWLING)
+        pc_node_crawl_pump(node);
     pump_cancelled(node);
     pc_node_keep_endpoints(node);
     pump_commit(node);
@@ -470,6 +486,9 @@ int64_t pc_node_deadline(const struct pc_node *node)
         break;
     case PHASE_PINGING:
         at = node->ping_at_us;
+        break;
+    case PHASE_CRAWLING:
+        at = pc_node_crawl_deadline(node);
         break;
     case PHASE_IDLE:
     case PHASE_STOPPING:

@@ -11,7 +11,8 @@
  * stopped │          ▲                                                  │ │          └───────────── nobody
  * left (server) ───────────────┘ └─(ping asked)─► pinging ──last answer──► stopping
  *
- * With `once` a node goes from joining (or walking) straight to stopping. STOP is taken in every state.
+ * With `once` a node goes from joining (or walking) straight to stopping; one that crawls goes from joining to crawling,
+ * and stops when that is over. STOP is taken in every state.
  *
  * Everything that could be many in one step (dials, closes, requests) is done by a pump that stops when the
  * action array is full and goes on in the next step: pc_node_deadline() is then now.
@@ -76,6 +77,8 @@ struct pc_node_options {
     const struct pc_join_filter *filter; /* copied; NULL: none */
     uint32_t last_verified;              /* peers from the cache that the last join verified (KEEP_JOIN) */
     uint32_t ping_count;                 /* not 0: ping sources[0] instead of joining */
+    uint32_t crawl_concurrency;          /* not 0: crawl after the join, so many peers at once, and stop */
+    int64_t crawl_timeout_us;            /* of join and crawl; NEVER */
     uint32_t peers_max;                  /* of the working set; 0: PC_CACHE_SET_DEFAULT_PEERS */
     uint8_t secret[16];                  /* of the store, or random */
     struct pc_rng rng;                   /* copied */

@@ -31,6 +31,8 @@ static const char *phase_name(enum node_phase phase)
         return "living";
     case PHASE_PINGING:
         return "pinging";
+    case PHASE_CRAWLING:
+        return "crawling";
     case PHASE_STOPPING:
         return "stopping";
     case PHASE_STOPPED:
@@ -51,6 +53,7 @@ static enum pc_node_standing standing_of(const struct pc_node *node, uint32_t ve
     case PHASE_JOINING:
     case PHASE_WALKING:
     case PHASE_LIVING:
+    case PHASE_CRAWLING:
         break;
     }
     if (!node->report_told)

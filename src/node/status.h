@@ -25,7 +25,8 @@ enum pc_node_standing {
 const char *pc_node_standing_name(enum pc_node_standing standing);
 
 struct pc_node_status {
-    const char *phase; /* "idle", "joining", "walking", "living", "pinging", "stopping", "stopped" */
+    const char
+        *phase; /* "idle", "joining", "walking", "living", "pinging", "crawling", "stopping", "stopped" */
     enum pc_node_standing standing;
     struct pc_peer_id id;
     bool is_server;

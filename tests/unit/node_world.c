@@ -256,6 +256,20 @@ static void on_tell(const peercache_node_event *event)
     case PEERCACHE_NODE_WARNING:
         world->warnings++;
         break;
+    case PEERCACHE_NODE_CRAWLED:
+        assert_true(event->dial->addr[0] == '/' && event->dial->id[0] != '\0');
+        assert_true(event->dial->code != PEERCACHE_OK || event->dial->rtt_us == LATENCY_US);
+        world->crawled++;
+        world->code_count[event->dial->code]++;
+        world->crawl = *event->crawl;
+        break;
+    case PEERCACHE_NODE_CRAWL_DONE:
+        assert_false(world->crawl_done);
+        world->crawl_done = true;
+        world->crawl = *event->crawl;
+        if (event->crawl->agent_count > 0)
+            (void)snprintf(world->agent, sizeof(world->agent), "%s", event->crawl->agents[0].text);
+        break;
     case PEERCACHE_NODE_STOPPED:
         world->stopped = true;
         world->saved = event->saved;
@@ -368,6 +382,7 @@ static void deliver(struct pending *pending)
         const char *protocol = peer->habit == FOREIGN ? "/other/kad/1.0.0" : KAD;
         identify.protocols[identify.protocol_count++] = pc_bytes_of(protocol, strlen(protocol));
         identify.addrs[identify.addr_count++] = pc_addr_maddr_bytes(&peer->addr);
+        identify.agent = pc_bytes_of("test/1", strlen("test/1"));
         event.identify = &identify;
         world->open[world->open_count].number = event.connection;
         world->open[world->open_count++].peer = peer;

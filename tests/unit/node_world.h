@@ -96,6 +96,10 @@ struct world {
     unsigned warnings;
     unsigned fetched;
     unsigned pongs;
+    unsigned crawled;
+    bool crawl_done;
+    peercache_crawl_report crawl; /* its lists are gone */
+    char agent[64];               /* the most frequent */
     bool stopped, saved;
     unsigned closes;
     unsigned dials;

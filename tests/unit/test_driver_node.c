@@ -48,6 +48,7 @@ struct witness {
     int64_t rtt_us;
     uint32_t warnings;
     char warning[TEXT_BYTES];
+    peercache_crawl_report crawl; /* its lists are gone */
     uint32_t stopped;
     bool saved;
     uint32_t after_stopped;
@@ -99,6 +100,10 @@ static void on_event(void *context, const peercache_node_event *event)
         w->rtt_us = event->dial->rtt_us;
         break;
     case PEERCACHE_NODE_FETCHED:
+    case PEERCACHE_NODE_CRAWLED:
+        break;
+    case PEERCACHE_NODE_CRAWL_DONE:
+        w->crawl = *event->crawl;
         break;
     case PEERCACHE_NODE_WARNING:
         w->warnings++;
