@@ -31,6 +31,7 @@ static void look(void *context, struct pc_observation *ret_observation)
         .started_ms = node->started.wall_ms,
         .uptime_us = pc_base_time_sub(now.mono_us, node->started.mono_us),
         .resident_bytes = resident,
+        .turned_away = *pc_libp2p_host_counters(node->wire.host),
         .descriptors = pc_driver_report_descriptors(),
         .descriptors_max = pc_driver_report_descriptors_max(),
     };

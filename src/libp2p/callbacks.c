@@ -4,6 +4,7 @@
  * back.
  */
 #include "libp2p/connection.h"
+#include "libp2p/shedding.h"
 
 #include <stdlib.h>
 
@@ -200,6 +201,9 @@ static int stream_open(ngtcp2_conn *quic, int64_t id, void *user_data)
                                   pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
     if (ngtcp2_conn_set_stream_user_data(quic, id, stream))
         return NGTCP2_ERR_CALLBACK_FAILURE;
+    connection->used_us = host->now.mono_us;
+    if (!pc_libp2p_shedding_stream(stream))
+        pc_libp2p_protocol_shed(stream, PC_LIBP2P_CODE_RESOURCE_LIMIT);
     return 0;
 }
 
@@ -224,6 +228,7 @@ static int acked_stream_data_offset(ngtcp2_conn *quic, int64_t id, uint64_t offs
     (void)id;
     (void)user_data;
     pc_libp2p_stream_acked(stream_user_data, offset + size);
+    pc_libp2p_protocol_resume(stream_user_data);
     return 0;
 }
 
@@ -234,11 +239,11 @@ static int stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size, uint
     (void)quic;
     (void)id;
     (void)final_size;
-    (void)code;
     (void)user_data;
     if (!stream) /* reset before anything else of it came: ngtcp2 did not say that it was opened */
         return 0;
     stream->ended = true;
+    stream->reset_code = code;
     pc_libp2p_protocol_reset(stream);
     return 0;
 }
@@ -249,8 +254,9 @@ static int stream_stop_sending(ngtcp2_conn *quic, int64_t id, uint64_t code, voi
     struct pc_stream *stream = stream_user_data;
     (void)quic;
     (void)id;
-    (void)code;
     (void)user_data;
+    if (stream)
+        stream->reset_code = code;
     if (stream && (stream->local || stream->talk.state == PC_TALK_ASKED))
         pc_libp2p_protocol_reset(stream);
     return 0;

@@ -4,6 +4,7 @@
 #include "base/fsm.h"
 #include "libp2p/admission.h"
 #include "libp2p/path.h"
+#include "libp2p/shedding.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -95,6 +96,17 @@ static void drop_quic(struct pc_connection *connection)
     connection->final = NULL;
 }
 
+static struct pc_netgroup group_of(const struct pc_libp2p_host *host, const struct pc_ip_port *remote)
+{
+    return pc_addr_netgroup_of_ip_port(remote, host->options.mode);
+}
+
+struct pc_account *pc_libp2p_host_group(struct pc_libp2p_host *host, const struct pc_ip_port *remote)
+{
+    struct pc_netgroup group = group_of(host, remote);
+    return pc_libp2p_accounts_find(&host->groups, pc_bytes_of(group.bytes, group.size));
+}
+
 static struct pc_connection *connection_new(struct pc_libp2p_host *host, uint64_t number, bool inbound,
                                             const struct pc_ip_port *remote)
 {
@@ -112,12 +124,20 @@ static struct pc_connection *connection_new(struct pc_libp2p_host *host, uint64_
     connection->proven_us = -1;
     connection->fault_credit_us = PC_CONNECTION_FAULTS * PC_US_PER_S;
     connection->fault_at_us = host->now.mono_us;
+    connection->over_at_us = host->now.mono_us;
+    connection->used_us = host->now.mono_us;
+    struct pc_netgroup group = group_of(host, remote);
     connection->final = calloc(1, sizeof(*connection->final));
-    if (!connection->final || pc_base_map_insert(&host->numbers, &connection->number_node)) {
+    connection->group =
+        pc_libp2p_accounts_hold(&host->groups, pc_bytes_of(group.bytes, group.size), host->now.mono_us);
+    if (!connection->final || !connection->group ||
+        pc_base_map_insert(&host->numbers, &connection->number_node)) {
+        pc_libp2p_accounts_let_go(&host->groups, connection->group, host->now.mono_us);
         free(connection->final);
         free(connection);
         return NULL;
     }
+    connection->group->connections += inbound;
     connection->next = host->connections;
     if (connection->next)
         connection->next->previous = connection;
@@ -141,6 +161,7 @@ void pc_libp2p_connection_depart(struct pc_connection *connection)
     connection->events_last = NULL;
     pc_base_fsm_move(moves, &connection->state, PC_CONNECTION_LINGERING);
     drop_quic(connection);
+    pc_libp2p_shedding_departed(connection);
 }
 
 void pc_libp2p_connection_free(struct pc_connection *connection)
@@ -161,6 +182,9 @@ void pc_libp2p_connection_free(struct pc_connection *connection)
         connection->previous->next = connection->next;
     else
         host->connections = connection->next;
+    if (host->hand == connection)
+        host->hand = connection->next;
+    pc_libp2p_accounts_let_go(&host->groups, connection->group, host->now.mono_us);
     free(connection->farewell);
     free(connection);
 }
@@ -229,8 +253,36 @@ static void become_proven(struct pc_connection *connection)
         return;
     pc_base_fsm_move(moves, &connection->state, PC_CONNECTION_PROVEN);
     pc_libp2p_admission_leave(connection);
+    if (pc_libp2p_shedding_proven(connection))
+        pc_libp2p_connection_condemn(connection, PEERCACHE_CANCELLED, "out of memory");
+    if (connection->condemned)
+        return;
     connection->proven_us = connection->host->now.mono_us - connection->started_us;
     ask_identify(connection);
+}
+
+/* When it will have been unused for too long, if nothing is asked until then. */
+static int64_t unused_at_us(const struct pc_connection *connection)
+{
+    int64_t timeout_us = connection->host->options.unused_timeout_us;
+    return timeout_us > 0 ? pc_base_time_add(connection->used_us, timeout_us) : PC_TIME_NEVER;
+}
+
+void pc_libp2p_connection_keep(struct pc_connection *connection, bool keep)
+{
+    if (connection->kept == keep)
+        return;
+    connection->kept = keep;
+    connection->used_us = connection->host->now.mono_us; /* who is needed no more still has its time */
+    uint64_t after_us = PC_CONNECTION_KEEP_ALIVE_US;
+    uint64_t idle_us = (uint64_t)connection->host->options.idle_timeout_us;
+    const ngtcp2_transport_params *theirs = ngtcp2_conn_get_remote_transport_params(connection->quic);
+    if (theirs && theirs->max_idle_timeout > 0 && theirs->max_idle_timeout / NGTCP2_MICROSECONDS < idle_us)
+        idle_us = theirs->max_idle_timeout / NGTCP2_MICROSECONDS;
+    if (after_us > idle_us / 2)
+        after_us = idle_us / 2;
+    pc_quic_set_keep_alive(connection->quic, keep ? after_us * NGTCP2_MICROSECONDS : 0);
+    pc_libp2p_host_wake(connection->host, connection); /* its timer is another now */
 }
 
 static void become_open(struct pc_connection *connection)
@@ -238,7 +290,8 @@ static void become_open(struct pc_connection *connection)
     struct pc_libp2p_queued *opened = connection->opened;
     connection->opened = NULL;
     pc_base_fsm_move(moves, &connection->state, PC_CONNECTION_OPEN);
-    connection->deadline_us = PC_TIME_NEVER;
+    connection->used_us = connection->host->now.mono_us;
+    connection->deadline_us = unused_at_us(connection);
     opened->event.kind = PC_LIBP2P_OPENED;
     opened->event.connection = connection->number;
     opened->event.outcome = PEERCACHE_OK;
@@ -289,6 +342,7 @@ int pc_libp2p_connection_request(struct pc_connection *connection, enum pc_proto
     result->event.proven_us = -1;
     result->event.rtt_us = -1;
     pc_libp2p_stream_set_deadline(stream, deadline_us);
+    connection->used_us = connection->host->now.mono_us;
     connection->stream_allowed = true;
     pc_libp2p_connection_settle(connection, 0);
     return 0;
@@ -387,9 +441,8 @@ void pc_libp2p_connection_accept(struct pc_libp2p_host *host, const struct pc_da
         params.retry_scid = header->dcid;
         params.retry_scid_present = 1;
         pc_quic_set_retry_token(&settings, pc_quic_token(header));
-    } else {
-        pc_libp2p_admission_enter(connection);
     }
+    pc_libp2p_admission_enter(connection, !retried);
     params.stateless_reset_token_present = 1;
     pc_libp2p_host_reset_token(host, source.data, source.datalen, params.stateless_reset_token);
     if (pc_base_heap_set(&host->connection_timers, &connection->timer, FAR) ||
@@ -438,6 +491,15 @@ static bool deadline_passed(const struct pc_connection *connection)
     return connection->host->now.mono_us >= connection->deadline_us;
 }
 
+/* Whether a stream is at work; each of those has a deadline. */
+static bool is_asked_or_asking(const struct pc_connection *connection)
+{
+    for (const struct pc_stream *stream = connection->streams; stream; stream = stream->next)
+        if (stream->talk.state != PC_TALK_DONE)
+            return true;
+    return false;
+}
+
 static void condemn_late(struct pc_connection *connection)
 {
     switch ((enum pc_connection_state)connection->state) {
@@ -453,6 +515,12 @@ static void condemn_late(struct pc_connection *connection)
                                                         : "identify was not answered in time");
         break;
     case PC_CONNECTION_OPEN:
+        if (connection->kept || is_asked_or_asking(connection))
+            connection->used_us = connection->host->now.mono_us;
+        connection->deadline_us = unused_at_us(connection);
+        if (deadline_passed(connection))
+            pc_libp2p_connection_condemn(connection, PEERCACHE_TIMEOUT, "unused for too long");
+        break;
     case PC_CONNECTION_LINGERING:
         break;
     }

@@ -16,8 +16,10 @@
 #include "libp2p/ngtcp2_compat.h"
 #include "libp2p/stream.h"
 
-#define PC_CONNECTION_WINDOW    (128 * 1024) /* what the peer may send ahead on all streams */
-#define PC_CONNECTION_CID_LIMIT 4            /* connection ids of the peer that we keep */
+#define PC_CONNECTION_WINDOW (128 * 1024) /* what the peer may send ahead on all streams */
+#define PC_CONNECTION_KEEP_ALIVE_US                                                                          \
+    (15 * PC_US_PER_S)            /* of one that is kept; half the idle timeout if less */
+#define PC_CONNECTION_CID_LIMIT 4 /* connection ids of the peer that we keep */
 /* An inbound handshake takes no longer, however long a stream may take: a client's and a server's flight may
  * be lost twice each (sent again after 1 and 3 s) and the last round trip still be slow; what an attacker
  * leaves half done is gone as soon. */
@@ -67,6 +69,8 @@ struct pc_connection {
     bool stream_allowed; /* the peer raised its limit: streams that wait may be opened */
     bool reset;          /* by a stateless reset */
     bool half_open;      /* counted as such: admission.h */
+    bool on_trust;       /* half-open without a token */
+    bool kept;           /* by the caller */
     bool half_open_listed;
     struct pc_connection *previous;
     struct pc_connection *next;
@@ -100,9 +104,18 @@ struct pc_connection {
     int64_t fault_credit_us;
     int64_t fault_at_us;
 
+    struct pc_account *group; /* held */
+    struct pc_account *peer;  /* held from PROVEN on */
+    uint32_t stream_count;    /* inbound */
+    size_t memory_bytes;      /* buffered on streams: shedding.h */
+    uint32_t over;            /* requests over the rate, as of over_at_us */
+    int64_t over_at_us;
+    int64_t used_us; /* when either side asked something last */
+
     /* What ended it, said by a callback and acted on when ngtcp2 has returned. */
     bool condemned;
     peercache_outcome outcome;
+    uint64_t close_code; /* 0: that of the outcome */
     char detail[PEERCACHE_DETAIL_BYTES];
 
     struct pc_libp2p_queued *events_first; /* those that wait to be taken, in order */
@@ -139,6 +152,8 @@ bool pc_libp2p_connection_write(struct pc_connection *connection, struct pc_data
 /* The network said that nobody is there. */
 void pc_libp2p_connection_unreachable(struct pc_connection *connection, peercache_outcome outcome,
                                       const char *detail);
+/* Whether it is needed: see pc_libp2p_host_keep. */
+void pc_libp2p_connection_keep(struct pc_connection *connection, bool keep);
 /* The caller closes it: no further event. */
 void pc_libp2p_connection_close(struct pc_connection *connection, uint64_t code);
 void pc_libp2p_connection_free(struct pc_connection *connection);
@@ -174,6 +189,8 @@ int pc_libp2p_connection_add_cid(struct pc_connection *connection, const ngtcp2_
 /* Both lists and their places in the host's maps. */
 void pc_libp2p_connection_drop_cids(struct pc_connection *connection);
 void pc_libp2p_connection_drop_tokens(struct pc_connection *connection);
+/* The account of the group of an address, NULL when it has none. */
+struct pc_account *pc_libp2p_host_group(struct pc_libp2p_host *host, const struct pc_ip_port *remote);
 /* A fresh one. */
 void pc_libp2p_host_new_cid(struct pc_libp2p_host *host, ngtcp2_cid *ret_cid);
 

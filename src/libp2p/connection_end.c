@@ -164,6 +164,13 @@ void pc_libp2p_connection_condemn_for(struct pc_connection *connection, int resu
     }
 }
 
+static uint64_t close_code(const struct pc_connection *connection)
+{
+    if (connection->close_code > 0)
+        return connection->close_code;
+    return connection->outcome == PEERCACHE_TIMEOUT ? 0 : PC_CLOSE_CODE_FAULT;
+}
+
 /* Say why to the peer, then to the caller. */
 void pc_libp2p_connection_end(struct pc_connection *connection, int result)
 {
@@ -177,7 +184,7 @@ void pc_libp2p_connection_end(struct pc_connection *connection, int result)
     else if (result)
         pc_quic_close_library(&close, result);
     else
-        pc_quic_close_application(&close, connection->outcome == PEERCACHE_TIMEOUT ? 0 : PC_CLOSE_CODE_FAULT);
+        pc_quic_close_application(&close, close_code(connection));
     tell_end(connection);
     linger(connection, silent ? NULL : &close);
 }

@@ -26,6 +26,7 @@ void pc_libp2p_options_init(struct pc_libp2p_options *options)
     options->streams_max = 32;
     options->stream_timeout_us = 10 * PC_US_PER_S;
     options->idle_timeout_us = 30 * PC_US_PER_S;
+    pc_libp2p_limits_init(&options->limits);
 }
 
 static struct pc_bytes cid_key(const struct pc_map_node *node)
@@ -97,6 +98,8 @@ int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p
     pc_base_map_init(&host->numbers, number_key, secret);
     pc_base_map_init(&host->silent, silent_key, secret);
     pc_base_map_init(&host->asks, ask_key, secret);
+    pc_libp2p_accounts_init(&host->groups, secret);
+    pc_libp2p_accounts_init(&host->peers, secret);
     pc_libp2p_quic_memory_init(&host->quic_memory);
     pc_base_heap_init(&host->connection_timers);
     pc_base_heap_init(&host->stream_timers);
@@ -123,6 +126,8 @@ void pc_libp2p_host_free(struct pc_libp2p_host *host)
     pc_base_map_deinit(&host->numbers);
     pc_base_map_deinit(&host->silent);
     pc_base_map_deinit(&host->asks);
+    pc_libp2p_accounts_deinit(&host->groups);
+    pc_libp2p_accounts_deinit(&host->peers);
     pc_base_heap_deinit(&host->connection_timers);
     pc_base_heap_deinit(&host->stream_timers);
     pc_libp2p_quic_memory_deinit(&host->quic_memory);
@@ -303,8 +308,12 @@ static void receive_unknown(struct pc_libp2p_host *host, const struct pc_datagra
             pc_libp2p_loose_stateless_reset(host, datagram, ids);
         return;
     }
-    if (!host->options.server || ids->version == 0 || datagram->size < PC_LIBP2P_INITIAL_MIN_BYTES)
+    if (ids->version == 0 || datagram->size < PC_LIBP2P_INITIAL_MIN_BYTES)
         return;
+    if (!host->options.server) {
+        host->counters.shed[PC_SHED_CLIENT]++;
+        return;
+    }
     if (ids->version != NGTCP2_PROTO_VER_V1) {
         pc_libp2p_loose_version_negotiation(host, datagram, ids);
         return;
@@ -398,7 +407,8 @@ int pc_libp2p_host_dial(struct pc_libp2p_host *host, peercache_time now, uint64_
     if ((connection & PC_LIBP2P_INBOUND) || by_number(host, connection) ||
         (remote->family != 4 && remote->family != 6) || remote->port == 0)
         return PEERCACHE_EINVAL;
-    if (pc_libp2p_admission_full(host) && !pc_libp2p_admission_displace(host))
+    if (pc_libp2p_admission_full(host) &&
+        !pc_libp2p_admission_make_room(host, pc_libp2p_host_group(host, remote)))
         return PEERCACHE_ELIMIT;
     return pc_libp2p_connection_dial(host, connection, remote, expected, deadline_us);
 }
@@ -462,7 +472,20 @@ void pc_libp2p_host_close(struct pc_libp2p_host *host, peercache_time now, uint6
         pc_libp2p_connection_close(found, code);
 }
 
+void pc_libp2p_host_keep(struct pc_libp2p_host *host, peercache_time now, uint64_t connection, bool keep)
+{
+    set_now(host, now);
+    struct pc_connection *open = open_by_number(host, connection);
+    if (open)
+        pc_libp2p_connection_keep(open, keep);
+}
+
 size_t pc_libp2p_host_connection_count(const struct pc_libp2p_host *host)
 {
     return host->alive_count + host->farewell_count;
+}
+
+const struct pc_libp2p_counters *pc_libp2p_host_counters(const struct pc_libp2p_host *host)
+{
+    return &host->counters;
 }

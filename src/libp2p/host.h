@@ -20,9 +20,11 @@
 #define PC_LIBP2P_HOST_H
 
 #include "addr/multiaddr.h"
+#include "addr/netgroup.h"
 #include "base/log.h"
 #include "base/rng.h"
 #include "libp2p/identity.h"
+#include "libp2p/limits.h"
 #include "libp2p/message.h"
 
 #define PC_LIBP2P_INBOUND            (UINT64_C(1) << 63)
@@ -34,15 +36,22 @@ struct pc_libp2p_options {
     const struct pc_identity *identity; /* borrowed, outlives the host */
     const char *kad_protocol;           /* "/ipfs/kad/1.0.0"; copied */
     const char *agent;                  /* "peercache/0.1.0"; copied */
-    bool server;                        /* accepts inbound connections, announces and answers kad */
-    uint32_t connections_max;           /* both directions; further inbound ones are refused. Default 1000.
+    bool server;                /* accepts inbound connections, announces and answers kad. A client drops
+                                           what asks for a connection without a word: a refusal would tell a
+                                           scanner that somebody is there */
+    uint32_t connections_max;   /* both directions; further inbound ones are refused. Default 1000.
                                            Of inbound ones whose handshake is not done a quarter are taken
                                            on trust, more only after a Retry (admission.h) */
-    uint32_t streams_max;               /* inbound streams open at once per connection. Default 32 */
+    enum pc_netgroup_mode mode; /* what is a group. Default public */
+    struct pc_libp2p_limits limits;
+    uint32_t streams_max;      /* inbound streams open at once per connection. Default 32 */
     int64_t stream_timeout_us; /* an inbound stream that is not done by then is reset. Default 10 s */
-    int64_t idle_timeout_us;   /* Default 30 s */
-    struct pc_rng rng;         /* seed state, copied */
-    const struct pc_log *log;  /* borrowed, may be NULL */
+    int64_t idle_timeout_us;   /* silence that ends a connection. Default 30 s */
+    int64_t
+        unused_timeout_us; /* an open connection over which neither side asked anything for so long is closed,
+                                  unless it is kept. Default 0: never */
+    struct pc_rng rng;     /* seed state, copied */
+    const struct pc_log *log; /* borrowed, may be NULL */
 };
 /* All defaults; identity, kad_protocol and rng still to be set. */
 void pc_libp2p_options_init(struct pc_libp2p_options *options);
@@ -83,8 +92,8 @@ bool pc_libp2p_host_send(struct pc_libp2p_host *host, peercache_time now, struct
 
 /*
  * Dial. `expected` may be NULL: any id is then proven. Ends in OPENED or FAILED, at the latest at
- * deadline_us. ENOMEM; ELIMIT connections_max, and none of them half-open. EINVAL the number is in use or has the top bit, or the remote
- * has no family or port.
+ * deadline_us. ENOMEM; ELIMIT connections_max, and none of them half-open or greedier than a newcomer (shedding.h). EINVAL the number is
+ * in use or has the top bit, or the remote has no family or port.
  */
 int pc_libp2p_host_dial(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
                         const struct pc_ip_port *remote, const struct pc_peer_id *expected,
@@ -103,17 +112,26 @@ int pc_libp2p_host_answer(struct pc_libp2p_host *host, peercache_time now, uint6
  * ignored. */
 void pc_libp2p_host_close(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
                           uint64_t code);
+/*
+ * Whether the connection is needed: one that is kept is never closed for being unused, nor shed for a newcomer, and silence over
+ * it is broken before either side takes it for dead (a PING frame after half of the shorter idle timeout, 15 s at most).
+ * Unknown numbers are ignored, and those not opened.
+ */
+void pc_libp2p_host_keep(struct pc_libp2p_host *host, peercache_time now, uint64_t connection, bool keep);
 /* True while there are closing packets still to be sent or connections alive. */
 size_t pc_libp2p_host_connection_count(const struct pc_libp2p_host *host);
+/* Borrowed, as long as the host. */
+const struct pc_libp2p_counters *pc_libp2p_host_counters(const struct pc_libp2p_host *host);
 
 enum pc_libp2p_event_kind {
     PC_LIBP2P_OPENED,   /* a dial succeeded, or an inbound connection was identified */
     PC_LIBP2P_FAILED,   /* a dial ended otherwise; the connection is gone */
     PC_LIBP2P_CLOSED,   /* an opened connection is gone: outcome and detail say why (OK: the peer closed it,
-                           TIMEOUT: idle or silent) */
+                           TIMEOUT: idle, silent or unused; MISBEHAVED: over a limit of ours, too) */
     PC_LIBP2P_ANSWERED, /* a ping (rtt_us) or a FIND_NODE (kad) was answered */
     PC_LIBP2P_REQUEST_FAILED, /* outcome: TIMEOUT, MISBEHAVED (malformed, over a limit), PROTOCOL_MISMATCH
-                                 (refused the protocol), CANCELLED (connection gone) */
+                                 (refused the protocol), REFUSED (a limit of the peer: it may be
+                                 asked later), CANCELLED (connection gone) */
     PC_LIBP2P_ASKED,          /* a peer asks FIND_NODE(key): answer with number `asked` */
 };
 

@@ -12,6 +12,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "base/time.h"
+#include "libp2p/account.h"
 #include "libp2p/host.h"
 #include "libp2p/quic_memory.h"
 
@@ -34,12 +35,6 @@ struct pc_libp2p_queued {
     struct pc_libp2p_event event;
     uint8_t *blob;
     struct pc_bytes message; /* in blob: what is decoded when the event is taken, or the key that is asked */
-};
-
-/* A token bucket: what may be done so many times a second, and as often at once. */
-struct pc_libp2p_bucket {
-    int64_t credit_us;
-    int64_t at_us;
 };
 
 struct pc_libp2p_host {
@@ -71,7 +66,14 @@ struct pc_libp2p_host {
     size_t lingering_count;                /* lingering, closing packet sent or not */
     struct pc_connection *half_open_first; /* admission.h: alive, the oldest first */
     struct pc_connection *half_open_last;
-    size_t half_open_count; /* those that linger too */
+    size_t half_open_count;     /* those that linger too */
+    struct pc_connection *hand; /* shedding.h: the next to be looked at; NULL: the first */
+    struct pc_accounts groups;
+    struct pc_accounts peers;
+    size_t stream_count; /* inbound */
+    size_t memory_bytes; /* buffered on streams */
+    struct pc_libp2p_bucket requests;
+    struct pc_libp2p_bucket handshakes;
     struct pc_connection *sending_first;
     struct pc_connection *sending_last;
     struct pc_libp2p_queued *events_first;
@@ -82,6 +84,8 @@ struct pc_libp2p_host {
     size_t loose_count;
     struct pc_libp2p_bucket loose_bucket;
     struct pc_libp2p_bucket retry_bucket;
+
+    struct pc_libp2p_counters counters;
 
     uint64_t next_inbound;
     uint64_t next_ask;

@@ -28,8 +28,6 @@ void pc_libp2p_loose_init(struct pc_libp2p_host *host)
     static const char purpose[] = "peercache retry token";
     (void)crypto_generichash(host->retry_secret, sizeof(host->retry_secret), (const uint8_t *)purpose,
                              sizeof(purpose), host->secret, sizeof(host->secret));
-    host->loose_bucket.credit_us = PC_US_PER_S;
-    host->retry_bucket.credit_us = PC_US_PER_S;
 }
 
 void pc_libp2p_loose_deinit(struct pc_libp2p_host *host)
@@ -48,18 +46,11 @@ void pc_libp2p_host_reset_token(const struct pc_libp2p_host *host, const uint8_t
     (void)crypto_generichash(ret_token, 16, cid, size, host->secret, sizeof(host->secret));
 }
 
-/* Whether one more may be sent, by rate and by room. */
-static bool allowed(struct pc_libp2p_host *host, struct pc_libp2p_bucket *bucket, int64_t rate)
+/* Whether one more may be sent, by room and by rate: as many at once as in a second. */
+static bool allowed(struct pc_libp2p_host *host, struct pc_libp2p_bucket *bucket, uint32_t per_s)
 {
-    const int64_t cost_us = PC_US_PER_S / rate;
-    int64_t now_us = host->now.mono_us;
-    bucket->credit_us =
-        pc_base_time_min(pc_base_time_add(bucket->credit_us, now_us - bucket->at_us), PC_US_PER_S);
-    bucket->at_us = now_us;
-    if (bucket->credit_us < cost_us || host->loose_count >= PC_LIBP2P_LOOSE_MAX)
-        return false;
-    bucket->credit_us -= cost_us;
-    return true;
+    return host->loose_count < PC_LIBP2P_LOOSE_MAX &&
+           pc_libp2p_rate_take(bucket, (struct pc_libp2p_rate){ per_s, per_s }, host->now.mono_us);
 }
 
 static bool loose_allowed(struct pc_libp2p_host *host)
@@ -158,10 +149,13 @@ void pc_libp2p_loose_retry(struct pc_libp2p_host *host, const struct pc_datagram
     uint8_t data[RETRY_MAX_BYTES];
     struct pc_path path;
     ngtcp2_cid source;
-    if (!allowed(host, &host->retry_bucket, PC_LIBP2P_RETRY_RATE))
+    if (!allowed(host, &host->retry_bucket, PC_LIBP2P_RETRY_RATE)) {
+        host->counters.shed[PC_SHED_RETRIES]++;
         return;
+    }
     pc_libp2p_path_init(&path, true, &datagram->local, &datagram->remote, datagram->socket);
     pc_libp2p_host_new_cid(host, &source);
+    host->counters.retries++;
     ngtcp2_ssize size = ngtcp2_crypto_generate_retry_token(
         token, host->retry_secret, sizeof(host->retry_secret), header->version, path.quic.remote.addr,
         path.quic.remote.addrlen, &source, &header->dcid, pc_libp2p_host_ts(host));

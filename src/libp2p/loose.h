@@ -20,7 +20,7 @@
 /* A token is good for so long: for the round trip it was sent for, and two losses after it (1 and 3 s). */
 #define PC_LIBP2P_RETRY_VALID_US (10 * PC_US_PER_S)
 
-/* Buckets full, the secret of tokens made of the host's. */
+/* The secret of tokens made of the host's. */
 void pc_libp2p_loose_init(struct pc_libp2p_host *host);
 void pc_libp2p_loose_deinit(struct pc_libp2p_host *host);
 /* The next to be sent; false: none. */

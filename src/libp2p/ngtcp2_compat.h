@@ -77,6 +77,12 @@ static inline int64_t pc_quic_smoothed_rtt_us(ngtcp2_conn *quic)
     return (int64_t)(info.smoothed_rtt / NGTCP2_MICROSECONDS);
 }
 
+/* 0: none. */
+static inline void pc_quic_set_keep_alive(ngtcp2_conn *quic, ngtcp2_duration after)
+{
+    ngtcp2_conn_set_keep_alive_timeout(quic, after > 0 ? after : UINT64_MAX);
+}
+
 #else
 
 typedef ngtcp2_connection_close_error pc_quic_close;
@@ -136,6 +142,11 @@ static inline int64_t pc_quic_smoothed_rtt_us(ngtcp2_conn *quic)
     ngtcp2_conn_stat stat;
     ngtcp2_conn_get_conn_stat(quic, &stat);
     return (int64_t)(stat.smoothed_rtt / NGTCP2_MICROSECONDS);
+}
+
+static inline void pc_quic_set_keep_alive(ngtcp2_conn *quic, ngtcp2_duration after)
+{
+    ngtcp2_conn_set_keep_alive_timeout(quic, after);
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include "libp2p/protocol.h"
 
 #include "libp2p/connection.h"
+#include "libp2p/shedding.h"
 #include "libp2p/stream.h"
 
 #include <assert.h>
@@ -89,6 +90,21 @@ static void fail(struct pc_stream *stream, peercache_outcome outcome, const char
     request_failed(stream, outcome, why);
     done(stream);
     pc_libp2p_stream_shut(stream, PC_STREAM_CODE_FAULT);
+}
+
+void pc_libp2p_protocol_shed(struct pc_stream *stream, uint64_t code)
+{
+    done(stream);
+    pc_libp2p_stream_shut(stream, code);
+}
+
+/* A request came: false, and the stream is reset, when that is one too many. */
+static bool may_ask(struct pc_stream *stream)
+{
+    if (pc_libp2p_shedding_request(stream->connection))
+        return true;
+    pc_libp2p_protocol_shed(stream, PC_LIBP2P_CODE_RATE_LIMITED);
+    return false;
 }
 
 static const char *why_decoding_failed(int result)
@@ -184,6 +200,7 @@ static bool ping_answered(struct pc_stream *stream)
 static void renew(struct pc_stream *stream)
 {
     struct pc_libp2p_host *host = host_of(stream);
+    stream->connection->used_us = host->now.mono_us;
     pc_libp2p_stream_set_deadline(stream,
                                   pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
 }
@@ -196,6 +213,8 @@ static bool ping_asked(struct pc_stream *stream)
         fail(stream, PEERCACHE_MISBEHAVED, "pings without end");
         return true;
     }
+    if (!may_ask(stream))
+        return true;
     if (pc_libp2p_stream_send(stream, pc_bytes_of(stream->data, PC_PING_BYTES))) {
         out_of_memory(stream);
         return false;
@@ -265,6 +284,8 @@ static bool find_node_asked(struct pc_stream *stream)
                                         &message, &used);
     if (result == 0)
         return false;
+    if (result > 0 && !may_ask(stream))
+        return true;
     if (result > 0)
         result = pc_libp2p_kad_decode(message, &host->kad);
     if (result < 0) {
@@ -345,7 +366,7 @@ static void proposed(struct pc_stream *stream, struct pc_bytes line)
         return;
     }
     pc_base_fsm_move(moves, &talk->state, PC_TALK_TALK);
-    if (talk->protocol == PC_SPEAKS_IDENTIFY)
+    if (talk->protocol == PC_SPEAKS_IDENTIFY && may_ask(stream))
         send_identify(stream);
 }
 
@@ -390,8 +411,17 @@ static bool read_line(struct pc_stream *stream)
 
 /* ---- the stream's talk --------------------------------------------------------------------------------- */
 
+/* A slow reader: it is asked nothing of us until it has read what it asked for. */
+static bool is_backlogged(const struct pc_stream *stream)
+{
+    return !stream->local && stream->talk.protocol == PC_SPEAKS_KAD && stream->talk.state == PC_TALK_TALK &&
+           stream->held > PC_KAD_BACKLOG_BYTES;
+}
+
 static bool read_message(struct pc_stream *stream)
 {
+    if (is_backlogged(stream))
+        return false;
     switch (stream->talk.protocol) {
     case PC_SPEAKS_IDENTIFY:
         return identify_answered(stream); /* a remote one is DONE at once */
@@ -428,7 +458,7 @@ static void proceed(struct pc_stream *stream)
 {
     while (step(stream))
         ;
-    if (!stream->ended || stream->connection->condemned)
+    if (!stream->ended || stream->connection->condemned || is_backlogged(stream))
         return;
     switch ((enum pc_talk_state)stream->talk.state) {
     case PC_TALK_HEADER:
@@ -509,19 +539,29 @@ int pc_libp2p_protocol_start(struct pc_stream *stream, enum pc_protocol protocol
     return 0;
 }
 
+/* What a reset means: a limit that it came upon is no fault of the peer. */
+static peercache_outcome reset_outcome(const struct pc_stream *stream, peercache_outcome otherwise)
+{
+    return stream->reset_code == PC_LIBP2P_CODE_RATE_LIMITED ||
+                   stream->reset_code == PC_LIBP2P_CODE_RESOURCE_LIMIT
+               ? PEERCACHE_REFUSED
+               : otherwise;
+}
+
 void pc_libp2p_protocol_reset(struct pc_stream *stream)
 {
     switch ((enum pc_talk_state)stream->talk.state) {
     case PC_TALK_HEADER:
     case PC_TALK_SELECT:
         /* One who does not speak the protocol may stumble over the request behind it before its "na". */
-        fail(stream, stream->talk.result ? PEERCACHE_PROTOCOL_MISMATCH : PEERCACHE_MISBEHAVED,
+        fail(stream,
+             reset_outcome(stream, stream->talk.result ? PEERCACHE_PROTOCOL_MISMATCH : PEERCACHE_MISBEHAVED),
              "the peer reset the stream within multistream-select");
         break;
     case PC_TALK_TALK:
     case PC_TALK_ASKED:
         if (stream->local) {
-            fail(stream, PEERCACHE_MISBEHAVED, "the peer reset the stream");
+            fail(stream, reset_outcome(stream, PEERCACHE_MISBEHAVED), "the peer reset the stream");
         } else { /* it wants no answer any more */
             done(stream);
             pc_libp2p_stream_shut(stream, PC_STREAM_CODE_DONE);
@@ -538,6 +578,12 @@ void pc_libp2p_protocol_expire(struct pc_stream *stream)
         fail(stream, PEERCACHE_TIMEOUT, "no whole answer in time");
     pc_libp2p_stream_set_deadline(stream, PC_TIME_NEVER);
     pc_libp2p_stream_shut(stream, PC_STREAM_CODE_DONE);
+}
+
+void pc_libp2p_protocol_resume(struct pc_stream *stream)
+{
+    if (!stream->local && stream->talk.state == PC_TALK_TALK)
+        proceed(stream);
 }
 
 void pc_libp2p_protocol_gone(struct pc_stream *stream)

@@ -21,6 +21,8 @@
 #define PC_PING_BYTES 32
 #define PC_PING_BACKLOG_BYTES                                                                                \
     1024 /* echoes that the peer did not acknowledge yet; honest pings come in turn */
+#define PC_KAD_BACKLOG_BYTES                                                                                 \
+    (64 * 1024) /* answers that the peer did not acknowledge yet: with more the next request waits */
 #define PC_KAD_REQUEST_BYTES                                                                                 \
     4096                       /* a FIND_NODE we are asked; its key is a peer id, its length is below 50     \
                                 */
@@ -68,6 +70,10 @@ void pc_libp2p_protocol_receive(struct pc_stream *stream, const uint8_t *data, s
 void pc_libp2p_protocol_reset(struct pc_stream *stream);
 void pc_libp2p_protocol_expire(struct pc_stream *stream);
 void pc_libp2p_protocol_gone(struct pc_stream *stream);
+/* The peer took bytes: a request that waited for that is looked at. */
+void pc_libp2p_protocol_resume(struct pc_stream *stream);
+/* Over a limit: what was begun on the stream ends, and it is reset with this code. It is no fault. */
+void pc_libp2p_protocol_shed(struct pc_stream *stream, uint64_t code);
 /* The caller's answer to an ASKED. ENOMEM, ELIMIT. */
 int pc_libp2p_protocol_answer(struct pc_stream *stream, const struct pc_kad_peer *peers, size_t count);
 

@@ -2,6 +2,7 @@
 #include "libp2p/stream.h"
 
 #include "libp2p/connection.h"
+#include "libp2p/shedding.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -81,6 +82,8 @@ void pc_libp2p_stream_free(struct pc_stream *stream)
         stream->chunks = chunk->next;
         free(chunk);
     }
+    pc_libp2p_shedding_unbuffered(connection, stream->held + stream->capacity);
+    pc_libp2p_shedding_stream_gone(stream);
     pc_libp2p_queued_free(stream->talk.result);
     free(stream->data);
     free(stream);
@@ -88,6 +91,7 @@ void pc_libp2p_stream_free(struct pc_stream *stream)
 
 uint8_t *pc_libp2p_stream_send_room(struct pc_stream *stream, size_t size)
 {
+    struct pc_connection *connection = stream->connection;
     struct pc_chunk *chunk = malloc(sizeof(*chunk) + size);
     if (!chunk)
         return NULL;
@@ -104,6 +108,7 @@ uint8_t *pc_libp2p_stream_send_room(struct pc_stream *stream, size_t size)
         stream->cursor_at = 0;
     }
     stream->held += size;
+    pc_libp2p_shedding_buffered(connection, size);
     queue_write(stream);
     return chunk->data;
 }
@@ -184,6 +189,7 @@ int pc_libp2p_stream_append(struct pc_stream *stream, const uint8_t *data, size_
         uint8_t *grown = realloc(stream->data, capacity);
         if (!grown)
             return PEERCACHE_ENOMEM;
+        pc_libp2p_shedding_buffered(stream->connection, capacity - stream->capacity);
         stream->data = grown;
         stream->capacity = capacity;
     }
@@ -210,6 +216,7 @@ uint8_t *pc_libp2p_stream_take(struct pc_stream *stream)
     uint8_t *data = stream->data;
     if (!stream->local)
         give_credit(stream, stream->size, false);
+    pc_libp2p_shedding_unbuffered(stream->connection, stream->capacity);
     stream->data = NULL;
     stream->size = 0;
     stream->capacity = 0;
@@ -277,6 +284,7 @@ void pc_libp2p_stream_acked(struct pc_stream *stream, uint64_t end)
         struct pc_chunk *chunk = stream->chunks;
         stream->chunks_offset += chunk->size;
         stream->held -= chunk->size;
+        pc_libp2p_shedding_unbuffered(stream->connection, chunk->size);
         stream->chunks = chunk->next;
         if (!stream->chunks)
             stream->chunks_last = NULL;

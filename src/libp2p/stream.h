@@ -43,7 +43,9 @@ struct pc_stream {
     size_t held;             /* bytes of all chunks */
     bool finish;             /* FIN after the last chunk */
     bool finish_written;
-    bool shut; /* reset by us */
+    bool shut;           /* reset by us */
+    bool counted;        /* shedding.h */
+    uint64_t reset_code; /* of the peer */
 
     uint8_t *data; /* received, not consumed yet */
     size_t size;

@@ -137,6 +137,17 @@ static void put_wire(const struct pc_node_status *node, struct pc_observe_text *
              "Since a peer that was dialled last gave a sign of life.", node->answered_ago_us);
 }
 
+static void put_turned_away(const struct pc_libp2p_counters *counters, struct pc_observe_text *text)
+{
+    static const char shed[] = "peercache_shed_total";
+    family(text, shed, "counter", "What peers wanted and did not get, by the limit it was over.");
+    for (unsigned i = 0; i < PC_SHED_COUNT; i++)
+        sample(text, shed, "reason", pc_libp2p_shed_name((enum pc_libp2p_shed)i), counters->shed[i]);
+    counter(text, "peercache_retries_sent_total",
+            "Clients asked to show that they are where they say, before they get a connection.",
+            counters->retries);
+}
+
 static void put_table(const struct pc_node_status *node, struct pc_observe_text *text)
 {
     static const char buckets[] = "peercache_table_buckets";
@@ -200,6 +211,7 @@ void pc_observe_metrics(const struct pc_observation *observation, struct pc_obse
     put_dials(&observation->node.join, text);
     put_endpoints(&observation->node, text);
     put_wire(&observation->node, text);
+    put_turned_away(&observation->turned_away, text);
     put_table(&observation->node, text);
     put_cache(observation, text);
 }

@@ -20,6 +20,7 @@ struct pc_observation {
     uint32_t descriptors_max; /* 0: not known */
     uint64_t datagrams_received;
     uint64_t datagrams_sent;
+    struct pc_libp2p_counters turned_away; /* by libp2p */
 };
 
 #endif

@@ -123,6 +123,15 @@ static void put_endpoints(const struct pc_node_status *node, struct pc_observe_t
     pc_observe_put(text, "]");
 }
 
+static void put_turned_away(const struct pc_libp2p_counters *counters, struct pc_observe_text *text)
+{
+    pc_observe_put(text, MEMBER("turned_away") "{\"retries\":%" PRIu64, counters->retries);
+    for (unsigned i = 0; i < PC_SHED_COUNT; i++)
+        pc_observe_put(text, ",\"%s\":%" PRIu64, pc_libp2p_shed_name((enum pc_libp2p_shed)i),
+                       counters->shed[i]);
+    pc_observe_put(text, "}");
+}
+
 static void put_table(const struct pc_node_status *node, struct pc_observe_text *text)
 {
     const char *before = "";
@@ -199,6 +208,7 @@ void pc_observe_status_json(const struct pc_observation *observation, struct pc_
                    node->outbound, node->inbound, node->dialing, node->requests);
     put_ms(text, node->answered_ago_us);
     pc_observe_put(text, "}");
+    put_turned_away(&observation->turned_away, text);
     put_table(node, text);
     put_cache(observation, text);
     put_process(observation, text);

@@ -103,6 +103,9 @@ void example_observation(struct pc_observation *ret_observation)
         .datagrams_received = 123456,
         .datagrams_sent = 654321,
     };
+    for (unsigned i = 0; i < PC_SHED_COUNT; i++)
+        ret_observation->turned_away.shed[i] = 2000 + i;
+    ret_observation->turned_away.retries = 1999;
     example_join(&ret_observation->node.join);
 }
 

@@ -46,6 +46,11 @@ static struct pc_libp2p_options options_of(bool server, uint64_t seed, uint32_t 
     options.kad_protocol = "/test/kad/1.0.0";
     options.server = server;
     options.connections_max = connections_max;
+    options.mode = PC_NETGROUP_LOCAL;        /* an address is a group */
+    options.limits.connections_per_peer = 0; /* what groups and peers may is in test_libp2p_limits.c */
+    options.limits.streams_per_peer = 0;
+    options.limits.half_open_per_group = 0;
+    options.limits.handshakes_per_group.per_s = 0;
     pc_base_rng_init_u64(&options.rng, seed);
     return options;
 }
@@ -239,10 +244,15 @@ static void own_dials_displace_half_open_connections(void **state)
     struct pc_ip_port nobody = sim_address(99, 4);
     for (uint64_t i = 0; i < 2; i++)
         assert_int_equal(pc_libp2p_host_dial(server, sim->now, i, &nobody, NULL, sim->now.mono_us + S), 0);
-    assert_int_equal(pc_libp2p_host_dial(server, sim->now, 2, &nobody, NULL, sim->now.mono_us + S),
-                     PEERCACHE_ELIMIT);
-    assert_int_equal(pc_libp2p_host_connection_count(server), 8);
     assert_int_equal(server->half_open_count, 0);
+    assert_int_equal(server->counters.shed[PC_SHED_HALF_OPEN], 2);
+    /* Then of the six of one address those that are more than another's first. */
+    for (uint64_t i = 2; i < 7; i++)
+        assert_int_equal(pc_libp2p_host_dial(server, sim->now, i, &nobody, NULL, sim->now.mono_us + S), 0);
+    assert_int_equal(server->counters.shed[PC_SHED_CROWDED], 5);
+    assert_int_equal(pc_libp2p_host_dial(server, sim->now, 7, &nobody, NULL, sim->now.mono_us + S),
+                     PEERCACHE_ELIMIT);
+    assert_int_equal(server->alive_count, 8);
     free_sim(sim);
 }
 

@@ -490,6 +490,8 @@ static void a_client_is_not_there_for_dialers(void **state)
     assert_non_null(failed);
     assert_int_equal(failed->event.outcome, PEERCACHE_TIMEOUT);
     assert_int_equal(pc_libp2p_host_connection_count(sim->nodes[2].host), 0);
+    /* What the dialler sent, again and again, was seen and turned away without an answer. */
+    assert_true(pc_libp2p_host_counters(sim->nodes[2].host)->shed[PC_SHED_CLIENT] > 0);
     free_sim(sim);
 }
 
