@@ -68,6 +68,8 @@ struct pc_connection {
     bool reset;          /* by a stateless reset */
     bool half_open;      /* counted as such: admission.h */
     bool half_open_listed;
+    bool takes_push; /* the peer wants to be told when we change */
+    bool push_due;   /* we did, before it was known whether it does */
     struct pc_connection *previous;
     struct pc_connection *next;
     struct pc_connection *sending_previous;
@@ -99,6 +101,8 @@ struct pc_connection {
     struct pc_stream *write_last;
     int64_t fault_credit_us;
     int64_t fault_at_us;
+    struct pc_libp2p_bucket push_bucket; /* of identify-pushes that it may send */
+    uint64_t record_seq;                 /* of the newest signed record of the peer */
 
     /* What ended it, said by a callback and acted on when ngtcp2 has returned. */
     bool condemned;
@@ -108,6 +112,7 @@ struct pc_connection {
     struct pc_libp2p_queued *events_first; /* those that wait to be taken, in order */
     struct pc_libp2p_queued *events_last;
     struct pc_libp2p_queued *opened; /* the event, made when identify was answered */
+    struct pc_libp2p_queued *pushed; /* what was pushed before it was OPEN: told behind that */
     struct pc_libp2p_queued *final;  /* reserved, so that the end can always be told */
 
     uint8_t *farewell; /* LINGERING: the closing packet, NULL when nothing is to be said */
@@ -150,8 +155,10 @@ void pc_libp2p_connection_condemn(struct pc_connection *connection, peercache_ou
 void pc_libp2p_connection_settle(struct pc_connection *connection, int result);
 /* A stream of the peer came to nothing. */
 void pc_libp2p_connection_fault(struct pc_connection *connection);
-/* Identify was answered by these bytes, which are taken over. */
-void pc_libp2p_connection_identified(struct pc_connection *connection, struct pc_bytes message);
+/* The peer pushed what is in `pushed`, which becomes the connection's. */
+void pc_libp2p_connection_pushed(struct pc_connection *connection, struct pc_libp2p_queued *pushed);
+/* talk_identify.c: tell the peer what we are now. */
+void pc_libp2p_identify_push(struct pc_connection *connection);
 
 /* It is no more for the caller, and LINGERING: no number, no hints, no objects of ngtcp2 and GnuTLS. */
 void pc_libp2p_connection_depart(struct pc_connection *connection);
