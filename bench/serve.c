@@ -345,6 +345,7 @@ static void take_events(struct asker *asker)
             asker->failed++;
             break;
         case PC_LIBP2P_ASKED:
+        case PC_LIBP2P_IDENTIFIED:
             break;
         }
     }

@@ -324,6 +324,19 @@ int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
     return result;
 }
 
+void pc_cache_set_disown_addr(struct pc_cache_set *set, struct pc_bytes addr)
+{
+    struct pc_maddr normal;
+    if (!pc_cache_normal_addr(addr, &normal))
+        return;
+    for (size_t i = 0; i < set->own_addr_count; i++) {
+        if (!pc_bytes_equal(pc_addr_maddr_bytes(&set->own_addrs[i]), pc_addr_maddr_bytes(&normal)))
+            continue;
+        set->own_addrs[i] = set->own_addrs[--set->own_addr_count];
+        return;
+    }
+}
+
 static int64_t latest_seen(const struct pc_record *record)
 {
     int64_t last_seen_ms = 0;

@@ -13,6 +13,7 @@
 
 #include "base/cursor.h"
 #include "base/time.h"
+#include "driver/listen.h"
 #include "driver/observed.h"
 #include "driver/report.h"
 
@@ -155,6 +156,7 @@ void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
     case PC_NODE_PING:
     case PC_NODE_FIND_NODE:
     case PC_NODE_ANSWER:
+    case PC_NODE_ANNOUNCE:
         assert(false); /* the wire keeps these for itself */
     }
 }
@@ -171,10 +173,32 @@ void pc_driver_loop_resolved(void *context, const struct pc_node_resolved *resol
     serve(context, &event);
 }
 
+/* "Any address" means those of the interfaces there are now. */
+static void look_at_listening(struct peercache_node *node)
+{
+    struct pc_ip_port found[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    struct pc_maddr addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    struct pc_reason why;
+    size_t count = 0;
+    for (size_t i = 0; i < node->bound_count; i++) {
+        if (pc_driver_listen_expand(&node->bound[i], node->options.local, found, PC_LIBP2P_LISTEN_ADDRS_MAX,
+                                    &count, &why)) {
+            pc_driver_loop_warn(node, why.text);
+            return; /* what was known of them stays */
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        pc_addr_from_ip_port(&found[i], &addrs[i]);
+    struct pc_node_event event = { .kind = PC_NODE_LISTENS, .addrs = addrs, .addr_count = count };
+    serve(node, &event);
+}
+
 void pc_driver_loop_routes(void *context, bool has_ip4, bool has_ip6)
 {
+    struct peercache_node *node = context;
     struct pc_node_event event = { .kind = PC_NODE_ROUTES, .has_ip4 = has_ip4, .has_ip6 = has_ip6 };
-    serve(context, &event);
+    look_at_listening(node);
+    serve(node, &event);
 }
 
 /* Whoever has stopped waits for it. */

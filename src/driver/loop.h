@@ -48,6 +48,8 @@ struct peercache_node {
     struct pc_identity *identity;
     char id[PEERCACHE_PEER_ID_TEXT_BYTES];
     bool wildcard_missing; /* 0.0.0.0 or :: was asked for, and there is no such family here */
+    size_t bound_count;
+    struct pc_ip_port bound[PC_LIBP2P_LISTEN_ADDRS_MAX]; /* what is listened on, "any address" too */
     size_t listening_count;
     struct pc_ip_port listening[PC_LIBP2P_LISTEN_ADDRS_MAX]; /* what we can be reached at */
 

@@ -126,6 +126,7 @@ static int listen_on(struct peercache_node *node, const struct pc_ip_port *addre
     }
     if (result != 0)
         return PEERCACHE_EIO;
+    node->bound[node->bound_count++] = bound;
     return pc_driver_listen_expand(&bound, node->options.local, node->listening, PC_LIBP2P_LISTEN_ADDRS_MAX,
                                    &node->listening_count, &node->error);
 }
@@ -295,7 +296,6 @@ static void seed(struct pc_rng *ret_rng)
 static int make_host(struct peercache_node *node)
 {
     struct pc_libp2p_options options;
-    struct pc_maddr addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
     pc_libp2p_options_init(&options);
     options.identity = node->identity;
     options.kad_protocol = node->kad_protocol;
@@ -304,10 +304,6 @@ static int make_host(struct peercache_node *node)
     options.log = &node->log;
     seed(&options.rng);
     int result = pc_libp2p_host_new(&options, &node->wire.host);
-    for (size_t i = 0; i < node->listening_count; i++)
-        pc_addr_from_ip_port(&node->listening[i], &addrs[i]);
-    if (result == 0)
-        result = pc_libp2p_host_set_addrs(node->wire.host, addrs, node->listening_count);
     return result != 0 ? fail(node, result, peercache_strerror(result)) : 0;
 }
 

@@ -91,8 +91,10 @@ static void drop_quic(struct pc_connection *connection)
         gnutls_deinit(connection->tls);
     connection->tls = NULL;
     pc_libp2p_queued_free(connection->opened);
+    pc_libp2p_queued_free(connection->pushed);
     pc_libp2p_queued_free(connection->final);
     connection->opened = NULL;
+    connection->pushed = NULL;
     connection->final = NULL;
 }
 
@@ -127,6 +129,7 @@ static struct pc_connection *connection_new(struct pc_libp2p_host *host, uint64_
     connection->over_at_us = host->now.mono_us;
     connection->used_us = host->now.mono_us;
     struct pc_netgroup group = group_of(host, remote);
+    connection->push_bucket.at_us = host->now.mono_us;
     connection->final = calloc(1, sizeof(*connection->final));
     connection->group =
         pc_libp2p_accounts_hold(&host->groups, pc_bytes_of(group.bytes, group.size), host->now.mono_us);
@@ -191,21 +194,20 @@ void pc_libp2p_connection_free(struct pc_connection *connection)
 
 /* ---- its course ---------------------------------------------------------------------------------------- */
 
-void pc_libp2p_connection_identified(struct pc_connection *connection, struct pc_bytes message)
+void pc_libp2p_connection_pushed(struct pc_connection *connection, struct pc_libp2p_queued *pushed)
 {
-    struct pc_libp2p_queued *opened = calloc(1, sizeof(*opened));
-    uint8_t *copy = malloc(message.size ? message.size : 1);
-    if (!opened || !copy) {
-        free(opened);
-        free(copy);
-        pc_libp2p_connection_condemn(connection, PEERCACHE_CANCELLED, "out of memory");
+    pushed->event.kind = PC_LIBP2P_IDENTIFIED;
+    pushed->event.connection = connection->number;
+    pushed->event.id = connection->id;
+    pushed->event.remote = connection->remote;
+    pushed->event.proven_us = -1;
+    pushed->event.rtt_us = -1;
+    if (connection->state == PC_CONNECTION_OPEN) {
+        pc_libp2p_host_queue_event(connection, pushed);
         return;
     }
-    if (message.size > 0)
-        memcpy(copy, message.data, message.size);
-    opened->blob = copy;
-    opened->message = pc_bytes_of(copy, message.size);
-    connection->opened = opened;
+    pc_libp2p_queued_free(connection->pushed); /* the newest counts */
+    connection->pushed = pushed;
 }
 
 static void ask_identify(struct pc_connection *connection)
@@ -300,6 +302,9 @@ static void become_open(struct pc_connection *connection)
     opened->event.proven_us = connection->proven_us;
     opened->event.rtt_us = pc_quic_smoothed_rtt_us(connection->quic);
     pc_libp2p_host_queue_event(connection, opened);
+    if (connection->pushed)
+        pc_libp2p_host_queue_event(connection, connection->pushed);
+    connection->pushed = NULL;
 }
 
 void pc_libp2p_connection_settle(struct pc_connection *connection, int result)

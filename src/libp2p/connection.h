@@ -72,6 +72,8 @@ struct pc_connection {
     bool on_trust;       /* half-open without a token */
     bool kept;           /* by the caller */
     bool half_open_listed;
+    bool takes_push; /* the peer wants to be told when we change */
+    bool push_due;   /* we did, before it was known whether it does */
     struct pc_connection *previous;
     struct pc_connection *next;
     struct pc_connection *sending_previous;
@@ -103,6 +105,8 @@ struct pc_connection {
     struct pc_stream *write_last;
     int64_t fault_credit_us;
     int64_t fault_at_us;
+    struct pc_libp2p_bucket push_bucket; /* of identify-pushes that it may send */
+    uint64_t record_seq;                 /* of the newest signed record of the peer */
 
     struct pc_account *group; /* held */
     struct pc_account *peer;  /* held from PROVEN on */
@@ -121,6 +125,7 @@ struct pc_connection {
     struct pc_libp2p_queued *events_first; /* those that wait to be taken, in order */
     struct pc_libp2p_queued *events_last;
     struct pc_libp2p_queued *opened; /* the event, made when identify was answered */
+    struct pc_libp2p_queued *pushed; /* what was pushed before it was OPEN: told behind that */
     struct pc_libp2p_queued *final;  /* reserved, so that the end can always be told */
 
     uint8_t *farewell; /* LINGERING: the closing packet, NULL when nothing is to be said */
@@ -165,8 +170,10 @@ void pc_libp2p_connection_condemn(struct pc_connection *connection, peercache_ou
 void pc_libp2p_connection_settle(struct pc_connection *connection, int result);
 /* A stream of the peer came to nothing. */
 void pc_libp2p_connection_fault(struct pc_connection *connection);
-/* Identify was answered by these bytes, which are taken over. */
-void pc_libp2p_connection_identified(struct pc_connection *connection, struct pc_bytes message);
+/* The peer pushed what is in `pushed`, which becomes the connection's. */
+void pc_libp2p_connection_pushed(struct pc_connection *connection, struct pc_libp2p_queued *pushed);
+/* talk_identify.c: tell the peer what we are now. */
+void pc_libp2p_identify_push(struct pc_connection *connection);
 
 /* It is no more for the caller, and LINGERING: no number, no hints, no objects of ngtcp2 and GnuTLS. */
 void pc_libp2p_connection_depart(struct pc_connection *connection);

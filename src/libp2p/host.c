@@ -87,6 +87,7 @@ int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p
     }
     host->options.kad_protocol = host->kad_protocol;
     host->options.agent = host->agent;
+    host->options.accept_inbound = options->accept_inbound || options->server;
     if (gnutls_priority_init(&host->priority, PRIORITY, NULL)) {
         free(host);
         return PEERCACHE_ECRYPTO;
@@ -143,6 +144,7 @@ int pc_libp2p_host_set_addrs(struct pc_libp2p_host *host, const struct pc_maddr 
     if (count > 0)
         memcpy(host->addrs, addrs, count * sizeof(*addrs));
     host->addr_count = count;
+    host->record_current = false;
     return 0;
 }
 
@@ -155,6 +157,46 @@ static void set_now(struct pc_libp2p_host *host, peercache_time now)
     }
     host->now.wall_ms = now.wall_ms;
     host->now.mono_us = pc_base_time_max(host->now.mono_us, now.mono_us);
+}
+
+static bool announces(const struct pc_libp2p_host *host, bool server, const struct pc_maddr *addrs,
+                      size_t count)
+{
+    if (host->options.server != server || host->addr_count != count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!pc_bytes_equal(pc_addr_maddr_bytes(&host->addrs[i]), pc_addr_maddr_bytes(&addrs[i])))
+            return false;
+    return true;
+}
+
+int pc_libp2p_host_announce(struct pc_libp2p_host *host, peercache_time now, bool server,
+                            const struct pc_maddr *addrs, size_t count)
+{
+    struct pc_connection *next;
+    set_now(host, now);
+    if (announces(host, server, addrs, count))
+        return 0;
+    int result = pc_libp2p_host_set_addrs(host, addrs, count);
+    if (result)
+        return result;
+    host->options.server = server;
+    for (struct pc_connection *connection = host->connections; connection; connection = next) {
+        next = connection->next;
+        if (connection->state != PC_CONNECTION_PROVEN && connection->state != PC_CONNECTION_OPEN)
+            continue; /* one that is proven later is told at once what we are then */
+        connection->push_due = true;
+        if (!connection->takes_push)
+            continue;
+        pc_libp2p_identify_push(connection);
+        pc_libp2p_connection_settle(connection, 0);
+    }
+    return 0;
+}
+
+const struct pc_libp2p_counts *pc_libp2p_host_counts(const struct pc_libp2p_host *host)
+{
+    return &host->counts;
 }
 
 /* ---- queues -------------------------------------------------------------------------------------------- */
@@ -232,6 +274,18 @@ void pc_libp2p_host_unwake(struct pc_libp2p_host *host, struct pc_connection *co
         host->sending_last = connection->sending_previous;
 }
 
+static void decode_identify(struct pc_libp2p_host *host, struct pc_libp2p_queued *queued)
+{
+    struct pc_peer_record record;
+    if (pc_libp2p_identify_decode(queued->message, &host->identify))
+        return;
+    queued->event.identify = &host->identify;
+    if (!queued->record_counts || pc_libp2p_peer_record_read(host->identify.signed_record, &record))
+        return;
+    host->identify.addr_count = record.addr_count;
+    memcpy(host->identify.addrs, record.addrs, record.addr_count * sizeof(record.addrs[0]));
+}
+
 /*
  * What an event points to is decoded here, into the host's one room for it. It was decoded before, when it
  * came, to judge it; doing it twice costs less than a decoded copy for each event that waits.
@@ -241,8 +295,8 @@ static void decode_event(struct pc_libp2p_host *host, struct pc_libp2p_queued *q
     struct pc_libp2p_event *event = &queued->event;
     switch (event->kind) {
     case PC_LIBP2P_OPENED:
-        if (pc_libp2p_identify_decode(queued->message, &host->identify) == 0)
-            event->identify = &host->identify;
+    case PC_LIBP2P_IDENTIFIED:
+        decode_identify(host, queued);
         break;
     case PC_LIBP2P_ANSWERED:
         if (queued->blob && pc_libp2p_kad_decode(queued->message, &host->kad) == 0)
@@ -310,7 +364,7 @@ static void receive_unknown(struct pc_libp2p_host *host, const struct pc_datagra
     }
     if (ids->version == 0 || datagram->size < PC_LIBP2P_INITIAL_MIN_BYTES)
         return;
-    if (!host->options.server) {
+    if (!host->options.accept_inbound) {
         host->counters.shed[PC_SHED_CLIENT]++;
         return;
     }

@@ -36,9 +36,9 @@ struct pc_libp2p_options {
     const struct pc_identity *identity; /* borrowed, outlives the host */
     const char *kad_protocol;           /* "/ipfs/kad/1.0.0"; copied */
     const char *agent;                  /* "peercache/0.1.0"; copied */
-    bool server;                /* accepts inbound connections, announces and answers kad. A client drops
-                                           what asks for a connection without a word: a refusal would tell a
-                                           scanner that somebody is there */
+    bool server;         /* announces and answers kad; accepts inbound connections. A client drops what asks
+                            for a connection without a word: a refusal would tell a scanner that somebody is there */
+    bool accept_inbound; /* accepts them also when it is no server. Default false */
     uint32_t connections_max;   /* both directions; further inbound ones are refused. Default 1000.
                                            Of inbound ones whose handshake is not done a quarter are taken
                                            on trust, more only after a Retry (admission.h) */
@@ -63,6 +63,23 @@ int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p
 void pc_libp2p_host_free(struct pc_libp2p_host *host);
 /* Our addresses for identify, without /p2p/ID. ELIMIT more than PC_LIBP2P_LISTEN_ADDRS_MAX. */
 int pc_libp2p_host_set_addrs(struct pc_libp2p_host *host, const struct pc_maddr *addrs, size_t count);
+
+/*
+ * What is announced from now on: as a server or not, and these addresses. When that is another thing than before, the peers
+ * of all connections that are proven are told, if they take it (identify-push). ELIMIT as above; nothing has changed then.
+ */
+int pc_libp2p_host_announce(struct pc_libp2p_host *host, peercache_time now, bool server,
+                            const struct pc_maddr *addrs, size_t count);
+/* What happened since the host was made. */
+struct pc_libp2p_counts {
+    uint64_t pushes_sent; /* identify-push */
+    uint64_t pushes_received;
+    uint64_t pushes_refused; /* over their rate */
+    uint64_t records_good;   /* signed peer records that were checked */
+    uint64_t records_bad;    /* malformed, forged, or of somebody else: ignored */
+    uint64_t records_stale;  /* older than one that was seen: ignored */
+};
+const struct pc_libp2p_counts *pc_libp2p_host_counts(const struct pc_libp2p_host *host);
 
 struct pc_datagram {
     uint32_t socket; /* the driver's number of the socket it came by / should leave by; SOCKET_ANY: any of the
@@ -133,6 +150,8 @@ enum pc_libp2p_event_kind {
                                  (refused the protocol), REFUSED (a limit of the peer: it may be
                                  asked later), CANCELLED (connection gone) */
     PC_LIBP2P_ASKED,          /* a peer asks FIND_NODE(key): answer with number `asked` */
+    PC_LIBP2P_IDENTIFIED, /* the peer of an opened connection says what it is now (identify-push): `identify`,
+                                 of which an empty field or list is one that it does not speak of */
 };
 
 /* Valid until the next call on the host, like all it points to. */
@@ -147,9 +166,10 @@ struct pc_libp2p_event {
     struct pc_ip_port remote;
     int64_t proven_us; /* OPENED, FAILED: from dial to proof; -1 not proven */
     int64_t rtt_us; /* OPENED: smoothed round trip of the connection; ANSWERED a ping: its time; -1 unknown */
-    const struct pc_identify *identify; /* OPENED */
-    const struct pc_kad_message *kad;   /* ANSWERED a FIND_NODE */
-    struct pc_bytes key;                /* ASKED */
+    /* OPENED, IDENTIFIED. Its addresses are those of its signed record, if that has a good signature. */
+    const struct pc_identify *identify;
+    const struct pc_kad_message *kad; /* ANSWERED a FIND_NODE */
+    struct pc_bytes key;              /* ASKED */
 };
 bool pc_libp2p_host_next_event(struct pc_libp2p_host *host, struct pc_libp2p_event *ret_event);
 /* Whether next_event may have one. Sending brings some too: it ends connections that cannot go on. */

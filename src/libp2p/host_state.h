@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "libp2p/account.h"
 #include "libp2p/host.h"
+#include "libp2p/peer_record.h"
 #include "libp2p/quic_memory.h"
 
 #include <gnutls/gnutls.h>
@@ -35,6 +36,7 @@ struct pc_libp2p_queued {
     struct pc_libp2p_event event;
     uint8_t *blob;
     struct pc_bytes message; /* in blob: what is decoded when the event is taken, or the key that is asked */
+    bool record_counts;      /* of identify: its signed record holds, and its addresses are the peer's */
 };
 
 struct pc_libp2p_host {
@@ -94,6 +96,12 @@ struct pc_libp2p_host {
     struct pc_identify identify;
     struct pc_kad_message kad;
     uint8_t scratch[PC_IDENTIFY_MAX_BYTES + 16];
+
+    struct pc_libp2p_counts counts;
+    uint8_t record[PC_PEER_RECORD_MAX_BYTES]; /* our signed record */
+    size_t record_size;
+    uint64_t record_seq;
+    bool record_current; /* made since our addresses changed */
 };
 
 /* ngtcp2's clock: nanoseconds from one second before the first call, so that it is never 0. */

@@ -15,6 +15,7 @@ enum identify_field {
     FIELD_OBSERVED_ADDR = 4,
     FIELD_PROTOCOL_VERSION = 5,
     FIELD_AGENT = 6,
+    FIELD_SIGNED_RECORD = 8,
 };
 
 /* One more of a list. ELIMIT. */
@@ -26,8 +27,7 @@ static int list_add(struct pc_bytes *list, size_t *count, size_t max, struct pc_
     return 0;
 }
 
-/* Take in one field of bytes; fields of later versions (the signed peer record among them) are passed over.
- */
+/* Take in one field of bytes; fields of later versions are passed over. */
 static int field_take(struct pc_identify *identify, uint32_t number, struct pc_bytes bytes)
 {
     switch (number) {
@@ -46,6 +46,9 @@ static int field_take(struct pc_identify *identify, uint32_t number, struct pc_b
         return 0;
     case FIELD_AGENT:
         identify->agent = bytes;
+        return 0;
+    case FIELD_SIGNED_RECORD:
+        identify->signed_record = bytes;
         return 0;
     default:
         return 0;
@@ -94,7 +97,8 @@ static size_t message_size(const struct pc_identify *identify)
     size_t size = optional_size(FIELD_PUBLIC_KEY, identify->public_key) +
                   optional_size(FIELD_OBSERVED_ADDR, identify->observed_addr) +
                   optional_size(FIELD_PROTOCOL_VERSION, identify->protocol_version) +
-                  optional_size(FIELD_AGENT, identify->agent);
+                  optional_size(FIELD_AGENT, identify->agent) +
+                  optional_size(FIELD_SIGNED_RECORD, identify->signed_record);
     for (size_t i = 0; i < identify->addr_count; i++)
         size += pc_libp2p_protobuf_bytes_size(FIELD_LISTEN_ADDR, identify->addrs[i].size);
     for (size_t i = 0; i < identify->protocol_count; i++)
@@ -121,6 +125,7 @@ int pc_libp2p_identify_encode(const struct pc_identify *identify, uint8_t *ret_d
     optional_write(&w, FIELD_OBSERVED_ADDR, identify->observed_addr);
     optional_write(&w, FIELD_PROTOCOL_VERSION, identify->protocol_version);
     optional_write(&w, FIELD_AGENT, identify->agent);
+    optional_write(&w, FIELD_SIGNED_RECORD, identify->signed_record);
     assert(!w.error);
     *ret_size = pc_base_writer_size(&w);
     return 0;

@@ -31,6 +31,7 @@ struct pc_identify {
     struct pc_bytes agent;
     struct pc_bytes protocol_version;
     struct pc_bytes observed_addr;
+    struct pc_bytes signed_record; /* an envelope (peer_record.h) */
     size_t addr_count;
     struct pc_bytes addrs[PC_IDENTIFY_ADDRS_MAX];
     size_t protocol_count;

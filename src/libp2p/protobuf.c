@@ -23,7 +23,7 @@ int pc_libp2p_protobuf_next(struct pc_reader *r, struct pc_protobuf_field *ret_f
         break;
     case PC_PROTOBUF_FIXED64:
         field.wire = PC_PROTOBUF_FIXED64;
-        (void)pc_base_read_u64(r);
+        field.varint = __builtin_bswap64(pc_base_read_u64(r)); /* the cursor's are big-endian, these little */
         break;
     case PC_PROTOBUF_BYTES: {
         uint64_t size = pc_base_read_varint_any(r);
@@ -49,6 +49,12 @@ void pc_libp2p_protobuf_write_varint(struct pc_writer *w, uint32_t number, uint6
 {
     pc_base_write_varint(w, tag_of(number, PC_PROTOBUF_VARINT));
     pc_base_write_varint(w, value);
+}
+
+void pc_libp2p_protobuf_write_fixed64(struct pc_writer *w, uint32_t number, uint64_t value)
+{
+    pc_base_write_varint(w, tag_of(number, PC_PROTOBUF_FIXED64));
+    pc_base_write_u64(w, __builtin_bswap64(value));
 }
 
 void pc_libp2p_protobuf_write_header(struct pc_writer *w, uint32_t number, size_t size)

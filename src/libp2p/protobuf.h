@@ -18,14 +18,15 @@ enum pc_protobuf_wire {
 struct pc_protobuf_field {
     uint32_t number;
     enum pc_protobuf_wire wire;
-    uint64_t varint;       /* of a VARINT, else 0 */
-    struct pc_bytes bytes; /* of BYTES, borrowed, else empty; a fixed value is skipped */
+    uint64_t varint;       /* of a VARINT, or the value of a FIXED64; else 0 */
+    struct pc_bytes bytes; /* of BYTES, borrowed, else empty; a FIXED32 is skipped */
 };
 
 /* The next field. 1 a field; 0 the end of the message; EPARSE cut short, a group, a number of no field. */
 int pc_libp2p_protobuf_next(struct pc_reader *r, struct pc_protobuf_field *ret_field);
 
 void pc_libp2p_protobuf_write_varint(struct pc_writer *w, uint32_t number, uint64_t value);
+void pc_libp2p_protobuf_write_fixed64(struct pc_writer *w, uint32_t number, uint64_t value);
 void pc_libp2p_protobuf_write_bytes(struct pc_writer *w, uint32_t number, struct pc_bytes bytes);
 /* The tag and the length of a bytes field whose `size` bytes the caller writes next. */
 void pc_libp2p_protobuf_write_header(struct pc_writer *w, uint32_t number, size_t size);

@@ -1,9 +1,10 @@
-/* multistream-select, identify, ping and FIND_NODE on one stream: protocol.h. */
+/* multistream-select, ping and FIND_NODE on one stream: protocol.h. identify is in talk_identify.c. */
 #include "libp2p/protocol.h"
 
 #include "libp2p/connection.h"
 #include "libp2p/shedding.h"
 #include "libp2p/stream.h"
+#include "libp2p/talk.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -17,12 +18,7 @@ static const uint32_t moves[] = {
     [PC_TALK_DONE] = 0,
 };
 
-static struct pc_libp2p_host *host_of(struct pc_stream *stream)
-{
-    return stream->connection->host;
-}
-
-static const char *protocol_name(const struct pc_libp2p_host *host, enum pc_protocol protocol)
+const char *pc_libp2p_protocol_name(const struct pc_libp2p_host *host, enum pc_protocol protocol)
 {
     switch (protocol) {
     case PC_SPEAKS_IDENTIFY:
@@ -31,16 +27,35 @@ static const char *protocol_name(const struct pc_libp2p_host *host, enum pc_prot
         return PC_PROTOCOL_PING;
     case PC_SPEAKS_KAD:
         return host->kad_protocol;
+    case PC_SPEAKS_PUSH:
+        return PC_PROTOCOL_PUSH;
     case PC_SPEAKS_NOTHING:
+    case PC_SPEAKS_COUNT:
         break;
     }
     return "";
 }
 
-/* The end of a stream's work: what still comes is thrown away, until the deadline shuts it. */
-static void done(struct pc_stream *stream)
+bool pc_libp2p_protocol_spoken(const struct pc_libp2p_host *host, enum pc_protocol protocol)
 {
-    struct pc_libp2p_host *host = host_of(stream);
+    switch (protocol) {
+    case PC_SPEAKS_IDENTIFY:
+    case PC_SPEAKS_PING:
+    case PC_SPEAKS_PUSH:
+        return true;
+    case PC_SPEAKS_KAD: /* a client that named it would be put into routing tables */
+        return host->options.server;
+    case PC_SPEAKS_NOTHING:
+    case PC_SPEAKS_COUNT:
+        break;
+    }
+    return false;
+}
+
+/* The end of a stream's work: what still comes is thrown away, until the deadline shuts it. */
+void pc_libp2p_talk_done(struct pc_stream *stream)
+{
+    struct pc_libp2p_host *host = pc_libp2p_talk_host(stream);
     if (stream->talk.asked) {
         pc_base_map_remove(&host->asks, &stream->talk.ask);
         stream->talk.asked = 0;
@@ -51,10 +66,10 @@ static void done(struct pc_stream *stream)
                                   pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
 }
 
-static void done_well(struct pc_stream *stream)
+void pc_libp2p_talk_done_well(struct pc_stream *stream)
 {
     pc_libp2p_stream_finish(stream);
-    done(stream);
+    pc_libp2p_talk_done(stream);
 }
 
 /* The result of a ping or find_node of ours. */
@@ -80,7 +95,7 @@ static void request_failed(struct pc_stream *stream, peercache_outcome outcome, 
  * The talk fails. Ours: the request has failed, and without identify the whole connection. The peer's: it is
  * reset, and counted.
  */
-static void fail(struct pc_stream *stream, peercache_outcome outcome, const char *why)
+void pc_libp2p_talk_fail(struct pc_stream *stream, peercache_outcome outcome, const char *why)
 {
     struct pc_connection *connection = stream->connection;
     if (!stream->local)
@@ -88,13 +103,13 @@ static void fail(struct pc_stream *stream, peercache_outcome outcome, const char
     else if (stream->talk.protocol == PC_SPEAKS_IDENTIFY)
         pc_libp2p_connection_condemn(connection, outcome, "identify: %s", why);
     request_failed(stream, outcome, why);
-    done(stream);
+    pc_libp2p_talk_done(stream);
     pc_libp2p_stream_shut(stream, PC_STREAM_CODE_FAULT);
 }
 
 void pc_libp2p_protocol_shed(struct pc_stream *stream, uint64_t code)
 {
-    done(stream);
+    pc_libp2p_talk_done(stream);
     pc_libp2p_stream_shut(stream, code);
 }
 
@@ -107,76 +122,15 @@ static bool may_ask(struct pc_stream *stream)
     return false;
 }
 
-static const char *why_decoding_failed(int result)
+const char *pc_libp2p_talk_why(int result)
 {
     return result == PEERCACHE_ELIMIT ? "a message over its limit" : "a malformed message";
 }
 
 /* Out of memory is our fault, not the peer's: the connection goes, the rest lives. */
-static void out_of_memory(struct pc_stream *stream)
+void pc_libp2p_talk_out_of_memory(struct pc_stream *stream)
 {
     pc_libp2p_connection_condemn(stream->connection, PEERCACHE_CANCELLED, "out of memory");
-}
-
-/* ---- identify ------------------------------------------------------------------------------------------ */
-
-static void send_identify(struct pc_stream *stream)
-{
-    struct pc_libp2p_host *host = host_of(stream);
-    struct pc_identify *identify = &host->identify;
-    struct pc_maddr observed;
-    size_t size;
-    memset(identify, 0, sizeof(*identify));
-    identify->public_key = pc_libp2p_identity_public_key(host->options.identity);
-    identify->agent = pc_bytes_of(host->agent, strlen(host->agent));
-    identify->protocol_version = pc_bytes_of("ipfs/0.1.0", 10);
-    pc_addr_from_ip_port(&stream->connection->remote, &observed);
-    identify->observed_addr = pc_addr_maddr_bytes(&observed);
-    for (size_t i = 0; i < host->addr_count; i++)
-        identify->addrs[identify->addr_count++] = pc_addr_maddr_bytes(&host->addrs[i]);
-    const enum pc_protocol spoken[] = { PC_SPEAKS_IDENTIFY, PC_SPEAKS_PING, PC_SPEAKS_KAD };
-    size_t count =
-        host->options.server ? 3 : 2; /* a client that named kad would be put into routing tables */
-    for (size_t i = 0; i < count; i++) {
-        const char *name = protocol_name(host, spoken[i]);
-        identify->protocols[identify->protocol_count++] = pc_bytes_of(name, strlen(name));
-    }
-    if (pc_libp2p_identify_encode(identify, host->scratch, sizeof(host->scratch), &size)) {
-        fail(stream, PEERCACHE_CANCELLED, "our own identify is over the limit");
-        return;
-    }
-    if (pc_libp2p_stream_send(stream, pc_bytes_of(host->scratch, size))) {
-        out_of_memory(stream);
-        return;
-    }
-    done_well(stream);
-}
-
-static bool identify_answered(struct pc_stream *stream)
-{
-    struct pc_libp2p_host *host = host_of(stream);
-    struct pc_bytes message;
-    size_t used;
-    struct pc_peer_id id;
-    int result = pc_libp2p_frame_decode(pc_bytes_of(stream->data, stream->size), PC_IDENTIFY_MAX_BYTES,
-                                        &message, &used);
-    if (result == 0)
-        return false;
-    if (result > 0)
-        result = pc_libp2p_identify_decode(message, &host->identify);
-    if (result < 0) {
-        fail(stream, PEERCACHE_MISBEHAVED, why_decoding_failed(result));
-        return true;
-    }
-    if (host->identify.public_key.size > 0 &&
-        (pc_addr_peer_id_from_public_key(host->identify.public_key, &id) ||
-         !pc_addr_peer_id_equal(&id, &stream->connection->id))) {
-        fail(stream, PEERCACHE_MISBEHAVED, "a public key other than that of the certificate");
-        return true;
-    }
-    pc_libp2p_connection_identified(stream->connection, message);
-    done_well(stream);
-    return true;
 }
 
 /* ---- ping ---------------------------------------------------------------------------------------------- */
@@ -186,20 +140,20 @@ static bool ping_answered(struct pc_stream *stream)
     if (stream->size < PC_PING_BYTES)
         return false;
     if (memcmp(stream->data, stream->talk.ping, PC_PING_BYTES) != 0) {
-        fail(stream, PEERCACHE_MISBEHAVED, "a ping came back with other bytes");
+        pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED, "a ping came back with other bytes");
         return true;
     }
-    int64_t now_us = host_of(stream)->now.mono_us;
+    int64_t now_us = pc_libp2p_talk_host(stream)->now.mono_us;
     struct pc_libp2p_event *event = deliver(stream, PC_LIBP2P_ANSWERED);
     event->rtt_us = now_us - stream->talk.started_us;
-    done_well(stream);
+    pc_libp2p_talk_done_well(stream);
     return true;
 }
 
 /* The peer is at work on the stream: it may take its time again. */
 static void renew(struct pc_stream *stream)
 {
-    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_libp2p_host *host = pc_libp2p_talk_host(stream);
     stream->connection->used_us = host->now.mono_us;
     pc_libp2p_stream_set_deadline(stream,
                                   pc_base_time_add(host->now.mono_us, host->options.stream_timeout_us));
@@ -210,13 +164,13 @@ static bool ping_asked(struct pc_stream *stream)
     if (stream->size < PC_PING_BYTES)
         return false;
     if (stream->held > PC_PING_BACKLOG_BYTES) {
-        fail(stream, PEERCACHE_MISBEHAVED, "pings without end");
+        pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED, "pings without end");
         return true;
     }
     if (!may_ask(stream))
         return true;
     if (pc_libp2p_stream_send(stream, pc_bytes_of(stream->data, PC_PING_BYTES))) {
-        out_of_memory(stream);
+        pc_libp2p_talk_out_of_memory(stream);
         return false;
     }
     pc_libp2p_stream_consume(stream, PC_PING_BYTES);
@@ -228,7 +182,7 @@ static bool ping_asked(struct pc_stream *stream)
 
 static bool find_node_answered(struct pc_stream *stream)
 {
-    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_libp2p_host *host = pc_libp2p_talk_host(stream);
     struct pc_bytes message;
     size_t used;
     int result = pc_libp2p_frame_decode(pc_bytes_of(stream->data, stream->size), PC_KAD_MESSAGE_MAX_BYTES,
@@ -238,17 +192,17 @@ static bool find_node_answered(struct pc_stream *stream)
     if (result > 0)
         result = pc_libp2p_kad_decode(message, &host->kad);
     if (result < 0) {
-        fail(stream, PEERCACHE_MISBEHAVED, why_decoding_failed(result));
+        pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED, pc_libp2p_talk_why(result));
         return true;
     }
     if (host->kad.type != PC_KAD_FIND_NODE) {
-        fail(stream, PEERCACHE_MISBEHAVED, "an answer of another type");
+        pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED, "an answer of another type");
         return true;
     }
     stream->talk.result->message = message; /* decoded once more when the event is taken: it borrows */
     stream->talk.result->blob = pc_libp2p_stream_take(stream);
     (void)deliver(stream, PC_LIBP2P_ANSWERED);
-    done_well(stream);
+    pc_libp2p_talk_done_well(stream);
     return true;
 }
 
@@ -277,7 +231,7 @@ static struct pc_libp2p_queued *new_asked(struct pc_stream *stream, struct pc_by
 
 static bool find_node_asked(struct pc_stream *stream)
 {
-    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_libp2p_host *host = pc_libp2p_talk_host(stream);
     struct pc_bytes message;
     size_t used;
     int result = pc_libp2p_frame_decode(pc_bytes_of(stream->data, stream->size), PC_KAD_REQUEST_BYTES,
@@ -289,24 +243,24 @@ static bool find_node_asked(struct pc_stream *stream)
     if (result > 0)
         result = pc_libp2p_kad_decode(message, &host->kad);
     if (result < 0) {
-        fail(stream, PEERCACHE_MISBEHAVED, why_decoding_failed(result));
+        pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED, pc_libp2p_talk_why(result));
         return true;
     }
     if (host->kad.type != PC_KAD_FIND_NODE) { /* honest peers ask for values and providers: no fault */
-        done(stream);
+        pc_libp2p_talk_done(stream);
         pc_libp2p_stream_shut(stream, PC_STREAM_CODE_FAULT);
         return true;
     }
     struct pc_libp2p_queued *queued = new_asked(stream, host->kad.key);
     if (!queued) {
-        out_of_memory(stream);
+        pc_libp2p_talk_out_of_memory(stream);
         return false;
     }
     stream->talk.asked = ++host->next_ask;
     if (pc_base_map_insert(&host->asks, &stream->talk.ask)) {
         stream->talk.asked = 0;
         pc_libp2p_queued_free(queued);
-        out_of_memory(stream);
+        pc_libp2p_talk_out_of_memory(stream);
         return false;
     }
     queued->event.asked = stream->talk.asked;
@@ -337,37 +291,40 @@ static int send_line(struct pc_stream *stream, const char *text)
 /* The answer to our own proposal. */
 static void proposal_answered(struct pc_stream *stream, struct pc_bytes line)
 {
-    if (line_is(line, protocol_name(host_of(stream), stream->talk.protocol)))
+    if (line_is(line, pc_libp2p_protocol_name(pc_libp2p_talk_host(stream), stream->talk.protocol)))
         pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_TALK);
     else if (line_is(line, "na"))
-        fail(stream, PEERCACHE_PROTOCOL_MISMATCH, "the peer does not speak the protocol");
+        pc_libp2p_talk_fail(stream, PEERCACHE_PROTOCOL_MISMATCH, "the peer does not speak the protocol");
     else
-        fail(stream, PEERCACHE_MISBEHAVED, "multistream-select answered with another protocol");
+        pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED,
+                            "multistream-select answered with another protocol");
 }
 
 /* A proposal of the peer: echoed, or "na" and it may try another. */
 static void proposed(struct pc_stream *stream, struct pc_bytes line)
 {
-    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_libp2p_host *host = pc_libp2p_talk_host(stream);
     struct pc_talk *talk = &stream->talk;
-    const enum pc_protocol spoken[] = { PC_SPEAKS_IDENTIFY, PC_SPEAKS_PING, PC_SPEAKS_KAD };
-    size_t count = host->options.server ? 3 : 2;
-    for (size_t i = 0; i < count; i++) {
-        if (line_is(line, protocol_name(host, spoken[i])))
-            talk->protocol = spoken[i];
+    for (unsigned i = PC_SPEAKS_NOTHING + 1; i < PC_SPEAKS_COUNT; i++) {
+        enum pc_protocol protocol = (enum pc_protocol)i;
+        if (pc_libp2p_protocol_spoken(host, protocol) &&
+            line_is(line, pc_libp2p_protocol_name(host, protocol)))
+            talk->protocol = protocol;
     }
-    if (send_line(stream, talk->protocol == PC_SPEAKS_NOTHING ? "na" : protocol_name(host, talk->protocol))) {
-        out_of_memory(stream);
+    if (send_line(stream, talk->protocol == PC_SPEAKS_NOTHING
+                              ? "na"
+                              : pc_libp2p_protocol_name(host, talk->protocol))) {
+        pc_libp2p_talk_out_of_memory(stream);
         return;
     }
     if (talk->protocol == PC_SPEAKS_NOTHING) {
         if (++talk->proposals >= PC_PROPOSALS_MAX)
-            fail(stream, PEERCACHE_PROTOCOL_MISMATCH, "too many proposals");
+            pc_libp2p_talk_fail(stream, PEERCACHE_PROTOCOL_MISMATCH, "too many proposals");
         return;
     }
     pc_base_fsm_move(moves, &talk->state, PC_TALK_TALK);
     if (talk->protocol == PC_SPEAKS_IDENTIFY && may_ask(stream))
-        send_identify(stream);
+        pc_libp2p_identify_answer(stream);
 }
 
 static bool read_line(struct pc_stream *stream)
@@ -380,23 +337,23 @@ static bool read_line(struct pc_stream *stream)
     if (result < 0 && stream->talk.proposals > 0) {
         /* After "na": a request that was pipelined behind the proposal. A reset could overtake the "na". */
         pc_libp2p_connection_fault(stream->connection);
-        done_well(stream);
+        pc_libp2p_talk_done_well(stream);
         return true;
     }
     if (result < 0) {
-        fail(stream, PEERCACHE_MISBEHAVED,
-             result == PEERCACHE_ELIMIT ? "a multistream-select line over its limit"
-                                        : "a malformed multistream-select line");
+        pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED,
+                            result == PEERCACHE_ELIMIT ? "a multistream-select line over its limit"
+                                                       : "a malformed multistream-select line");
         return true;
     }
     if (stream->talk.state == PC_TALK_HEADER) {
         if (!line_is(line, PC_MULTISTREAM_PROTOCOL)) {
-            fail(stream, PEERCACHE_MISBEHAVED, "no multistream-select header");
+            pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED, "no multistream-select header");
             return true;
         }
         pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_SELECT);
         if (!stream->local && send_line(stream, PC_MULTISTREAM_PROTOCOL)) {
-            out_of_memory(stream);
+            pc_libp2p_talk_out_of_memory(stream);
             return false;
         }
     } else if (stream->local) {
@@ -424,12 +381,18 @@ static bool read_message(struct pc_stream *stream)
         return false;
     switch (stream->talk.protocol) {
     case PC_SPEAKS_IDENTIFY:
-        return identify_answered(stream); /* a remote one is DONE at once */
+        return pc_libp2p_identify_answered(stream); /* a remote one is DONE at once */
     case PC_SPEAKS_PING:
         return stream->local ? ping_answered(stream) : ping_asked(stream);
     case PC_SPEAKS_KAD:
         return stream->local ? find_node_answered(stream) : find_node_asked(stream);
+    case PC_SPEAKS_PUSH:
+        if (!stream->local)
+            return pc_libp2p_identify_pushed(stream);
+        pc_libp2p_talk_done(stream); /* it is not answered */
+        return true;
     case PC_SPEAKS_NOTHING:
+    case PC_SPEAKS_COUNT:
         break;
     }
     assert(false);
@@ -463,13 +426,14 @@ static void proceed(struct pc_stream *stream)
     switch ((enum pc_talk_state)stream->talk.state) {
     case PC_TALK_HEADER:
     case PC_TALK_SELECT:
-        fail(stream, PEERCACHE_MISBEHAVED, "the stream ended within multistream-select");
+        pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED, "the stream ended within multistream-select");
         break;
     case PC_TALK_TALK:
         if (!stream->local && stream->size == 0)
-            done_well(stream); /* no further request */
+            pc_libp2p_talk_done_well(stream); /* no further request */
         else
-            fail(stream, PEERCACHE_MISBEHAVED, "the stream ended before the message was whole");
+            pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED,
+                                "the stream ended before the message was whole");
         break;
     case PC_TALK_ASKED: /* the answer is owed first */
     case PC_TALK_DONE:
@@ -490,7 +454,9 @@ static size_t receive_limit(const struct pc_stream *stream)
         return lines + PC_KAD_MESSAGE_MAX_BYTES;
     case PC_SPEAKS_PING:
         return lines + PC_PING_BYTES;
+    case PC_SPEAKS_PUSH:
     case PC_SPEAKS_NOTHING:
+    case PC_SPEAKS_COUNT:
         break;
     }
     return lines;
@@ -504,9 +470,9 @@ void pc_libp2p_protocol_receive(struct pc_stream *stream, const uint8_t *data, s
     }
     int result = pc_libp2p_stream_append(stream, data, size, receive_limit(stream));
     if (result == PEERCACHE_ENOMEM) {
-        out_of_memory(stream);
+        pc_libp2p_talk_out_of_memory(stream);
     } else if (result) {
-        fail(stream, PEERCACHE_MISBEHAVED, "more bytes than its protocol allows");
+        pc_libp2p_talk_fail(stream, PEERCACHE_MISBEHAVED, "more bytes than its protocol allows");
         pc_libp2p_stream_discard(stream, size);
     } else {
         proceed(stream);
@@ -521,8 +487,8 @@ int pc_libp2p_protocol_start(struct pc_stream *stream, enum pc_protocol protocol
     size_t proposal = 0;
     int failed = pc_libp2p_multistream_encode(PC_MULTISTREAM_PROTOCOL, lines, sizeof(lines), &header);
     if (!failed)
-        failed = pc_libp2p_multistream_encode(protocol_name(host_of(stream), protocol), lines + header,
-                                              sizeof(lines) - header, &proposal);
+        failed = pc_libp2p_multistream_encode(pc_libp2p_protocol_name(pc_libp2p_talk_host(stream), protocol),
+                                              lines + header, sizeof(lines) - header, &proposal);
     if (failed)
         return failed;
     uint8_t *room = pc_libp2p_stream_send_room(stream, header + proposal + request.size);
@@ -533,7 +499,7 @@ int pc_libp2p_protocol_start(struct pc_stream *stream, enum pc_protocol protocol
         memcpy(room + header + proposal, request.data, request.size);
     stream->talk.protocol = protocol;
     stream->talk.result = result;
-    stream->talk.started_us = host_of(stream)->now.mono_us;
+    stream->talk.started_us = pc_libp2p_talk_host(stream)->now.mono_us;
     if (protocol == PC_SPEAKS_PING)
         memcpy(stream->talk.ping, request.data, PC_PING_BYTES);
     return 0;
@@ -554,16 +520,18 @@ void pc_libp2p_protocol_reset(struct pc_stream *stream)
     case PC_TALK_HEADER:
     case PC_TALK_SELECT:
         /* One who does not speak the protocol may stumble over the request behind it before its "na". */
-        fail(stream,
-             reset_outcome(stream, stream->talk.result ? PEERCACHE_PROTOCOL_MISMATCH : PEERCACHE_MISBEHAVED),
-             "the peer reset the stream within multistream-select");
+        pc_libp2p_talk_fail(
+            stream,
+            reset_outcome(stream, stream->talk.result ? PEERCACHE_PROTOCOL_MISMATCH : PEERCACHE_MISBEHAVED),
+            "the peer reset the stream within multistream-select");
         break;
     case PC_TALK_TALK:
     case PC_TALK_ASKED:
         if (stream->local) {
-            fail(stream, reset_outcome(stream, PEERCACHE_MISBEHAVED), "the peer reset the stream");
+            pc_libp2p_talk_fail(stream, reset_outcome(stream, PEERCACHE_MISBEHAVED),
+                                "the peer reset the stream");
         } else { /* it wants no answer any more */
-            done(stream);
+            pc_libp2p_talk_done(stream);
             pc_libp2p_stream_shut(stream, PC_STREAM_CODE_DONE);
         }
         break;
@@ -575,7 +543,7 @@ void pc_libp2p_protocol_reset(struct pc_stream *stream)
 void pc_libp2p_protocol_expire(struct pc_stream *stream)
 {
     if (stream->talk.state != PC_TALK_DONE)
-        fail(stream, PEERCACHE_TIMEOUT, "no whole answer in time");
+        pc_libp2p_talk_fail(stream, PEERCACHE_TIMEOUT, "no whole answer in time");
     pc_libp2p_stream_set_deadline(stream, PC_TIME_NEVER);
     pc_libp2p_stream_shut(stream, PC_STREAM_CODE_DONE);
 }
@@ -605,7 +573,7 @@ static size_t answer_bound(const struct pc_kad_message *message)
 
 int pc_libp2p_protocol_answer(struct pc_stream *stream, const struct pc_kad_peer *peers, size_t count)
 {
-    struct pc_libp2p_host *host = host_of(stream);
+    struct pc_libp2p_host *host = pc_libp2p_talk_host(stream);
     struct pc_kad_message *message = &host->kad;
     size_t size;
     if (count > PC_KAD_PEERS_MAX)

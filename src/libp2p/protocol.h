@@ -1,5 +1,5 @@
 /*
- * What is spoken on a stream: multistream-select and then identify, ping or Kademlia FIND_NODE, as the one
+ * What is spoken on a stream: multistream-select and then identify, its push, ping or Kademlia FIND_NODE, as the one
  * who opened it and as the one who was asked (libp2p/specs connections, identify, ping, kad-dht).
  *
  *              local                                       remote
@@ -30,12 +30,19 @@
 
 #define PC_PROTOCOL_IDENTIFY "/ipfs/id/1.0.0"
 #define PC_PROTOCOL_PING     "/ipfs/ping/1.0.0"
+#define PC_PROTOCOL_PUSH     "/ipfs/id/push/1.0.0"
+
+#define PC_PUSH_MAX_BYTES    16000 /* of a peer: with its length within PC_STREAM_REMOTE_WINDOW */
+#define PC_PUSHES_AT_ONCE    4
+#define PC_PUSHES_PER_S      1
 
 enum pc_protocol {
     PC_SPEAKS_NOTHING,
     PC_SPEAKS_IDENTIFY,
     PC_SPEAKS_PING,
     PC_SPEAKS_KAD,
+    PC_SPEAKS_PUSH,
+    PC_SPEAKS_COUNT,
 };
 
 enum pc_talk_state {
@@ -60,7 +67,7 @@ struct pc_talk {
     uint64_t asked;
 };
 
-/* Begin as the opener; `result` becomes the talk's, NULL for identify. ENOMEM: `result` stays the caller's.
+/* Begin as the opener; `result` becomes the talk's, NULL for identify and its push. ENOMEM: `result` stays the caller's.
  */
 int pc_libp2p_protocol_start(struct pc_stream *stream, enum pc_protocol protocol, struct pc_bytes request,
                              struct pc_libp2p_queued *result);

@@ -215,5 +215,8 @@ void pc_node_on_wire(struct pc_node *node, const struct pc_libp2p_event *wire)
     case PC_LIBP2P_ASKED:
         pc_node_answer(node, wire);
         break;
+    case PC_LIBP2P_IDENTIFIED:
+        pc_node_on_identified(node, wire);
+        break;
     }
 }

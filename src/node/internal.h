@@ -120,6 +120,11 @@ struct pc_node {
     struct pc_maddr own_addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
     size_t own_addr_count;
     size_t own_addrs_told;
+    struct pc_maddr announce[PC_LIBP2P_LISTEN_ADDRS_MAX]; /* of the options */
+    size_t announce_count;
+    bool serves; /* as the host was told last, and the addresses */
+    struct pc_maddr announced[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    size_t announced_count;
 
     /* joining */
     struct pc_join_plan *plan; /* from START on; NULL: memory was out */
@@ -219,6 +224,15 @@ struct request *pc_node_request_find(struct pc_node *node, uint64_t number);
 void pc_node_request_drop(struct pc_node *node, struct request *request);
 /* Ask for the closest to our own id (JOIN), or to what is looked up (WALK). */
 void pc_node_find_node(struct pc_node *node, struct connection *connection, enum request_kind kind);
+
+/* announcing.c */
+/* What is to be announced now: whether it serves, and where. */
+bool pc_node_announcement(const struct pc_node *node, struct pc_maddr ret_addrs[PC_LIBP2P_LISTEN_ADDRS_MAX],
+                          size_t *ret_count);
+void pc_node_announce_pump(struct pc_node *node);
+void pc_node_own_addr(struct pc_node *node, const struct pc_maddr *addr);
+void pc_node_listens(struct pc_node *node, const struct pc_maddr *addrs, size_t count);
+void pc_node_on_identified(struct pc_node *node, const struct pc_libp2p_event *wire);
 
 /* joining.c */
 void pc_node_join_begin(struct pc_node *node);

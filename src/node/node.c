@@ -45,7 +45,8 @@ static struct pc_bytes request_number_key(const struct pc_map_node *n)
 
 int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node)
 {
-    if (options->endpoint_count > PC_JOIN_ENDPOINTS_MAX)
+    if (options->endpoint_count > PC_JOIN_ENDPOINTS_MAX ||
+        options->announce_count > PC_LIBP2P_LISTEN_ADDRS_MAX)
         return PEERCACHE_EINVAL;
     struct pc_node *node = calloc(1, sizeof(*node));
     if (!node)
@@ -76,6 +77,10 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     for (size_t i = 0; i < options->endpoint_count; i++)
         node->kept_endpoints[i].source = options->endpoint_sources ? options->endpoint_sources[i] : i;
     node->options.endpoint_sources = NULL;
+    if (options->announce_count > 0)
+        memcpy(node->announce, options->announce, options->announce_count * sizeof(*options->announce));
+    node->announce_count = options->announce_count;
+    node->options.announce = NULL;
 
     node->kad_protocol = strdup(options->kad_protocol);
     node->sources = calloc(options->source_count + 1, sizeof(*node->sources));
@@ -118,6 +123,8 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
         if (result)
             goto free_node;
     }
+    for (size_t i = 0; i < node->announce_count; i++)
+        pc_node_own_addr(node, &node->announce[i]);
     *ret_node = node;
     return 0;
 
@@ -252,10 +259,7 @@ static void on_listening(struct pc_node *node, struct pc_bytes addr)
     if (node->own_addr_count == PC_LIBP2P_LISTEN_ADDRS_MAX ||
         pc_addr_maddr_from_bytes(addr, &node->own_addrs[node->own_addr_count]))
         return;
-    node->own_addr_count++;
-    if (pc_cache_set_own_addr(node->set, addr) == PEERCACHE_ENOMEM)
-        pc_base_log(node->options.log, PC_LOG_ERROR, "node",
-                    "out of memory: an address of ours may be remembered");
+    pc_node_own_addr(node, &node->own_addrs[node->own_addr_count++]);
 }
 
 static void on_loaded(struct pc_node *node, const struct pc_record *record)
@@ -371,8 +375,10 @@ static void tell_own_addrs(struct pc_node *node)
 static void pump(struct pc_node *node)
 {
     pump_cancelled(node);
-    if (node->phase != PHASE_IDLE)
+    if (node->phase != PHASE_IDLE) {
         tell_own_addrs(node);
+        pc_node_announce_pump(node);
+    }
     /* Not a switch: one phase may lead to the next in the same step. */
     if (node->phase == PHASE_LIVING)
         pump_living(node);
@@ -461,6 +467,9 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
         break;
     case PC_NODE_STOP:
         pc_node_begin_stop(node);
+        break;
+    case PC_NODE_LISTENS:
+        pc_node_listens(node, event->addrs, event->addr_count);
         break;
     }
     pump(node);

@@ -3,7 +3,7 @@
  *
  *   START, LISTENING, LOADED, ENDPOINT,              ┌──────────────┐   DIAL, CLOSE, PING, FIND_NODE, ANSWER,
  *   WIRE, FETCHED, RESOLVED, ROUTES,              ─► │ pc_node_step │ ─► FETCH, RESOLVE, CANCEL…, COMMIT,
- *   TIME, COMMITTED, STOP                            └──────────────┘   KEEP…, TELL, STOPPED
+ *   TIME, COMMITTED, LISTENS, STOP                   └──────────────┘   KEEP…, ANNOUNCE, TELL, STOPPED
  *
  * The life of a node:
  *
@@ -58,7 +58,10 @@ struct pc_node_source {
 struct pc_node_options {
     struct pc_peer_id own_id;
     const char *kad_protocol; /* copied */
-    bool server;
+    bool server;              /* of its own accord, from the start */
+    /* Announced in place of the addresses it listens on; copied. At most PC_LIBP2P_LISTEN_ADDRS_MAX. */
+    const struct pc_maddr *announce;
+    size_t announce_count;
     bool once;
     bool walk;
     bool save; /* COMMIT is asked for; false: what is learnt stays in memory */
@@ -103,6 +106,7 @@ enum pc_node_event_kind {
     PC_NODE_TIME,      /* the deadline came */
     PC_NODE_COMMITTED, /* `result` of the one COMMIT under way; `text` says why it failed */
     PC_NODE_STOP,
+    PC_NODE_LISTENS, /* `addrs`: all addresses we can be reached at from now on, in place of those told before */
 };
 
 /* How a fetch ended. Peers only with OK and NOT_MODIFIED (those of the answer that still holds). */
@@ -128,6 +132,8 @@ struct pc_node_resolved {
 struct pc_node_event {
     enum pc_node_event_kind kind;
     struct pc_bytes addr;
+    const struct pc_maddr *addrs;
+    size_t addr_count;
     const struct pc_record *record;
     const struct pc_ban *ban;
     const struct pc_libp2p_event *wire;
@@ -157,6 +163,7 @@ enum pc_node_action_kind {
     PC_NODE_COMMIT,    /* deltas; one at a time, answered by COMMITTED */
     PC_NODE_TELL,      /* event: for the application */
     PC_NODE_STOPPED,   /* the last action; nothing may be stepped afterwards */
+    PC_NODE_ANNOUNCE,  /* is_server, addrs: what we are from now on; at first a client without addresses */
 };
 
 struct pc_node_action {
@@ -175,6 +182,9 @@ struct pc_node_action {
     struct pc_bytes key;
     const struct pc_kad_peer *peers;
     size_t peer_count;
+    bool is_server;
+    const struct pc_maddr *addrs;
+    size_t addr_count;
     const struct pc_delta *deltas;
     size_t delta_count;
     peercache_node_event event;

@@ -67,12 +67,16 @@ static int choose(const struct pc_node *node, struct shared *shared, size_t room
 /* Whether there is anything of ourselves to give. */
 static bool own_record(const struct pc_node *node, struct pc_record *ret_record)
 {
+    struct pc_maddr addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    size_t count;
     pc_cache_record_init(ret_record, &node->options.own_id);
-    for (size_t i = 0; node->options.server && i < node->own_addr_count; i++) {
+    if (!pc_node_announcement(node, addrs, &count))
+        return false;
+    for (size_t i = 0; i < count; i++) {
         struct pc_record_addr own = { .source = PEERCACHE_SOURCE_FLAG };
         if (ret_record->addr_count == PEERCACHE_ADDRS_PER_PEER)
             break;
-        if (pc_node_storable(node, pc_addr_maddr_bytes(&node->own_addrs[i]), &own.addr))
+        if (pc_node_storable(node, pc_addr_maddr_bytes(&addrs[i]), &own.addr))
             continue;
         pc_cache_history_init(&own.history);
         ret_record->addrs[ret_record->addr_count++] = own;

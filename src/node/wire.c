@@ -64,6 +64,10 @@ static void apply(struct pc_wire *wire, peercache_time now, const struct pc_node
         /* The stream may be gone, which is no fault. */
         (void)pc_libp2p_host_answer(wire->host, now, action->asked, action->peers, action->peer_count);
         break;
+    case PC_NODE_ANNOUNCE:
+        /* Within the host's bound, which is the node's too. */
+        (void)pc_libp2p_host_announce(wire->host, now, action->is_server, action->addrs, action->addr_count);
+        break;
     case PC_NODE_STOPPED:
         wire->stopped = true;
         wire->edge(wire->context, action);

@@ -303,6 +303,12 @@ void step(const struct pc_node_event *event)
                 if (pc_addr_peer_id_equal(&actions[i].peers[j].id, &world->asker))
                     world->answer_holds_asker = true;
             break;
+        case PC_NODE_ANNOUNCE:
+            world->serves = actions[i].is_server;
+            world->announced_count = actions[i].addr_count;
+            memcpy(world->announced, actions[i].addrs, actions[i].addr_count * sizeof(*actions[i].addrs));
+            world->announcements++;
+            break;
         case PC_NODE_FETCH:
         case PC_NODE_RESOLVE:
             on_question(&actions[i]);

@@ -107,6 +107,10 @@ struct world {
     bool answer_holds_asker;
     struct pc_peer_id asker;
     unsigned listening;
+    bool serves; /* as announced last */
+    unsigned announcements;
+    size_t announced_count;
+    struct pc_maddr announced[PC_LIBP2P_LISTEN_ADDRS_MAX];
     size_t most_under_way;
     uint64_t steps;
     uint64_t stop_at_step; /* 0: never */

@@ -110,6 +110,66 @@ static void another_network_is_looked_at_at_once(void **state)
     stop();
 }
 
+/* What a peer says of itself unasked: that it serves no more, or that it has moved. */
+static void pushes_move_peers_of_the_table(void **state)
+{
+    (void)state;
+    live_among(40, 8, false);
+    run_until(world->now.mono_us + 600 * PC_US_PER_S);
+    size_t before = pc_node_table_count(world->node);
+    assert_true(before > 20 && world->open_count > 0);
+
+    struct peer *peer = world->open[0].peer;
+    static struct pc_identify identify;
+    struct pc_libp2p_event wire = { .kind = PC_LIBP2P_IDENTIFIED,
+                                    .connection = world->open[0].number,
+                                    .id = peer->id,
+                                    .identify = &identify };
+    struct pc_node_event event = { .kind = PC_NODE_WIRE, .wire = &wire };
+    memset(&identify, 0, sizeof(identify));
+    identify.protocols[identify.protocol_count++] = pc_bytes_of("/ipfs/id/1.0.0", 14);
+    step(&event);
+    assert_int_equal(pc_node_table_count(world->node), before - 1);
+
+    identify.protocol_count = 0; /* of a peer that is not in the table addresses alone say nothing */
+    identify.addrs[identify.addr_count++] = pc_addr_maddr_bytes(&peer->addr);
+    step(&event);
+    assert_int_equal(pc_node_table_count(world->node), before - 1);
+
+    identify.protocols[identify.protocol_count++] = pc_bytes_of(KAD, strlen(KAD));
+    step(&event);
+    assert_int_equal(pc_node_table_count(world->node), before);
+    stop();
+}
+
+/* The host is told what is to be announced when the node starts and when it changes, and never else. */
+static void changes_of_what_it_listens_on_are_announced(void **state)
+{
+    (void)state;
+    live_among(40, 8, false);
+    assert_true(world->serves);
+    assert_int_equal(world->announcements, 1);
+    struct pc_maddr addrs[2] = { world->peers[38].addr, world->peers[39].addr };
+    struct pc_node_event event = { .kind = PC_NODE_LISTENS, .addrs = addrs, .addr_count = 2 };
+    unsigned told = world->listening;
+    step(&event);
+    assert_int_equal(world->announcements, 2);
+    assert_int_equal(world->announced_count, 2);
+    assert_int_equal(world->listening, told + 2);
+    step(&event);
+    assert_int_equal(world->announcements, 2);
+    event.addrs = &addrs[1];
+    event.addr_count = 1;
+    step(&event);
+    assert_int_equal(world->announcements, 3);
+    assert_int_equal(world->announced_count, 1);
+    assert_true(pc_bytes_equal(pc_addr_maddr_bytes(&world->announced[0]), pc_addr_maddr_bytes(&addrs[1])));
+    assert_int_equal(world->listening, told + 2); /* what the application knows already is not told again */
+    run_until(world->now.mono_us + 600 * PC_US_PER_S);
+    assert_int_equal(world->announcements, 3);
+    stop();
+}
+
 /* A peer that the cache has only heard of is dialled now and then, so that it becomes tried or sinks. */
 static void feelers_find_out_who_of_the_new_lives(void **state)
 {
@@ -164,6 +224,8 @@ int main(void)
         cmocka_unit_test_teardown(who_falls_silent_leaves_the_table, tear_down),
         cmocka_unit_test_teardown(a_node_that_lost_all_joins_again, tear_down),
         cmocka_unit_test_teardown(another_network_is_looked_at_at_once, tear_down),
+        cmocka_unit_test_teardown(pushes_move_peers_of_the_table, tear_down),
+        cmocka_unit_test_teardown(changes_of_what_it_listens_on_are_announced, tear_down),
         cmocka_unit_test_teardown(feelers_find_out_who_of_the_new_lives, tear_down),
         cmocka_unit_test_teardown(a_quiet_day_costs_little, tear_down),
     };
