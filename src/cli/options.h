@@ -85,6 +85,8 @@ struct pc_cli_options {
     uint32_t target;
     uint32_t min;
     uint32_t timeout_ms;
+    uint32_t save_period_ms;    /* 0: not given */
+    uint32_t refresh_period_ms; /* 0: not given */
     uint32_t count;
     uint32_t nodes;
     uint32_t times;         /* of report: --count */
