@@ -83,6 +83,14 @@ PEERCACHE_API int peercache_node_options_set_target(peercache_node_options *opti
                                                     uint32_t min);
 /* The whole join, 1 to 3,600,000 ms. Default: 10,000. */
 PEERCACHE_API int peercache_node_options_set_timeout(peercache_node_options *options, uint32_t timeout_ms);
+/* What is learnt is saved, and what other processes saved is taken in, this often, give or take an eighth (the first time
+ * after 30 s, if that is sooner), besides what joins, connections and a stop save: news that these bring are saved at most
+ * every 5 min, or at this period if that is shorter. 1,000 to 86,400,000 ms, else EINVAL. Default: 3,600,000. */
+PEERCACHE_API int peercache_node_options_set_save_period(peercache_node_options *options, uint32_t period_ms);
+/* The routing table is refreshed at least this often, give or take an eighth. 1,000 to 86,400,000 ms, else EINVAL; 0: as
+ * often as the table needs, every 10 s to 20 min (the default). */
+PEERCACHE_API int peercache_node_options_set_refresh_period(peercache_node_options *options,
+                                                            uint32_t period_ms);
 /* Look our own id up once after joining, so that the cache learns the neighbourhood. Default: true. */
 PEERCACHE_API void peercache_node_options_set_walk(peercache_node_options *options, bool walk);
 /* Stop by itself once joined (or failed) and walked. Default: false. */

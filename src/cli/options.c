@@ -36,6 +36,10 @@
     X(FLAG_NO_WALK, "no-walk", 0, NULL, "don't look our own id up after joining")                            \
     X(FLAG_LISTEN, "listen", 0, "MULTIADDR", "listen here, /ip4/…/udp/…/quic-v1; port 0 takes a free one")   \
     X(FLAG_KEY, "key", 0, "FILE", "private key, libp2p protobuf; made (mode 0600) when missing")             \
+    X(FLAG_SAVE_PERIOD, "save-period", 0, "DURATION",                                                        \
+      "save to the cache this often: 60m, 10s (default 60m)")                                                \
+    X(FLAG_REFRESH_PERIOD, "refresh-period", 0, "DURATION",                                                  \
+      "refresh the routing table at least this often (default: as it needs)")                                \
     X(FLAG_HTTP, "http", 0, "ADDRESS", "serve metrics, health and peers: 127.0.0.1:PORT or unix:PATH")       \
     X(FLAG_LOG, "log", 0, "FORM", "log on standard error as text or json")                                   \
     X(FLAG_LOG_LEVEL, "log-level", 0, "LEVELS", "such as debug or node=debug,driver=info (default info)")    \
@@ -108,8 +112,9 @@ _Static_assert(FLAG_COUNT_OF <= 64, "a set of flags is 64 bits");
 const uint64_t pc_cli_flags_shared = BITS_SHARED;
 const uint64_t pc_cli_flags_join = BITS_SHARED | BITS_SOURCES | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
                                    BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK) | BITS_LOG;
-const uint64_t pc_cli_flags_run =
-    BITS_SHARED | BITS_SOURCES | BIT(FLAG_LISTEN) | BIT(FLAG_KEY) | BIT(FLAG_HTTP) | BITS_LOG;
+const uint64_t pc_cli_flags_run = BITS_SHARED | BITS_SOURCES | BIT(FLAG_LISTEN) | BIT(FLAG_KEY) |
+                                  BIT(FLAG_HTTP) | BIT(FLAG_SAVE_PERIOD) | BIT(FLAG_REFRESH_PERIOD) |
+                                  BITS_LOG;
 const uint64_t pc_cli_flags_crawl =
     BITS_SHARED | (BITS_SOURCES & ~(BIT(FLAG_EXCLUSIVE) | BIT(FLAG_NEW_NETWORK) | BIT(FLAG_FIRST))) |
     BIT(FLAG_CONCURRENCY) | BIT(FLAG_CRAWL_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_FORMAT) |
@@ -247,6 +252,10 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
         return pc_cli_number_parse(word, value, 1, PC_CLI_AT_ONCE_MAX, &o->concurrency, ret_reason);
     case FLAG_CRAWL_TIMEOUT:
         return pc_cli_duration_parse(word, value, &o->crawl_timeout_ms, ret_reason);
+    case FLAG_SAVE_PERIOD:
+        return pc_cli_duration_parse(word, value, &o->save_period_ms, ret_reason);
+    case FLAG_REFRESH_PERIOD:
+        return pc_cli_duration_parse(word, value, &o->refresh_period_ms, ret_reason);
     case FLAG_TIMES:
         return pc_cli_number_parse(word, value, 1, UINT32_MAX, &o->times, ret_reason);
     case FLAG_RTT:

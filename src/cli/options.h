@@ -89,6 +89,8 @@ struct pc_cli_options {
     uint32_t timeout_ms;
     uint32_t concurrency;
     uint32_t crawl_timeout_ms; /* 0: none */
+    uint32_t save_period_ms;    /* 0: not given */
+    uint32_t refresh_period_ms; /* 0: not given */
     uint32_t count;
     uint32_t nodes;
     uint32_t times;         /* of report: --count */

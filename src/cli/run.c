@@ -124,6 +124,19 @@ static enum pc_cli_exit key_take(struct pc_cli_session *session)
     return error ? pc_cli_session_refused(session, error, flag) : PC_CLI_DONE;
 }
 
+static enum pc_cli_exit periods_take(struct pc_cli_session *session)
+{
+    const struct pc_cli_options *o = session->options;
+    int error = 0;
+    if (o->save_period_ms)
+        error = peercache_node_options_set_save_period(session->node_options, o->save_period_ms);
+    if (error)
+        return pc_cli_session_refused(session, error, "--save-period");
+    if (o->refresh_period_ms)
+        error = peercache_node_options_set_refresh_period(session->node_options, o->refresh_period_ms);
+    return error ? pc_cli_session_refused(session, error, "--refresh-period") : PC_CLI_DONE;
+}
+
 /* Where, for the port may have been chosen by the system. */
 static void tell_http(const struct pc_cli_session *session)
 {
@@ -153,6 +166,8 @@ static enum pc_cli_exit run_with(struct pc_cli_session *session, const struct pc
         if (error)
             exit = pc_cli_session_refused(session, error, "--http");
     }
+    if (!exit)
+        exit = periods_take(session);
     if (!exit)
         exit = pc_cli_session_open(session);
     if (!exit && o->http)

@@ -128,6 +128,10 @@ void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
                 node->worker, action->deltas, action->delta_count, node->clock.last.wall_ms);
         node->refused_commit = node->refused_result != 0;
         return;
+    case PC_NODE_TAKE_IN:
+        if (node->take_in)
+            pc_driver_take_in_begin(node->take_in);
+        return;
     case PC_NODE_STOPPED:
         node->state = PC_DRIVER_FLUSHING;
         pc_driver_observed_close(node); /* a loop that is run no more would leave its clients waiting */
@@ -199,6 +203,31 @@ void pc_driver_loop_routes(void *context, bool has_ip4, bool has_ip6)
     struct pc_node_event event = { .kind = PC_NODE_ROUTES, .has_ip4 = has_ip4, .has_ip6 = has_ip6 };
     look_at_listening(node);
     serve(node, &event);
+}
+
+static void took_in_ban(void *context, const struct pc_ban *ban)
+{
+    struct pc_node_event event = { .kind = PC_NODE_BANNED, .ban = ban };
+    serve(context, &event);
+}
+
+static void took_in_record(void *context, const struct pc_record *record)
+{
+    struct pc_node_event event = { .kind = PC_NODE_LOADED, .record = record };
+    serve(context, &event);
+}
+
+static void took_not_all_in(void *context, const char *why)
+{
+    const struct peercache_node *node = context;
+    pc_base_log(&node->log, PC_LOG_WARNING, "driver", "what others committed is not taken in: %s", why);
+}
+
+struct pc_driver_take_in_handler pc_driver_loop_take_in_handler(struct peercache_node *node)
+{
+    return (struct pc_driver_take_in_handler){
+        .context = node, .ban = took_in_ban, .record = took_in_record, .lost = took_not_all_in
+    };
 }
 
 /* Whoever has stopped waits for it. */

@@ -10,6 +10,7 @@
 #include "driver/routes.h"
 #include "driver/start.h"
 #include "driver/store_worker.h"
+#include "driver/take_in.h"
 #include "driver/timer.h"
 #include "driver/udp.h"
 #include "node/wire.h"
@@ -58,6 +59,7 @@ struct peercache_node {
     struct pc_reason cache_busy; /* why it could not be opened for writing yet; "" it could */
     struct pc_reason cache_lost; /* why what the cache held is not used; "" it is */
     struct pc_driver_store_worker *worker;
+    struct pc_driver_take_in *take_in; /* NULL without a worker */
     bool refused_commit; /* a COMMIT that the worker could not take: to be answered after the step */
     int refused_result;
     uint64_t counts[PEERCACHE_STATE_COUNT]; /* peers of the store when it was opened */
@@ -116,6 +118,8 @@ int pc_driver_node_prepare(struct peercache_node *node);
 struct pc_driver_udp_handler pc_driver_loop_udp_handler(struct peercache_node *node);
 void pc_driver_loop_committed(void *node, int result, const char *text);
 void pc_driver_loop_worker_idle(void *node);
+/* What others committed. */
+struct pc_driver_take_in_handler pc_driver_loop_take_in_handler(struct peercache_node *node);
 void pc_driver_loop_edge(void *node, const struct pc_node_action *action);
 /* What names, endpoints and routes are given to call. */
 void pc_driver_loop_fetched(void *node, const struct pc_node_fetched *fetched);

@@ -222,9 +222,12 @@ static int open_store(struct peercache_node *node)
     if (result == 0 && node->options.save && (reopen || !node->store->read_only)) {
         result = pc_driver_store_worker_new(&node->loop, &node->store, reopen, pc_driver_loop_committed, node,
                                             &node->worker);
-        if (result == 0)
+        if (result == 0) {
+            const struct pc_driver_take_in_handler handler = pc_driver_loop_take_in_handler(node);
             pc_driver_store_worker_on_idle(node->worker, pc_driver_loop_worker_idle, node);
-        else
+            result = pc_driver_take_in_new(node->worker, &handler, &node->take_in);
+        }
+        if (result != 0)
             (void)fail(node, result, "out of memory");
     }
     return result;
@@ -332,6 +335,8 @@ static int make_pure_node(struct peercache_node *node, const struct pc_node_sour
         .filter = &given->filter,
         .last_verified = node->last_verified,
         .peers_max = given->max_peers,
+        .save_period_us = (int64_t)given->save_period_ms * PC_US_PER_MS,
+        .refresh_period_us = (int64_t)given->refresh_period_ms * PC_US_PER_MS,
         .ping_count = ping_count,
         .log = &node->log,
     };
@@ -483,6 +488,7 @@ void peercache_node_free(peercache_node *node)
     assert(node->state != PC_DRIVER_RUNNING && node->state != PC_DRIVER_FLUSHING);
     pc_driver_loop_close(node);
     pc_driver_udp_free(node->udp);
+    pc_driver_take_in_free(node->take_in);
     pc_driver_store_worker_free(node->worker);
     pc_store_close(node->store);
     pc_node_free(node->wire.node);

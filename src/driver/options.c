@@ -25,6 +25,7 @@ peercache_node_options *peercache_node_options_new(void)
     options->target = 5;
     options->min = 1;
     options->timeout_ms = 10000;
+    options->save_period_ms = 3600000;
     return options;
 }
 
@@ -345,6 +346,31 @@ int peercache_node_options_set_target(peercache_node_options *options, uint32_t 
     options->target = target;
     options->min = min;
     return 0;
+}
+
+static int check_period(struct peercache_node_options *options, const char *what, uint32_t period_ms)
+{
+    if (period_ms >= PC_DRIVER_PERIOD_MIN_MS && period_ms <= PC_DRIVER_PERIOD_MAX_MS)
+        return 0;
+    pc_base_reason(&options->error, "a %s period of %u ms: it must be %d to %d", what, period_ms,
+                   PC_DRIVER_PERIOD_MIN_MS, PC_DRIVER_PERIOD_MAX_MS);
+    return PEERCACHE_EINVAL;
+}
+
+int peercache_node_options_set_save_period(peercache_node_options *options, uint32_t period_ms)
+{
+    int result = check_period(options, "save", period_ms);
+    if (result == 0)
+        options->save_period_ms = period_ms;
+    return result;
+}
+
+int peercache_node_options_set_refresh_period(peercache_node_options *options, uint32_t period_ms)
+{
+    int result = period_ms == 0 ? 0 : check_period(options, "refresh", period_ms);
+    if (result == 0)
+        options->refresh_period_ms = period_ms;
+    return result;
 }
 
 int peercache_node_options_set_timeout(peercache_node_options *options, uint32_t timeout_ms)

@@ -17,6 +17,8 @@
 #define PC_DRIVER_JOIN_TIMEOUT_MAX_MS 3600000
 #define PC_DRIVER_TARGET_MAX          1000
 #define PC_DRIVER_CRAWL_AT_ONCE_MAX   500 /* half of the connections a host has by default */
+#define PC_DRIVER_PERIOD_MIN_MS       1000
+#define PC_DRIVER_PERIOD_MAX_MS       86400000
 
 struct pc_driver_listen {
     char text[PEERCACHE_ADDR_TEXT_BYTES]; /* as given, for errors */
@@ -42,6 +44,8 @@ struct peercache_node_options {
     uint32_t timeout_ms;
     uint32_t crawl_concurrency; /* 0: no crawl */
     uint32_t crawl_timeout_ms;  /* 0: none */
+    uint32_t save_period_ms;
+    uint32_t refresh_period_ms; /* 0: as the table is filled */
     bool has_cache;
     char cache[PC_STORE_PATH_BYTES];
     size_t key_size; /* 0: a fresh key */

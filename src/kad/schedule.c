@@ -17,9 +17,10 @@ static const uint32_t allowed[STATES] = {
     [RUNNING] = PC_FSM_TO(WAITING) | PC_FSM_TO(RUNNING), /* again, when its end was never told */
 };
 
-void pc_kad_schedule_init(struct pc_kad_schedule *schedule)
+void pc_kad_schedule_init(struct pc_kad_schedule *schedule, int64_t period_max_us)
 {
     memset(schedule, 0, sizeof(*schedule));
+    schedule->period_max_us = period_max_us > 0 ? period_max_us : PC_KAD_PERIOD_MAX_US;
     schedule->now_us = INT64_MIN;
     schedule->ended_us = INT64_MIN;
     schedule->peer_came_us = INT64_MIN;
@@ -85,7 +86,8 @@ static int64_t period_us(const struct pc_kad_schedule *schedule)
 
 static int64_t wait_us(const struct pc_kad_schedule *schedule)
 {
-    int64_t by_period_us = period_us(schedule) * schedule->jitter / JITTER_ONE;
+    int64_t by_period_us =
+        pc_base_time_min(period_us(schedule), schedule->period_max_us) * schedule->jitter / JITTER_ONE;
     switch (schedule->urgency) {
     case PC_KAD_BY_PERIOD:
         break;

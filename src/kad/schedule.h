@@ -12,7 +12,8 @@
  *   - by period: 10 s for every 5 peers, 10 s to 20 min, so that it stretches as the table fills and shrinks
  *     as it thins. Where no peer has come for 180 s before the last one ended, the network is idle and is
  *     asked every 5 to 10 min, unless the period is longer. An empty table waits 10 s, and twice as long
- *     each time, up to 5 min: never for ever. All of these an eighth more or less.
+ *     each time, up to 5 min: never for ever. None is longer than the owner's longest. All of these an eighth
+ *     more or less.
  *
  * Pure; `now_us` never goes back, and is the time until which the caller has told everything.
  */
@@ -47,6 +48,7 @@ enum pc_kad_urgency {
 struct pc_kad_schedule {
     unsigned state;
     enum pc_kad_urgency urgency;
+    int64_t period_max_us;
     int64_t now_us;
     int64_t begun_us;
     int64_t ended_us;
@@ -64,7 +66,8 @@ struct pc_kad_refresh {
     uint8_t buckets[PC_KAD_REFRESH_BUCKETS];
 };
 
-void pc_kad_schedule_init(struct pc_kad_schedule *schedule);
+/* `period_max_us`: no wait is longer; 0: PC_KAD_PERIOD_MAX_US. */
+void pc_kad_schedule_init(struct pc_kad_schedule *schedule, int64_t period_max_us);
 /* From now on there are refreshes; the first is due at once. */
 void pc_kad_schedule_start(struct pc_kad_schedule *schedule, int64_t now_us);
 /* The table has so many members now. */

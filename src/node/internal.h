@@ -167,6 +167,7 @@ struct pc_node {
     size_t probe_count;
     bool wants_candidates;
     int64_t feeler_at_us;
+    bool recall_wanted;
 
     /* pinging */
     uint32_t pings_sent;
@@ -176,12 +177,15 @@ struct pc_node {
 
     struct crawling *crawling; /* crawling.h; NULL: it does not */
 
-    /* saving */
-    bool commit_wanted;
+    /* saving: saving.c */
+    bool commit_wanted; /* now, until nothing is pending */
+    bool take_in_wanted;
+    bool has_news; /* that are saved once the pause since the last save is over */
     bool commit_out;
     bool committed_any;
     bool commit_failed;
-    int64_t commit_at_us;
+    int64_t commit_at_us;   /* on schedule */
+    int64_t commit_from_us; /* not sooner, of news */
     bool stopped_told;
 
     /* the actions of this step */
@@ -337,6 +341,18 @@ bool pc_node_crawl_stop(struct pc_node *node);
 void pc_node_on_wire(struct pc_node *node, const struct pc_libp2p_event *wire);
 /* The connection is gone, and with it what was asked over it. */
 void pc_node_connection_gone(struct pc_node *node, struct connection *connection);
+
+/* saving.c */
+void pc_node_save_begin(struct pc_node *node);
+/* Something is known that the cache does not have: it is saved soon. */
+void pc_node_save_news(struct pc_node *node);
+/* All that is known is to be saved now, one more time whatever failed before. */
+void pc_node_save_at_stop(struct pc_node *node);
+void pc_node_on_committed(struct pc_node *node, const struct pc_node_event *event);
+void pc_node_save_pump(struct pc_node *node);
+int64_t pc_node_save_deadline(const struct pc_node *node);
+/* Nothing is under way, and nothing is left that could be saved. */
+bool pc_node_is_saved(const struct pc_node *node);
 
 /* node.c */
 void pc_node_join_end(struct pc_node *node);

@@ -74,8 +74,10 @@ void pc_node_learn_outcome(struct pc_node *node, const struct connection *connec
 {
     uint32_t rtt = rtt_us < 0 || rtt_us >= PC_RTT_UNKNOWN ? PC_RTT_UNKNOWN : (uint32_t)rtt_us;
     struct pc_ip_port remote;
-    if (outcome == PEERCACHE_OK)
+    if (outcome == PEERCACHE_OK) {
         node->newest_success_ms = node->now.wall_ms;
+        pc_node_save_news(node);
+    }
     if (is_answer(outcome)) {
         node->answered_at_us = node->now.mono_us;
         drop_held_of_holes(node); /* before the rest of what is held counts */
@@ -158,6 +160,7 @@ void pc_node_learn_server(struct pc_node *node, const struct connection *connect
                               node->now.mono_us, &place) == PEERCACHE_ENOMEM)
         pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: a peer is not in the table");
     pc_kad_candidates_remove(node->candidates, &connection->id);
+    pc_node_save_news(node);
     /* The first peer of a node that lives alone is its way in: the schedule refreshes at once. */
     pc_node_table_changed(node);
 }

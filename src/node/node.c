@@ -65,10 +65,11 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     node->rejoin_pause_us = PC_NODE_REJOIN_FIRST_US;
     node->walk_deadline_us = PC_TIME_NEVER;
     node->feeler_at_us = PC_TIME_NEVER;
-    pc_kad_schedule_init(&node->schedule);
+    pc_kad_schedule_init(&node->schedule, options->refresh_period_us);
     pc_kad_targets_init(&node->targets, &options->own_id, &node->rng);
     node->ping_at_us = PC_TIME_NEVER;
     node->commit_at_us = PC_TIME_NEVER;
+    node->commit_from_us = INT64_MIN;
     node->has_ip4 = true;
     node->has_ip6 = true;
     if (options->filter)
@@ -167,11 +168,6 @@ int64_t pc_node_jittered(struct pc_node *node, int64_t us)
     return us - spread / 2 + (int64_t)pc_base_rng_below(&node->rng, (uint64_t)spread + 1);
 }
 
-static void schedule_commit(struct pc_node *node, int64_t pause_us)
-{
-    node->commit_at_us = pc_base_time_add(node->now.mono_us, pc_node_jittered(node, pause_us));
-}
-
 /* Who lost all its peers joins again, unless the plan of the join tries by itself. */
 static void schedule_rejoin(struct pc_node *node)
 {
@@ -208,8 +204,7 @@ void pc_node_begin_stop(struct pc_node *node)
     if (node->crawling && pc_node_crawl_stop(node))
         return;
     pc_node_move(node, PHASE_STOPPING);
-    node->commit_wanted = true;
-    node->commit_failed = false; /* one more try */
+    pc_node_save_at_stop(node);
     for (struct pc_map_node *n = pc_base_map_next(&node->connections, NULL); n;
          n = pc_base_map_next(&node->connections, n))
         pc_node_connection_cancel(node, PC_CONTAINER_OF(n, struct connection, by_number));
@@ -219,6 +214,7 @@ static void begin_refresh(struct pc_node *node)
 {
     pc_kad_targets_step(&node->targets, PC_NODE_TARGET_HASHES);
     pc_kad_schedule_begin(&node->schedule, node->table, node->now.mono_us, &node->refresh);
+    node->recall_wanted = true;
     node->refreshed_buckets = 0;
     pc_node_move(node, PHASE_WALKING);
     pc_node_walk_begin(node, pc_base_time_add(node->now.mono_us, PC_NODE_WALK_MAX_US));
@@ -227,7 +223,7 @@ static void begin_refresh(struct pc_node *node)
 void pc_node_join_end(struct pc_node *node)
 {
     bool anybody = node->report.verified > 0;
-    node->commit_wanted = true;
+    pc_node_save_news(node);
     if (node->crawling) {
         pc_node_move(node, PHASE_CRAWLING);
         pc_node_crawl_begin(node);
@@ -245,7 +241,7 @@ void pc_node_join_end(struct pc_node *node)
 
 void pc_node_after_walk(struct pc_node *node)
 {
-    node->commit_wanted = true;
+    pc_node_save_news(node);
     if (node->options.once) {
         pc_node_begin_stop(node);
         return;
@@ -279,45 +275,6 @@ static void on_endpoint(struct pc_node *node, const struct pc_node_event *event)
     memcpy(kept->breaker, event->breaker.data, sizeof(kept->breaker));
 }
 
-static void on_committed(struct pc_node *node, const struct pc_node_event *event)
-{
-    node->commit_out = false;
-    if (pc_cache_set_settle(node->set, event->result == 0))
-        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: news of peers are lost");
-    if (event->result == 0) {
-        node->committed_any = true;
-        node->commit_failed = false;
-        return;
-    }
-    node->commit_failed = true;
-    node->commit_wanted = false; /* again on schedule */
-    schedule_commit(node, PC_NODE_COMMIT_FIRST_US);
-    pc_node_warn(node, "the cache is not saved: %s",
-                 event->text ? event->text : peercache_strerror(event->result));
-}
-
-static void pump_commit(struct pc_node *node)
-{
-    if (node->now.mono_us >= node->commit_at_us) {
-        node->commit_wanted = true;
-        schedule_commit(node, PC_NODE_COMMIT_EVERY_US);
-    }
-    if (node->phase != PHASE_IDLE && pc_cache_set_pending(node->set) >= PC_CACHE_BATCH_MAX)
-        node->commit_wanted = true;
-    if (!node->commit_wanted || node->commit_out || !node->options.save || !pc_node_has_room(node, 0))
-        return;
-    const struct pc_delta *deltas;
-    size_t count = pc_cache_set_take(node->set, &deltas, PC_CACHE_BATCH_MAX);
-    if (count == 0) {
-        node->commit_wanted = false;
-        return;
-    }
-    node->commit_out = true;
-    struct pc_node_action *action = pc_node_act(node, PC_NODE_COMMIT);
-    action->deltas = deltas;
-    action->delta_count = count;
-}
-
 static void pump_cancelled(struct pc_node *node)
 {
     if (node->cancelled_count == 0)
@@ -336,8 +293,8 @@ static void pump_cancelled(struct pc_node *node)
 
 static void pump_stop(struct pc_node *node)
 {
-    if (node->commit_out || node->cancelled_count > 0 || node->unfinished ||
-        (node->options.save && node->commit_wanted && !node->commit_failed) || !pc_node_has_room(node, 0))
+    if (!pc_node_is_saved(node) || node->cancelled_count > 0 || node->unfinished ||
+        !pc_node_has_room(node, 0))
         return;
     pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_STOPPED,
                                                 .saved = node->committed_any && !node->commit_failed });
@@ -393,7 +350,7 @@ static void pump(struct pc_node *node)
         pc_node_crawl_pump(node);
     pump_cancelled(node);
     pc_node_keep_endpoints(node);
-    pump_commit(node);
+    pc_node_save_pump(node);
     if (node->phase == PHASE_STOPPING)
         pump_stop(node);
 }
@@ -402,7 +359,7 @@ static void start(struct pc_node *node)
 {
     if (node->phase != PHASE_IDLE)
         return;
-    schedule_commit(node, PC_NODE_COMMIT_FIRST_US);
+    pc_node_save_begin(node);
     pc_node_tend_begin(node);
     if (node->options.ping_count > 0) {
         pc_node_move(node, PHASE_PINGING);
@@ -463,7 +420,7 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
     case PC_NODE_TIME:
         break;
     case PC_NODE_COMMITTED:
-        on_committed(node, event);
+        pc_node_on_committed(node, event);
         break;
     case PC_NODE_STOP:
         pc_node_begin_stop(node);
@@ -506,7 +463,7 @@ int64_t pc_node_deadline(const struct pc_node *node)
     }
     if (node->plan && pc_node_join_is_open(node))
         at = pc_base_time_min(at, pc_plan_deadline(node->plan));
-    return node->options.save ? pc_base_time_min(at, node->commit_at_us) : at;
+    return pc_base_time_min(at, pc_node_save_deadline(node));
 }
 
 const struct pc_kad_table *pc_node_table(const struct pc_node *node)

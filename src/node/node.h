@@ -3,7 +3,7 @@
  *
  *   START, LISTENING, LOADED, ENDPOINT,              ┌──────────────┐   DIAL, CLOSE, PING, FIND_NODE, ANSWER,
  *   WIRE, FETCHED, RESOLVED, ROUTES,              ─► │ pc_node_step │ ─► FETCH, RESOLVE, CANCEL…, COMMIT,
- *   TIME, COMMITTED, LISTENS, STOP                   └──────────────┘   KEEP…, ANNOUNCE, TELL, STOPPED
+ *   TIME, COMMITTED, LISTENS, STOP                   └──────────────┘   TAKE_IN, KEEP…, ANNOUNCE, TELL, STOPPED
  *
  * The life of a node:
  *
@@ -44,6 +44,8 @@
 #define PC_NODE_TARGET_HASHES      512 /* tried in one step until every bucket has its target: 150 µs or so */
 #define PC_NODE_COMMIT_FIRST_US    (30 * PC_US_PER_S)
 #define PC_NODE_COMMIT_EVERY_US    (3600 * PC_US_PER_S)
+#define PC_NODE_COMMIT_PAUSE_US    (300 * PC_US_PER_S) /* between saves that only news asks for */
+#define PC_NODE_RECALLS            4 /* of the cache, dialled for the table after each refresh */
 #define PC_NODE_REJOIN_FIRST_US    (5 * PC_US_PER_S)
 #define PC_NODE_REJOIN_MAX_US      (300 * PC_US_PER_S)
 #define PC_NODE_PING_EVERY_US      PC_US_PER_S
@@ -83,9 +85,11 @@ struct pc_node_options {
     uint32_t crawl_concurrency;          /* not 0: crawl after the join, so many peers at once, and stop */
     int64_t crawl_timeout_us;            /* of join and crawl; NEVER */
     uint32_t peers_max;                  /* of the working set; 0: PC_CACHE_SET_DEFAULT_PEERS */
-    uint8_t secret[16];                  /* of the store, or random */
-    struct pc_rng rng;                   /* copied */
-    const struct pc_log *log;            /* borrowed */
+    int64_t save_period_us;              /* 0: PC_NODE_COMMIT_EVERY_US */
+    int64_t refresh_period_us; /* at most so long between refreshes of the table; 0: as it is filled */
+    uint8_t secret[16];        /* of the store, or random */
+    struct pc_rng rng;         /* copied */
+    const struct pc_log *log;  /* borrowed */
 };
 
 struct pc_node;
@@ -161,6 +165,7 @@ enum pc_node_action_kind {
     PC_NODE_KEEP_ENDPOINT,  /* endpoint, breaker, count (its peers that verified): to be kept; not answered */
     PC_NODE_KEEP_JOIN, /* count: peers from the cache that this join verified; to be kept, not answered */
     PC_NODE_COMMIT,    /* deltas; one at a time, answered by COMMITTED */
+    PC_NODE_TAKE_IN,   /* what others committed is wanted, told as BANNED and LOADED; not answered */
     PC_NODE_TELL,      /* event: for the application */
     PC_NODE_STOPPED,   /* the last action; nothing may be stepped afterwards */
     PC_NODE_ANNOUNCE,  /* is_server, addrs: what we are from now on; at first a client without addresses */

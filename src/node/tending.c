@@ -4,6 +4,7 @@
  * - Refreshes, when the schedule says so (kad/schedule.h): a lookup of our own id, then of a target in each bucket that
  *   wants it. They are walks (walking.c).
  * - Candidates (kad/candidates.h), peers that answers told of, are dialled for buckets that have room.
+ * - After each refresh a few of the cache that are not in the table are dialled for buckets that have room.
  * - Members that the table wants tested are pinged, or dialled when no connection is open; who does not answer leaves.
  * - Feelers: now and then a dial to one cached peer that is new, or whose place a newcomer wants, so that what the cache
  *   calls tried stays true.
@@ -14,6 +15,7 @@
 
 #include <stdlib.h>
 
+#define RECALL_PICKS 64 /* drawn after a refresh; most are in the table */
 #define FEELER_PICKS 16 /* drawn for one feeler; the first that is new, and not connected, is dialled */
 
 static bool probe_is_free(const struct pc_node *node)
@@ -143,6 +145,34 @@ static void dial_candidates(struct pc_node *node)
     node->wants_candidates = false;
 }
 
+/* ----- of the cache ----- */
+
+static bool has_place(const struct pc_node *node, const struct pc_peer_id *id)
+{
+    const struct pc_kad_key key = pc_kad_key_of_peer(id);
+    unsigned bucket = pc_kad_key_common_prefix(&node->targets.own_key, &key);
+    return bucket < PC_KAD_BUCKETS && pc_kad_table_bucket_count(node->table, bucket) < PC_KAD_K;
+}
+
+/* Who is in the cache and not in the table may be back, as after a partition of the network: then nobody in the table is
+ * of the other half, and no answer tells of it. Picks rotate, so that in time all have their turn. */
+static void recall(struct pc_node *node)
+{
+    struct pc_pick picks[RECALL_PICKS];
+    unsigned recalled = 0;
+    if (!node->recall_wanted || !probe_is_free(node) || !pc_node_has_room(node, 0))
+        return;
+    node->recall_wanted = false;
+    if (node->options.exclusive || !node->options.dial_cached)
+        return;
+    size_t count = pc_cache_set_pick(node->set, &node->rng, node->now.wall_ms, true, picks, RECALL_PICKS);
+    for (size_t i = 0;
+         i < count && recalled < PC_NODE_RECALLS && probe_is_free(node) && pc_node_has_room(node, 0); i++)
+        if (picks[i].id.size > 0 && !pc_kad_table_find(node->table, &picks[i].id) &&
+            !pc_node_connection_of(node, &picks[i].id) && has_place(node, &picks[i].id))
+            recalled += probe(node, &picks[i].id, &picks[i].addr, 1, PEERCACHE_VIA_CACHE, false);
+}
+
 /* ----- feelers ----- */
 
 static void feel(struct pc_node *node)
@@ -177,6 +207,7 @@ void pc_node_tend_pump(struct pc_node *node)
 {
     test_members(node);
     dial_candidates(node);
+    recall(node);
     feel(node);
 }
 

@@ -328,12 +328,16 @@ void step(const struct pc_node_event *event)
         case PC_NODE_COMMIT:
             assert_false(world->commit_out);
             world->commit_out = true;
+            world->commits++;
             world->committed += actions[i].delta_count;
             assert_in_range(actions[i].delta_count, 1, 1000);
             memcpy(world->last_batch, actions[i].deltas, actions[i].delta_count * sizeof(struct pc_delta));
             world->last_batch_count = actions[i].delta_count;
             for (size_t j = 0; j < actions[i].delta_count; j++)
                 world->blamed += actions[i].deltas[j].history.failure_count;
+            break;
+        case PC_NODE_TAKE_IN:
+            world->taken_in++;
             break;
         case PC_NODE_TELL:
             on_tell(&actions[i].event);

@@ -77,6 +77,8 @@ struct world {
     uint32_t kept_verified;
     bool commit_out;
     int commit_result;
+    unsigned commits;
+    unsigned taken_in;
     size_t committed; /* deltas */
     uint32_t blamed;  /* failures in them */
     struct pc_delta last_batch[1000];

@@ -27,7 +27,7 @@ static void life_init(struct life *life, uint64_t seed)
     struct pc_kad_table_options options = { .own_id = kad_id(OWN) };
     *life = (struct life){ .now_us = 1000 * S, .next_number = 100 };
     pc_base_rng_init_u64(&life->rng, seed);
-    pc_kad_schedule_init(&life->schedule);
+    pc_kad_schedule_init(&life->schedule, 0);
     assert_int_equal(pc_kad_table_new(&options, &life->table), 0);
 }
 
@@ -175,6 +175,29 @@ static void period_follows_the_table(void **state)
     pc_kad_schedule_ended(&life.schedule, &life.rng, life.now_us);
     check_jittered(due(&life) - life.now_us, PC_KAD_PERIOD_MAX_US);
     pc_kad_table_free(life.table);
+}
+
+/* Nothing waits longer than the owner wants: full tables, idle networks, lonely nodes. */
+static void no_wait_is_longer_than_the_longest(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 0, 3, 40, 200 };
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct life life;
+        struct pc_kad_refresh refresh;
+        life_init(&life, 5);
+        pc_kad_schedule_init(&life.schedule, 4 * S);
+        grow_to(&life, sizes[i]);
+        pc_kad_schedule_start(&life.schedule, life.now_us);
+        for (int round = 0; round < 200; round++) {
+            pc_kad_schedule_begin(&life.schedule, life.table, life.now_us, &refresh);
+            pc_kad_schedule_ended(&life.schedule, &life.rng, life.now_us);
+            int64_t wait_us = pc_kad_schedule_due_us(&life.schedule) - life.now_us;
+            assert_in_range(wait_us, 35 * S / 10, 45 * S / 10);
+            life.now_us += wait_us;
+        }
+        pc_kad_table_free(life.table);
+    }
 }
 
 static void a_refresh_never_told_to_end_does_not_hold_up(void **state)
@@ -344,6 +367,7 @@ int main(void)
         cmocka_unit_test(first_peer_and_lost_network_are_urgent),
         cmocka_unit_test(neighbour_and_thin_table_come_soon),
         cmocka_unit_test(period_follows_the_table),
+        cmocka_unit_test(no_wait_is_longer_than_the_longest),
         cmocka_unit_test(a_refresh_never_told_to_end_does_not_hold_up),
         cmocka_unit_test(thin_buckets_first_and_the_oldest_first),
         cmocka_unit_test(among_the_thin_the_oldest_first),

@@ -200,6 +200,87 @@ static void feelers_find_out_who_of_the_new_lives(void **state)
     stop();
 }
 
+/* What was learnt is saved and what others learnt is taken in: at first news, after half a minute, then every period; news
+ * that come in between wait for the pause. */
+static void saves_on_schedule_and_rarely_for_news(void **state)
+{
+    (void)state;
+    make_world(200, 12, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    options.server = true;
+    options.once = false;
+    options.sources = &source;
+    options.source_count = 1;
+    options.refresh_period_us = 10 * PC_US_PER_S; /* walks bring news all the time */
+    start(&options);
+    int64_t started_us = world->now.mono_us;
+    run_until(started_us + 25 * PC_US_PER_S);
+    assert_in_range(world->commits, 1, 2); /* of the join */
+    assert_int_equal(world->taken_in, 1);
+    run_until(started_us + 35 * PC_US_PER_S);
+    assert_int_equal(world->taken_in, 2);
+    unsigned first = world->commits;
+    run_until(started_us + 3600 * PC_US_PER_S);
+    assert_in_range(world->commits - first, 8, 15); /* one in 5 min */
+    assert_in_range(world->taken_in, world->commits - 2, world->commits + 1);
+    unsigned taken_in = world->taken_in;
+    stop();
+    assert_true(world->saved);
+    assert_int_equal(world->taken_in, taken_in); /* who leaves has no use for it */
+}
+
+static void the_save_period_is_kept_without_news(void **state)
+{
+    (void)state;
+    make_world(10, 4, false);
+    struct pc_node_options options = default_options(&self_peer);
+    options.server = true;
+    options.once = false;
+    options.save_period_us = 100 * PC_US_PER_S;
+    start(&options); /* alone: there is never anything to save */
+    run_until(world->now.mono_us + 3000 * PC_US_PER_S);
+    assert_int_equal(world->commits, 0);
+    assert_in_range(world->taken_in, 26, 36);
+    stop();
+    assert_false(world->saved);
+}
+
+/* The network falls into two halves, long enough for each to forget the other, and heals: nobody tells us of the others,
+ * but the cache remembers them. */
+static void who_was_cut_off_is_found_again(void **state)
+{
+    (void)state;
+    make_world(30, 8, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    options.server = true;
+    options.once = false;
+    options.sources = &source;
+    options.source_count = 1;
+    options.refresh_period_us = 60 * PC_US_PER_S;
+    start(&options);
+    run_until(world->now.mono_us + 600 * PC_US_PER_S);
+    assert_int_equal(pc_node_table_count(world->node), 30);
+    for (size_t i = 0; i < 30; i++) {
+        size_t kept = 0;
+        for (size_t j = 0; j < world->peers[i].neighbour_count; j++)
+            if (world->peers[i].neighbours[j] % 2 == 0)
+                world->peers[i].neighbours[kept++] = world->peers[i].neighbours[j];
+        world->peers[i].neighbour_count = kept;
+        world->peers[i].habit = i % 2 == 0 ? LIVES : SILENT;
+    }
+    run_until(world->now.mono_us + 4 * 3600 * PC_US_PER_S);
+    assert_int_equal(pc_node_table_count(world->node), 15);
+    for (size_t i = 0; i < 30; i++)
+        world->peers[i].habit = LIVES;
+    run_until(world->now.mono_us + 2 * 70 * PC_US_PER_S);
+    assert_in_range(pc_node_table_count(world->node), 15 + PC_NODE_RECALLS, 30);
+    run_until(world->now.mono_us + 600 * PC_US_PER_S);
+    assert_int_equal(pc_node_table_count(world->node), 30);
+    stop();
+}
+
 /* A day of a node at rest: it asks rarely, and never spins. */
 static void a_quiet_day_costs_little(void **state)
 {
@@ -227,6 +308,9 @@ int main(void)
         cmocka_unit_test_teardown(pushes_move_peers_of_the_table, tear_down),
         cmocka_unit_test_teardown(changes_of_what_it_listens_on_are_announced, tear_down),
         cmocka_unit_test_teardown(feelers_find_out_who_of_the_new_lives, tear_down),
+        cmocka_unit_test_teardown(saves_on_schedule_and_rarely_for_news, tear_down),
+        cmocka_unit_test_teardown(the_save_period_is_kept_without_news, tear_down),
+        cmocka_unit_test_teardown(who_was_cut_off_is_found_again, tear_down),
         cmocka_unit_test_teardown(a_quiet_day_costs_little, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
