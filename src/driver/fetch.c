@@ -188,9 +188,21 @@ static void follow(struct pc_driver_fetch *fetch, const char *location)
     hop_begin(fetch);
 }
 
+static void too_late(struct pc_driver_fetch *fetch)
+{
+    pc_driver_fetch_hop_read(&fetch->hop);
+    finish(fetch, PC_DRIVER_FETCH_TIMEOUT, "still %s after %lld ms", pc_driver_fetch_hop_doing(&fetch->hop),
+           (long long)fetch->deadline_ms);
+}
+
 static void hop_done(struct pc_driver_fetch *fetch, CURLcode code)
 {
     struct pc_reason why = { "" };
+    if (code ==
+        CURLE_OPERATION_TIMEDOUT) { /* libcurl was given the same time, and looked at its clock before us */
+        too_late(fetch);
+        return;
+    }
     pc_driver_fetch_hop_read(&fetch->hop);
     enum pc_driver_fetch_kind kind = pc_driver_fetch_hop_verdict(&fetch->hop, code, &fetch->url, &why);
     if (kind != PC_DRIVER_FETCH_OK) {
@@ -290,9 +302,7 @@ static void on_deadline(void *context)
         finish(fetch, PC_DRIVER_FETCH_DNS_FAILED, "%.100s: the name servers are silent", fetch->url.host);
         return;
     }
-    pc_driver_fetch_hop_read(&fetch->hop);
-    finish(fetch, PC_DRIVER_FETCH_TIMEOUT, "still %s after %lld ms", pc_driver_fetch_hop_doing(&fetch->hop),
-           (long long)fetch->deadline_ms);
+    too_late(fetch);
 }
 
 static void on_closed(void *context)

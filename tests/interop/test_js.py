@@ -17,8 +17,8 @@ from harness import case, run  # pylint: disable=wrong-import-position
 PACKAGES = os.path.abspath(sys.argv[2])
 FILES = ('package.json', 'package-lock.json', '.npmrc', 'swarm.mjs', 'polyfill.mjs')
 COUNT = 20
-START_S = 60.0
-COMMAND_S = 30.0
+START_S = 180.0 # only how long a hang is waited for
+COMMAND_S = 90.0
 
 
 def install():
@@ -54,7 +54,7 @@ class Swarm:
 
     def __init__(self, count=COUNT):
         node = install()
-        self.process = subprocess.Popen([node, 'swarm.mjs', '--count', str(count), '--max-seconds', '200'],
+        self.process = subprocess.Popen([node, 'swarm.mjs', '--count', str(count), '--max-seconds', '600'],
                                         cwd=PACKAGES, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL)
         self.buffer = b''
