@@ -16,6 +16,10 @@
 
 #define PC_DRIVER_JOIN_TIMEOUT_MAX_MS 3600000
 #define PC_DRIVER_TARGET_MAX          1000
+#define PC_DRIVER_CONNECTIONS_MAX     100000
+#define PC_DRIVER_IDLE_MIN_MS         1000
+#define PC_DRIVER_IDLE_MAX_MS         86400000
+#define PC_DRIVER_IDLE_DEFAULT_MS     60000
 
 struct pc_driver_listen {
     char text[PEERCACHE_ADDR_TEXT_BYTES]; /* as given, for errors */
@@ -39,6 +43,11 @@ struct peercache_node_options {
     uint32_t target;
     uint32_t min;
     uint32_t timeout_ms;
+    uint32_t connections_low;
+    uint32_t connections_high;
+    uint32_t connection_idle_ms;
+    uint32_t bucket_group_max;
+    uint32_t table_group_max;
     bool has_cache;
     char cache[PC_STORE_PATH_BYTES];
     size_t key_size; /* 0: a fresh key */

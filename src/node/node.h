@@ -75,10 +75,15 @@ struct pc_node_options {
     const struct pc_join_filter *filter; /* copied; NULL: none */
     uint32_t last_verified;              /* peers from the cache that the last join verified (KEEP_JOIN) */
     uint32_t ping_count;                 /* not 0: ping sources[0] instead of joining */
-    uint32_t peers_max;                  /* of the working set; 0: PC_CACHE_SET_DEFAULT_PEERS */
-    uint8_t secret[16];                  /* of the store, or random */
-    struct pc_rng rng;                   /* copied */
-    const struct pc_log *log;            /* borrowed */
+    uint32_t
+        connections_low; /* marks of the pool (pool.h), low <= high; a high one of 0: the defaults of both */
+    uint32_t connections_high;
+    uint32_t bucket_group_max; /* of the routing table (kad/table.h); 0: the default */
+    uint32_t table_group_max;
+    uint32_t peers_max;       /* of the working set; 0: PC_CACHE_SET_DEFAULT_PEERS */
+    uint8_t secret[16];       /* of the store, or random */
+    struct pc_rng rng;        /* copied */
+    const struct pc_log *log; /* borrowed */
 };
 
 struct pc_node;
@@ -152,6 +157,7 @@ enum pc_node_action_kind {
     PC_NODE_KEEP_JOIN, /* count: peers from the cache that this join verified; to be kept, not answered */
     PC_NODE_COMMIT,    /* deltas; one at a time, answered by COMMITTED */
     PC_NODE_TELL,      /* event: for the application */
+    PC_NODE_KEEP,      /* connection, keep: whether it is needed; not answered */
     PC_NODE_STOPPED,   /* the last action; nothing may be stepped afterwards */
 };
 
@@ -163,6 +169,7 @@ struct pc_node_action {
     uint64_t number;
     size_t endpoint;
     uint32_t count;
+    bool keep;
     uint8_t breaker[PC_BREAKER_BYTES];
     struct pc_name_question question;
     struct pc_ip_port remote;

@@ -64,6 +64,9 @@ static void apply(struct pc_wire *wire, peercache_time now, const struct pc_node
         /* The stream may be gone, which is no fault. */
         (void)pc_libp2p_host_answer(wire->host, now, action->asked, action->peers, action->peer_count);
         break;
+    case PC_NODE_KEEP:
+        pc_libp2p_host_keep(wire->host, now, action->connection, action->keep);
+        break;
     case PC_NODE_STOPPED:
         wire->stopped = true;
         wire->edge(wire->context, action);
