@@ -8,10 +8,17 @@ void pc_node_pool_init(struct pc_node_pool *pool, const struct pc_peer_id *own_i
     *pool = (struct pc_node_pool){ .own_key = pc_kad_key_of_peer(own_id) };
 }
 
-struct connection *pc_node_pool_find(struct pc_node *node, const struct pc_peer_id *id)
+/* The first of its peer's, to be closed or not. */
+static struct connection *head_of(struct pc_node *node, const struct pc_peer_id *id)
 {
     struct pc_map_node *found = pc_base_map_find(&node->open_by_id, pc_addr_peer_id_bytes(id));
     return found ? PC_CONTAINER_OF(found, struct connection, by_id) : NULL;
+}
+
+struct connection *pc_node_pool_find(struct pc_node *node, const struct pc_peer_id *id)
+{
+    struct connection *head = head_of(node, id);
+    return head && !head->cancelled ? head : NULL;
 }
 
 void pc_node_pool_used(struct pc_node *node, struct connection *connection)
@@ -100,7 +107,7 @@ void pc_node_pool_opened(struct pc_node *node, struct connection *connection)
     connection->used_us = node->now.mono_us;
     node->pool.open_count++;
     node->pool.changed = true;
-    struct connection *head = pc_node_pool_find(node, &connection->id);
+    struct connection *head = head_of(node, &connection->id);
     if (connection->cancelled) {
         node->pool.closing++;
     } else if (!head) {
@@ -139,7 +146,7 @@ static void hand_over(struct pc_node *node, struct connection *connection)
 
 static void unlink_sibling(struct pc_node *node, const struct connection *connection)
 {
-    struct connection *before = pc_node_pool_find(node, &connection->id);
+    struct connection *before = head_of(node, &connection->id);
     while (before && before->sibling != connection)
         before = before->sibling; /* at most what one peer may have of connections */
     if (before)
@@ -185,10 +192,18 @@ static void close_doubles(struct pc_node *node)
 
 /* ----- the marks ----- */
 
+/* In the order in which they are closed. */
+enum worth {
+    OF_NOBODY,
+    OF_NEWCOMER, /* of nobody, and just opened: it has a moment to ask for what it came for */
+    OF_MEMBER,
+    OF_NEIGHBOUR,
+};
+
 struct closable {
     struct connection *connection;
     struct pc_netgroup group;
-    unsigned worth;   /* 0: to nobody; 1: a member of the table; 2: a neighbour */
+    enum worth worth;
     unsigned fellows; /* of its group and worth, how many were used later */
 };
 
@@ -202,7 +217,7 @@ static int by_group(const void *left, const void *right)
         return order;
     if (a->connection->used_us != b->connection->used_us)
         return a->connection->used_us > b->connection->used_us ? -1 : 1;
-    return a->connection->number < b->connection->number ? -1 : 1;
+    return a->connection->number > b->connection->number ? -1 : 1;
 }
 
 /* The first to be closed first. */
@@ -218,18 +233,20 @@ static int by_value(const void *left, const void *right)
     return a->connection->number < b->connection->number ? -1 : 1;
 }
 
-static unsigned worth_of(const struct pc_node *node, const struct connection *connection)
+static enum worth worth_of(const struct pc_node *node, const struct connection *connection)
 {
     if (connection->is_neighbour)
-        return 2;
-    return pc_kad_table_find(node->table, &connection->id) != NULL;
+        return OF_NEIGHBOUR;
+    if (pc_kad_table_find(node->table, &connection->id))
+        return OF_MEMBER;
+    return pc_base_time_sub(node->now.mono_us, connection->opened_us) < PC_POOL_GRACE_US ? OF_NEWCOMER
+                                                                                         : OF_NOBODY;
 }
 
-static bool may_close(const struct pc_node *node, const struct connection *connection)
+static bool may_close(const struct connection *connection)
 {
     return connection->open && !connection->cancelled && connection->request_count == 0 &&
-           connection->purpose != FOR_PING &&
-           pc_base_time_sub(node->now.mono_us, connection->opened_us) >= PC_POOL_GRACE_US;
+           connection->purpose != FOR_PING;
 }
 
 /* All that may be closed, in no order. NULL: memory. */
@@ -242,7 +259,7 @@ static struct closable *collect(struct pc_node *node, size_t *ret_count)
     for (struct pc_map_node *n = pc_base_map_next(&node->connections, NULL); n;
          n = pc_base_map_next(&node->connections, n)) {
         struct connection *connection = PC_CONTAINER_OF(n, struct connection, by_number);
-        if (may_close(node, connection))
+        if (may_close(connection))
             all[count++] = (struct closable){
                 .connection = connection,
                 .group = pc_addr_netgroup(pc_addr_maddr_bytes(&connection->addr), node->options.mode),

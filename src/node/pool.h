@@ -9,9 +9,10 @@
  * it; who accepted it only after PC_POOL_DOUBLE_US, so that requests of the dialler end in peace, and takes it back as the
  * peer's connection when the survivor goes first.
  *
- * Marks. With more open connections than the high mark, those that are closed are, until the low mark is reached: idle ones (no request of
- * ours under way, older than PC_POOL_GRACE_US), and of them
- *  - first those that are in the routing table with nobody, then members of the table, our neighbours in it last;
+ * Marks. With more open connections than the high mark, idle ones (no request of ours under way) are closed until the low mark
+ * is reached:
+ *  - first those whose peers are not in the routing table, and of them who just came (PC_POOL_GRACE_US) last; then members of the
+ *    table; our neighbours in it last;
  *  - among equals those of the most crowded group first, the n-th of a group before the (n-1)-th of any, so that who comes
  *    with many ids from few networks pushes out himself;
  *  - then those that were not used for longest.
