@@ -121,6 +121,19 @@ PEERCACHE_API int peercache_node_options_set_log(peercache_node_options *options
                                                  void (*write)(void *context, peercache_log_level level,
                                                                const char *room, const char *text),
                                                  void *context);
+/* Marks of the pool of open connections: above `high` idle ones are closed, those of the routing table last, until there are
+ * `low`. Twice `high` and 64 are never passed, whatever others do. 1 <= low <= high <= 100,000, else EINVAL. Defaults: 256
+ * and 384. A connection takes up to 64 KB. */
+PEERCACHE_API int peercache_node_options_set_connections(peercache_node_options *options, uint32_t low,
+                                                         uint32_t high);
+/* Close a connection over which neither side asked anything for so long, but for those of neighbours in the routing table of a server. 1,000
+ * to 86,400,000 ms, or 0 for never, else EINVAL. Silence ends it after 30 s all the same. Default: 60,000. */
+PEERCACHE_API int peercache_node_options_set_connection_idle(peercache_node_options *options,
+                                                             uint32_t idle_ms);
+/* Peers of one network group (IPv4 /16, IPv6 /32) that a bucket of the routing table and the table as a whole hold at most; networks
+ * whose peers are at few hosting companies need more. 1 <= per_bucket <= per_table <= 5120, else EINVAL. Defaults: 2 and 3. */
+PEERCACHE_API int peercache_node_options_set_table_groups(peercache_node_options *options,
+                                                          uint32_t per_bucket, uint32_t per_table);
 /* Reason of the last failed call on these options; valid until the next. */
 PEERCACHE_API const char *peercache_node_options_errmsg(const peercache_node_options *options);
 

@@ -40,6 +40,13 @@
       "save to the cache this often: 60m, 10s (default 60m)")                                                \
     X(FLAG_REFRESH_PERIOD, "refresh-period", 0, "DURATION",                                                  \
       "refresh the routing table at least this often (default: as it needs)")                                \
+    X(FLAG_CONNECTIONS_LOW, "connections-low", 0, "N",                                                       \
+      "close idle connections down to so many (default 256)")                                                \
+    X(FLAG_CONNECTIONS_HIGH, "connections-high", 0, "N", "when there are more than these (default 384)")     \
+    X(FLAG_CONNECTIONS_IDLE, "connections-idle", 0, "DURATION",                                              \
+      "close what is not used for so long (default 60s)")                                                    \
+    X(FLAG_GROUP_BUCKET, "group-per-bucket", 0, "N", "peers of a network group in a bucket (default 2)")     \
+    X(FLAG_GROUP_TABLE, "group-per-table", 0, "N", "and in the whole routing table (default 3)")             \
     X(FLAG_HTTP, "http", 0, "ADDRESS", "serve metrics, health and peers: 127.0.0.1:PORT or unix:PATH")       \
     X(FLAG_LOG, "log", 0, "FORM", "log on standard error as text or json")                                   \
     X(FLAG_LOG_LEVEL, "log-level", 0, "LEVELS", "such as debug or node=debug,driver=info (default info)")    \
@@ -114,7 +121,8 @@ const uint64_t pc_cli_flags_join = BITS_SHARED | BITS_SOURCES | BIT(FLAG_TARGET)
                                    BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK) | BITS_LOG;
 const uint64_t pc_cli_flags_run = BITS_SHARED | BITS_SOURCES | BIT(FLAG_LISTEN) | BIT(FLAG_KEY) |
                                   BIT(FLAG_HTTP) | BIT(FLAG_SAVE_PERIOD) | BIT(FLAG_REFRESH_PERIOD) |
-                                  BITS_LOG;
+                                  BITS_LOG | BIT(FLAG_CONNECTIONS_LOW) | BIT(FLAG_CONNECTIONS_HIGH) |
+                                  BIT(FLAG_CONNECTIONS_IDLE) | BIT(FLAG_GROUP_BUCKET) | BIT(FLAG_GROUP_TABLE);
 const uint64_t pc_cli_flags_crawl =
     BITS_SHARED | (BITS_SOURCES & ~(BIT(FLAG_EXCLUSIVE) | BIT(FLAG_NEW_NETWORK) | BIT(FLAG_FIRST))) |
     BIT(FLAG_CONCURRENCY) | BIT(FLAG_CRAWL_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_FORMAT) |
@@ -223,6 +231,16 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
     case FLAG_RESOLVER:
         o->resolver = value;
         return text_check(flag, value, ret_reason);
+    case FLAG_CONNECTIONS_LOW:
+        return pc_cli_number_parse(word, value, 1, PC_CLI_CONNECTIONS_MAX, &o->connections_low, ret_reason);
+    case FLAG_CONNECTIONS_HIGH:
+        return pc_cli_number_parse(word, value, 1, PC_CLI_CONNECTIONS_MAX, &o->connections_high, ret_reason);
+    case FLAG_CONNECTIONS_IDLE:
+        return pc_cli_duration_parse(word, value, &o->connections_idle_ms, ret_reason);
+    case FLAG_GROUP_BUCKET:
+        return pc_cli_number_parse(word, value, 1, PC_CLI_GROUP_MAX, &o->group_per_bucket, ret_reason);
+    case FLAG_GROUP_TABLE:
+        return pc_cli_number_parse(word, value, 1, PC_CLI_GROUP_MAX, &o->group_per_table, ret_reason);
     case FLAG_HTTP:
         o->http = value;
         return text_check(flag, value, ret_reason);
@@ -411,6 +429,16 @@ static int line_check(const struct pc_cli_options *o, uint64_t given, struct pc_
         pc_base_reason(ret_reason, "--min-peers %u is more than --target-peers %u", o->min, o->target);
         return PEERCACHE_EINVAL;
     }
+    if (o->connections_low > o->connections_high) {
+        pc_base_reason(ret_reason, "--connections-low %u is more than --connections-high %u",
+                       o->connections_low, o->connections_high);
+        return PEERCACHE_EINVAL;
+    }
+    if (o->group_per_bucket > o->group_per_table) {
+        pc_base_reason(ret_reason, "--group-per-bucket %u is more than --group-per-table %u",
+                       o->group_per_bucket, o->group_per_table);
+        return PEERCACHE_EINVAL;
+    }
     return contradictions_check(given, ret_reason);
 }
 
@@ -443,6 +471,11 @@ int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **
         .times = 1,
         .code = PEERCACHE_OK,
         .number = PC_CLI_PICK_DEFAULT,
+        .connections_low = PC_CLI_CONNECTIONS_LOW,
+        .connections_high = PC_CLI_CONNECTIONS_HIGH,
+        .connections_idle_ms = PC_CLI_CONNECTIONS_IDLE_MS,
+        .group_per_bucket = PC_CLI_GROUP_PER_BUCKET,
+        .group_per_table = PC_CLI_GROUP_PER_TABLE,
         .max_peers = PEERCACHE_MAX_PEERS_DEFAULT,
     };
     char letters[2 * FLAG_COUNT_OF + 2] = ":"; /* a missing value is told apart from an unknown flag */

@@ -14,22 +14,29 @@
 
 #include <peercache/peercache.h>
 
-#define PC_CLI_PEERS_MAX          256     /* --peer */
-#define PC_CLI_LISTENS_MAX        16      /* --listen */
-#define PC_CLI_ENDPOINTS_MAX      32      /* --endpoint, --network-contacts-url */
-#define PC_CLI_RANGES_MAX         256     /* --allow, --deny */
-#define PC_CLI_TARGET_MAX         1000    /* --target-peers, --min-peers */
-#define PC_CLI_COUNT_MAX          1000000 /* --count */
-#define PC_CLI_AT_ONCE_MAX        500     /* --concurrency */
-#define PC_CLI_DEMO_NODES_MIN     3
-#define PC_CLI_DEMO_NODES_MAX     100
-#define PC_CLI_TARGET_DEFAULT     5
-#define PC_CLI_MIN_DEFAULT        1
-#define PC_CLI_TIMEOUT_DEFAULT_MS 10000
-#define PC_CLI_COUNT_DEFAULT      4
-#define PC_CLI_AT_ONCE_DEFAULT    50
-#define PC_CLI_DEMO_NODES_DEFAULT 40
-#define PC_CLI_PICK_DEFAULT       10
+#define PC_CLI_PEERS_MAX           256     /* --peer */
+#define PC_CLI_LISTENS_MAX         16      /* --listen */
+#define PC_CLI_ENDPOINTS_MAX       32      /* --endpoint, --network-contacts-url */
+#define PC_CLI_RANGES_MAX          256     /* --allow, --deny */
+#define PC_CLI_TARGET_MAX          1000    /* --target-peers, --min-peers */
+#define PC_CLI_COUNT_MAX           1000000 /* --count */
+#define PC_CLI_AT_ONCE_MAX         500     /* --concurrency */
+#define PC_CLI_DEMO_NODES_MIN      3
+#define PC_CLI_DEMO_NODES_MAX      100
+#define PC_CLI_TARGET_DEFAULT      5
+#define PC_CLI_MIN_DEFAULT         1
+#define PC_CLI_TIMEOUT_DEFAULT_MS  10000
+#define PC_CLI_COUNT_DEFAULT       4
+#define PC_CLI_AT_ONCE_DEFAULT     50
+#define PC_CLI_DEMO_NODES_DEFAULT  40
+#define PC_CLI_PICK_DEFAULT        10
+#define PC_CLI_CONNECTIONS_MAX     100000 /* --connections-low, --connections-high */
+#define PC_CLI_CONNECTIONS_LOW     256    /* defaults */
+#define PC_CLI_CONNECTIONS_HIGH    384
+#define PC_CLI_CONNECTIONS_IDLE_MS 60000
+#define PC_CLI_GROUP_MAX           5120 /* --group-per-bucket, --group-per-table */
+#define PC_CLI_GROUP_PER_BUCKET    2
+#define PC_CLI_GROUP_PER_TABLE     3
 
 /* What every command ends with. */
 enum pc_cli_exit {
@@ -88,9 +95,14 @@ struct pc_cli_options {
     uint32_t min;
     uint32_t timeout_ms;
     uint32_t concurrency;
-    uint32_t crawl_timeout_ms; /* 0: none */
+    uint32_t crawl_timeout_ms;  /* 0: none */
     uint32_t save_period_ms;    /* 0: not given */
     uint32_t refresh_period_ms; /* 0: not given */
+    uint32_t connections_low;
+    uint32_t connections_high;
+    uint32_t connections_idle_ms;
+    uint32_t group_per_bucket;
+    uint32_t group_per_table;
     uint32_t count;
     uint32_t nodes;
     uint32_t times;         /* of report: --count */

@@ -147,6 +147,21 @@ static void tell_http(const struct pc_cli_session *session)
         pc_cli_note("serving HTTP at %s", place);
 }
 
+/* How many connections, and how many peers of one network group. */
+static enum pc_cli_exit bounds_set(struct pc_cli_session *session)
+{
+    const struct pc_cli_options *o = session->options;
+    peercache_node_options *n = session->node_options;
+    int error = peercache_node_options_set_connections(n, o->connections_low, o->connections_high);
+    if (error)
+        return pc_cli_session_refused(session, error, "--connections-high");
+    error = peercache_node_options_set_connection_idle(n, o->connections_idle_ms);
+    if (error)
+        return pc_cli_session_refused(session, error, "--connections-idle");
+    error = peercache_node_options_set_table_groups(n, o->group_per_bucket, o->group_per_table);
+    return error ? pc_cli_session_refused(session, error, "--group-per-table") : PC_CLI_DONE;
+}
+
 static enum pc_cli_exit run_with(struct pc_cli_session *session, const struct pc_cli_options *o)
 {
     enum pc_cli_exit exit = pc_cli_session_init(session, o, true);
@@ -161,6 +176,8 @@ static enum pc_cli_exit run_with(struct pc_cli_session *session, const struct pc
         exit = key_take(session);
     if (!exit && o->listen_count == 0)
         exit = listen_default(session);
+    if (!exit)
+        exit = bounds_set(session);
     if (!exit && o->http) {
         int error = peercache_node_options_set_http(session->node_options, o->http);
         if (error)

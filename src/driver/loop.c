@@ -161,6 +161,7 @@ void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
     case PC_NODE_FIND_NODE:
     case PC_NODE_ANSWER:
     case PC_NODE_ANNOUNCE:
+    case PC_NODE_KEEP:
         assert(false); /* the wire keeps these for itself */
     }
 }

@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define AGENT                 "peercache/" PC_VERSION
-#define CACHE_LOAD_MAX        1000    /* records read before a join */
-#define STORE_OPEN_TIMEOUT_MS 500     /* a join waits no longer for the lock of a cache */
-#define PINGS_MAX             1000000 /* of peercache_node_set_ping */
+#define AGENT                  "peercache/" PC_VERSION
+#define CONNECTIONS_SPARE      64      /* beside twice the high mark: handshakes, and dials of our own */
+#define CONNECTIONS_GROUP_PART 4       /* one group has a quarter of all at most */
+#define CACHE_LOAD_MAX         1000    /* records read before a join */
+#define STORE_OPEN_TIMEOUT_MS  500     /* a join waits no longer for the lock of a cache */
+#define PINGS_MAX              1000000 /* of peercache_node_set_ping */
 
 /* ----- making ----- */
 
@@ -304,6 +306,10 @@ static int make_host(struct peercache_node *node)
     options.kad_protocol = node->kad_protocol;
     options.agent = AGENT;
     options.server = node->options.mode == PEERCACHE_MODE_SERVER;
+    options.mode = node->options.local ? PC_NETGROUP_LOCAL : PC_NETGROUP_PUBLIC;
+    options.connections_max = 2 * node->options.connections_high + CONNECTIONS_SPARE;
+    options.limits.connections_per_group = options.connections_max / CONNECTIONS_GROUP_PART;
+    options.unused_timeout_us = (int64_t)node->options.connection_idle_ms * PC_US_PER_MS;
     options.log = &node->log;
     seed(&options.rng);
     int result = pc_libp2p_host_new(&options, &node->wire.host);
@@ -334,6 +340,10 @@ static int make_pure_node(struct peercache_node *node, const struct pc_node_sour
         .exclusive = given->exclusive,
         .filter = &given->filter,
         .last_verified = node->last_verified,
+        .connections_low = given->connections_low,
+        .connections_high = given->connections_high,
+        .bucket_group_max = given->bucket_group_max,
+        .table_group_max = given->table_group_max,
         .peers_max = given->max_peers,
         .save_period_us = (int64_t)given->save_period_ms * PC_US_PER_MS,
         .refresh_period_us = (int64_t)given->refresh_period_ms * PC_US_PER_MS,

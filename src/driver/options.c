@@ -3,6 +3,8 @@
 #include "driver/clock.h"
 #include "driver/fetch_url.h"
 #include "driver/resolve.h"
+#include "kad/table.h"
+#include "node/pool.h"
 
 #include <peercache/peercache.h>
 
@@ -26,6 +28,11 @@ peercache_node_options *peercache_node_options_new(void)
     options->min = 1;
     options->timeout_ms = 10000;
     options->save_period_ms = 3600000;
+    options->connections_low = PC_POOL_LOW;
+    options->connections_high = PC_POOL_HIGH;
+    options->connection_idle_ms = PC_DRIVER_IDLE_DEFAULT_MS;
+    options->bucket_group_max = PC_KAD_BUCKET_GROUP_MAX;
+    options->table_group_max = PC_KAD_TABLE_GROUP_MAX;
     return options;
 }
 
@@ -381,6 +388,45 @@ int peercache_node_options_set_timeout(peercache_node_options *options, uint32_t
         return PEERCACHE_EINVAL;
     }
     options->timeout_ms = timeout_ms;
+    return 0;
+}
+
+int peercache_node_options_set_connections(peercache_node_options *options, uint32_t low, uint32_t high)
+{
+    if (low < 1 || low > high || high > PC_DRIVER_CONNECTIONS_MAX) {
+        pc_base_reason(&options->error, "marks of %u and %u connections: it must be 1 <= low <= high <= %d",
+                       low, high, PC_DRIVER_CONNECTIONS_MAX);
+        return PEERCACHE_EINVAL;
+    }
+    options->connections_low = low;
+    options->connections_high = high;
+    return 0;
+}
+
+int peercache_node_options_set_connection_idle(peercache_node_options *options, uint32_t idle_ms)
+{
+    if (idle_ms != 0 && (idle_ms < PC_DRIVER_IDLE_MIN_MS || idle_ms > PC_DRIVER_IDLE_MAX_MS)) {
+        pc_base_reason(&options->error, "unused for %u ms: it must be %d to %d, or 0 for never", idle_ms,
+                       PC_DRIVER_IDLE_MIN_MS, PC_DRIVER_IDLE_MAX_MS);
+        return PEERCACHE_EINVAL;
+    }
+    options->connection_idle_ms = idle_ms;
+    return 0;
+}
+
+int peercache_node_options_set_table_groups(peercache_node_options *options, uint32_t per_bucket,
+                                            uint32_t per_table)
+{
+    const uint32_t most = PC_KAD_BUCKETS * PC_KAD_K;
+    if (per_bucket < 1 || per_bucket > per_table || per_table > most) {
+        pc_base_reason(
+            &options->error,
+            "%u peers of a group in a bucket and %u in the table: it must be 1 <= bucket <= table <= %u",
+            per_bucket, per_table, most);
+        return PEERCACHE_EINVAL;
+    }
+    options->bucket_group_max = per_bucket;
+    options->table_group_max = per_table;
     return 0;
 }
 

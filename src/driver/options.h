@@ -19,6 +19,10 @@
 #define PC_DRIVER_CRAWL_AT_ONCE_MAX   500 /* half of the connections a host has by default */
 #define PC_DRIVER_PERIOD_MIN_MS       1000
 #define PC_DRIVER_PERIOD_MAX_MS       86400000
+#define PC_DRIVER_CONNECTIONS_MAX     100000
+#define PC_DRIVER_IDLE_MIN_MS         1000
+#define PC_DRIVER_IDLE_MAX_MS         86400000
+#define PC_DRIVER_IDLE_DEFAULT_MS     60000
 
 struct pc_driver_listen {
     char text[PEERCACHE_ADDR_TEXT_BYTES]; /* as given, for errors */
@@ -46,6 +50,11 @@ struct peercache_node_options {
     uint32_t crawl_timeout_ms;  /* 0: none */
     uint32_t save_period_ms;
     uint32_t refresh_period_ms; /* 0: as the table is filled */
+    uint32_t connections_low;
+    uint32_t connections_high;
+    uint32_t connection_idle_ms;
+    uint32_t bucket_group_max;
+    uint32_t table_group_max;
     bool has_cache;
     char cache[PC_STORE_PATH_BYTES];
     size_t key_size; /* 0: a fresh key */

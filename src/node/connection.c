@@ -9,12 +9,6 @@ struct connection *pc_node_connection_find(struct pc_node *node, uint64_t number
     return found ? PC_CONTAINER_OF(found, struct connection, by_number) : NULL;
 }
 
-struct connection *pc_node_connection_of(struct pc_node *node, const struct pc_peer_id *id)
-{
-    struct pc_map_node *found = pc_base_map_find(&node->open_by_id, pc_addr_peer_id_bytes(id));
-    return found ? PC_CONTAINER_OF(found, struct connection, by_id) : NULL;
-}
-
 struct connection *pc_node_connection_new(struct pc_node *node, uint64_t number,
                                           enum connection_purpose purpose)
 {
@@ -38,17 +32,25 @@ void pc_node_connection_opened(struct pc_node *node, struct connection *connecti
     connection->id = *id;
     free(connection->target);
     connection->target = NULL;
-    /* The first connection of a peer is the one that is used; a second one lives until it is idle. */
-    if (!pc_node_connection_of(node, id))
-        connection->indexed = pc_base_map_insert(&node->open_by_id, &connection->by_id) == 0;
+    pc_node_pool_opened(node, connection);
+}
+
+static void unlist_cancelled(struct pc_node *node, struct connection *connection)
+{
+    if (!connection->cancelled)
+        return;
+    if (connection->cancelled_previous)
+        connection->cancelled_previous->cancelled_next = connection->cancelled_next;
+    else
+        node->cancelled_first = connection->cancelled_next;
+    if (connection->cancelled_next)
+        connection->cancelled_next->cancelled_previous = connection->cancelled_previous;
 }
 
 void pc_node_connection_drop(struct pc_node *node, struct connection *connection)
 {
-    if (connection->indexed)
-        pc_base_map_remove(&node->open_by_id, &connection->by_id);
-    if (connection->cancelled)
-        node->cancelled_count--;
+    pc_node_pool_gone(node, connection);
+    unlist_cancelled(node, connection);
     pc_base_map_remove(&node->connections, &connection->by_number);
     free(connection->target);
     free(connection);
@@ -59,7 +61,12 @@ void pc_node_connection_cancel(struct pc_node *node, struct connection *connecti
     if (connection->cancelled)
         return;
     connection->cancelled = true;
-    node->cancelled_count++;
+    if (connection->open)
+        node->pool.closing++;
+    connection->cancelled_next = node->cancelled_first;
+    if (connection->cancelled_next)
+        connection->cancelled_next->cancelled_previous = connection;
+    node->cancelled_first = connection;
 }
 
 struct request *pc_node_request_new(struct pc_node *node, struct connection *connection,
@@ -77,6 +84,7 @@ struct request *pc_node_request_new(struct pc_node *node, struct connection *con
         return NULL;
     }
     connection->request_count++;
+    pc_node_pool_used(node, connection);
     return request;
 }
 
@@ -89,10 +97,12 @@ struct request *pc_node_request_find(struct pc_node *node, uint64_t number)
 void pc_node_request_drop(struct pc_node *node, struct request *request)
 {
     struct connection *connection = pc_node_connection_find(node, request->connection);
-    if (connection)
-        connection->request_count--;
     pc_base_map_remove(&node->requests, &request->by_number);
     free(request);
+    if (connection) {
+        connection->request_count--;
+        pc_node_pool_request_ended(node, connection);
+    }
 }
 
 void pc_node_find_node(struct pc_node *node, struct connection *connection, enum request_kind kind)

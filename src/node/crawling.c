@@ -237,7 +237,7 @@ static void visit(struct pc_node *node, struct connection *connection)
 
 static void dial(struct pc_node *node, const struct pc_kad_crawl_dial *wanted)
 {
-    struct connection *connection = pc_node_connection_of(node, &wanted->id);
+    struct connection *connection = pc_node_pool_find(node, &wanted->id);
     if (connection && !connection->cancelled) { /* since the join */
         visit(node, connection);
         return;

@@ -113,7 +113,11 @@ static void request_failed(struct pc_node *node, struct request *request, peerca
     case REQUEST_WALK:
         pc_node_walk_failed(node, &request->id);
         break;
-    case REQUEST_TEST: /* a connection over which nothing comes is of no use either */
+    case REQUEST_TEST:                      /* a connection over which nothing comes is of no use either */
+        if (outcome == PEERCACHE_REFUSED) { /* a limit of the peer, which is there to say so */
+            pc_node_test_ended(node, &request->id, true);
+            break;
+        }
         pc_node_test_ended(node, &request->id, false);
         if (connection)
             pc_node_connection_cancel(node, connection);

@@ -11,6 +11,7 @@
 #include "kad/table.h"
 #include "kad/targets.h"
 #include "node/node.h"
+#include "node/pool.h"
 
 enum node_phase {
     PHASE_IDLE,
@@ -34,8 +35,19 @@ enum connection_purpose {
 
 struct connection {
     struct pc_map_node by_number;
-    struct pc_map_node by_id; /* in the map of open connections when `indexed` */
+    struct pc_map_node
+        by_id; /* in the map of open connections when `indexed`: the one of its peer that is used */
     bool indexed;
+    struct connection *sibling; /* another open one of its peer, which is not used */
+    bool is_double;             /* it is such: pool.h */
+    bool is_neighbour;          /* of a neighbour in the table */
+    int64_t double_until_us;
+    struct connection *double_previous;
+    struct connection *double_next;
+    struct connection *cancelled_previous; /* when `cancelled` */
+    struct connection *cancelled_next;
+    int64_t opened_us;
+    int64_t used_us; /* asked over, by either side */
     bool open;
     bool is_test;   /* FOR_PROBE: of a member, who leaves the table when it fails */
     bool cancelled; /* to be closed by the pump: nobody waits for it any more */
@@ -115,7 +127,8 @@ struct pc_node {
     struct pc_map requests;
     uint64_t next_connection;
     uint64_t next_request;
-    size_t cancelled_count; /* connections marked so */
+    struct connection *cancelled_first; /* connections marked so */
+    struct pc_node_pool pool;
 
     struct pc_maddr own_addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
     size_t own_addr_count;
@@ -214,7 +227,6 @@ void pc_node_warn(struct pc_node *node, const char *format, ...) __attribute__((
 
 /* connection.c */
 struct connection *pc_node_connection_find(struct pc_node *node, uint64_t number);
-struct connection *pc_node_connection_of(struct pc_node *node, const struct pc_peer_id *id);
 struct connection *pc_node_connection_new(struct pc_node *node, uint64_t number,
                                           enum connection_purpose purpose);
 void pc_node_connection_opened(struct pc_node *node, struct connection *connection,

@@ -192,6 +192,9 @@ void pc_node_answer(struct pc_node *node, const struct pc_libp2p_event *asked)
 {
     const struct pc_kad_entry *entries[PC_KAD_K + 1];
     struct pc_kad_key target = pc_kad_key_of(asked->key);
+    struct connection *connection = pc_node_connection_find(node, asked->connection);
+    if (connection)
+        pc_node_pool_used(node, connection);
     size_t found = pc_kad_table_closest(node->table, &target, entries, PC_KAD_K + 1);
     size_t count = 0;
     for (size_t i = 0; i < found && count < PC_KAD_K; i++) {

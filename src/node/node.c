@@ -65,6 +65,11 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     node->rejoin_pause_us = PC_NODE_REJOIN_FIRST_US;
     node->walk_deadline_us = PC_TIME_NEVER;
     node->feeler_at_us = PC_TIME_NEVER;
+    pc_node_pool_init(&node->pool, &options->own_id);
+    if (options->connections_high == 0) {
+        node->options.connections_low = PC_POOL_LOW;
+        node->options.connections_high = PC_POOL_HIGH;
+    }
     pc_kad_schedule_init(&node->schedule, options->refresh_period_us);
     pc_kad_targets_init(&node->targets, &options->own_id, &node->rng);
     node->ping_at_us = PC_TIME_NEVER;
@@ -108,8 +113,8 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
         goto free_node;
     struct pc_kad_table_options table_options = {
         .own_id = options->own_id,
-        .bucket_group_max = PC_KAD_BUCKET_GROUP_MAX,
-        .table_group_max = PC_KAD_TABLE_GROUP_MAX,
+        .bucket_group_max = options->bucket_group_max ? options->bucket_group_max : PC_KAD_BUCKET_GROUP_MAX,
+        .table_group_max = options->table_group_max ? options->table_group_max : PC_KAD_TABLE_GROUP_MAX,
     };
     memcpy(table_options.secret, secret, sizeof(table_options.secret));
     result = pc_kad_table_new(&table_options, &node->table);
@@ -277,15 +282,8 @@ static void on_endpoint(struct pc_node *node, const struct pc_node_event *event)
 
 static void pump_cancelled(struct pc_node *node)
 {
-    if (node->cancelled_count == 0)
-        return;
-    for (struct pc_map_node *n = pc_base_map_next(&node->connections, NULL), *next; n; n = next) {
-        struct connection *connection = PC_CONTAINER_OF(n, struct connection, by_number);
-        next = pc_base_map_next(&node->connections, n);
-        if (!connection->cancelled)
-            continue;
-        if (!pc_node_has_room(node, 0))
-            return;
+    while (node->cancelled_first && pc_node_has_room(node, 0)) {
+        struct connection *connection = node->cancelled_first;
         pc_node_act(node, PC_NODE_CLOSE)->connection = connection->number;
         pc_node_connection_gone(node, connection);
     }
@@ -293,8 +291,7 @@ static void pump_cancelled(struct pc_node *node)
 
 static void pump_stop(struct pc_node *node)
 {
-    if (!pc_node_is_saved(node) || node->cancelled_count > 0 || node->unfinished ||
-        !pc_node_has_room(node, 0))
+    if (!pc_node_is_saved(node) || node->cancelled_first || node->unfinished || !pc_node_has_room(node, 0))
         return;
     pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_STOPPED,
                                                 .saved = node->committed_any && !node->commit_failed });
@@ -329,6 +326,11 @@ static void tell_own_addrs(struct pc_node *node)
     }
 }
 
+static bool is_at_work(const struct pc_node *node)
+{
+    return node->phase == PHASE_JOINING || node->phase == PHASE_WALKING || node->phase == PHASE_LIVING;
+}
+
 static void pump(struct pc_node *node)
 {
     pump_cancelled(node);
@@ -348,6 +350,8 @@ static void pump(struct pc_node *node)
         pc_node_ping_pump(node);
     if (node->phase == PHASE_CRAWLING)
         pc_node_crawl_pump(node);
+    if (is_at_work(node))
+        pc_node_pool_pump(node);
     pump_cancelled(node);
     pc_node_keep_endpoints(node);
     pc_node_save_pump(node);
@@ -463,6 +467,8 @@ int64_t pc_node_deadline(const struct pc_node *node)
     }
     if (node->plan && pc_node_join_is_open(node))
         at = pc_base_time_min(at, pc_plan_deadline(node->plan));
+    if (is_at_work(node))
+        at = pc_base_time_min(at, pc_node_pool_deadline(node));
     return pc_base_time_min(at, pc_node_save_deadline(node));
 }
 

@@ -84,8 +84,13 @@ struct pc_node_options {
     uint32_t ping_count;                 /* not 0: ping sources[0] instead of joining */
     uint32_t crawl_concurrency;          /* not 0: crawl after the join, so many peers at once, and stop */
     int64_t crawl_timeout_us;            /* of join and crawl; NEVER */
-    uint32_t peers_max;                  /* of the working set; 0: PC_CACHE_SET_DEFAULT_PEERS */
-    int64_t save_period_us;              /* 0: PC_NODE_COMMIT_EVERY_US */
+    uint32_t
+        connections_low; /* marks of the pool (pool.h), low <= high; a high one of 0: the defaults of both */
+    uint32_t connections_high;
+    uint32_t bucket_group_max; /* of the routing table (kad/table.h); 0: the default */
+    uint32_t table_group_max;
+    uint32_t peers_max;        /* of the working set; 0: PC_CACHE_SET_DEFAULT_PEERS */
+    int64_t save_period_us;    /* 0: PC_NODE_COMMIT_EVERY_US */
     int64_t refresh_period_us; /* at most so long between refreshes of the table; 0: as it is filled */
     uint8_t secret[16];        /* of the store, or random */
     struct pc_rng rng;         /* copied */
@@ -167,6 +172,7 @@ enum pc_node_action_kind {
     PC_NODE_COMMIT,    /* deltas; one at a time, answered by COMMITTED */
     PC_NODE_TAKE_IN,   /* what others committed is wanted, told as BANNED and LOADED; not answered */
     PC_NODE_TELL,      /* event: for the application */
+    PC_NODE_KEEP,      /* connection, keep: whether it is needed; not answered */
     PC_NODE_STOPPED,   /* the last action; nothing may be stepped afterwards */
     PC_NODE_ANNOUNCE,  /* is_server, addrs: what we are from now on; at first a client without addresses */
 };
@@ -179,6 +185,7 @@ struct pc_node_action {
     uint64_t number;
     size_t endpoint;
     uint32_t count;
+    bool keep;
     uint8_t breaker[PC_BREAKER_BYTES];
     struct pc_name_question question;
     struct pc_ip_port remote;

@@ -101,6 +101,8 @@ static void look_at_wire(const struct pc_node *node, peercache_time now, struct 
             status->outbound++;
     }
     status->requests = node->requests.count;
+    status->trimmed = node->pool.trimmed;
+    status->doubles = node->pool.doubles;
     status->answered_ago_us = node->answered_at_us == INT64_MIN
                                   ? -1
                                   : pc_base_time_max(pc_base_time_sub(now.mono_us, node->answered_at_us), 0);

@@ -51,6 +51,8 @@ struct pc_node_status {
     size_t inbound;          /* and that peers dialled, and were identified */
     size_t dialing;          /* not open yet */
     size_t requests;         /* under way */
+    uint64_t trimmed;        /* connections closed above the high mark */
+    uint64_t doubles;        /* closed because another one to the peer was there */
     int64_t answered_ago_us; /* since a peer that we dialled gave a sign of life; -1: none ever did */
 
     /* the routing table: peers whose keys share exactly i leading bits with ours */

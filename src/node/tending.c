@@ -73,6 +73,7 @@ void pc_node_table_changed(struct pc_node *node)
 {
     pc_kad_schedule_peers(&node->schedule, pc_kad_table_count(node->table), node->now.mono_us);
     node->wants_candidates = true;
+    pc_node_pool_table_changed(node);
 }
 
 /* ----- tests of members ----- */
@@ -94,7 +95,7 @@ static void test_members(struct pc_node *node)
     while (probe_is_free(node) && pc_node_has_room(node, 0) &&
            (member = pc_kad_table_next_test(node->table, node->now.mono_us)) != NULL) {
         const struct pc_kad_entry copy = *member; /* a dial that cannot be made changes the table */
-        struct connection *connection = pc_node_connection_of(node, &copy.id);
+        struct connection *connection = pc_node_pool_find(node, &copy.id);
         if (connection)
             ping_member(node, connection);
         else if (!probe(node, &copy.id, copy.addrs, copy.addr_count, PEERCACHE_VIA_DHT, true))
@@ -138,7 +139,7 @@ static void dial_candidates(struct pc_node *node)
                 return; /* goes on when a probe has ended */
             if (!pc_kad_candidates_take(node->candidates, bucket, node->now.mono_us, &entry))
                 break;
-            if (!pc_node_connection_of(node, &entry.id))
+            if (!pc_node_pool_find(node, &entry.id))
                 (void)probe(node, &entry.id, entry.addrs, entry.addr_count, PEERCACHE_VIA_DHT, false);
         }
     }
@@ -169,7 +170,7 @@ static void recall(struct pc_node *node)
     for (size_t i = 0;
          i < count && recalled < PC_NODE_RECALLS && probe_is_free(node) && pc_node_has_room(node, 0); i++)
         if (picks[i].id.size > 0 && !pc_kad_table_find(node->table, &picks[i].id) &&
-            !pc_node_connection_of(node, &picks[i].id) && has_place(node, &picks[i].id))
+            !pc_node_pool_find(node, &picks[i].id) && has_place(node, &picks[i].id))
             recalled += probe(node, &picks[i].id, &picks[i].addr, 1, PEERCACHE_VIA_CACHE, false);
 }
 
@@ -189,7 +190,7 @@ static void feel(struct pc_node *node)
         count = pc_cache_set_pick(node->set, &node->rng, node->now.wall_ms, true, picks, FEELER_PICKS);
     for (size_t i = 0; i < count; i++)
         if ((contested || picks[i].state == PEERCACHE_NEW) && picks[i].id.size > 0 &&
-            !pc_node_connection_of(node, &picks[i].id) &&
+            !pc_node_pool_find(node, &picks[i].id) &&
             probe(node, &picks[i].id, &picks[i].addr, 1, PEERCACHE_VIA_CACHE, false))
             return;
 }

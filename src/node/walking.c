@@ -81,7 +81,7 @@ static bool dial_target(struct pc_node *node, struct connection *connection)
 
 static void ask(struct pc_node *node, const struct pc_kad_entry *entry)
 {
-    struct connection *connection = pc_node_connection_of(node, &entry->id);
+    struct connection *connection = pc_node_pool_find(node, &entry->id);
     if (connection) {
         pc_node_find_node(node, connection, REQUEST_WALK);
         return;

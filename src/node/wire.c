@@ -68,6 +68,9 @@ static void apply(struct pc_wire *wire, peercache_time now, const struct pc_node
         /* Within the host's bound, which is the node's too. */
         (void)pc_libp2p_host_announce(wire->host, now, action->is_server, action->addrs, action->addr_count);
         break;
+    case PC_NODE_KEEP:
+        pc_libp2p_host_keep(wire->host, now, action->connection, action->keep);
+        break;
     case PC_NODE_STOPPED:
         wire->stopped = true;
         wire->edge(wire->context, action);

@@ -132,6 +132,11 @@ static void put_wire(const struct pc_node_status *node, struct pc_observe_text *
     sample(text, connections, "state", "outbound", node->outbound);
     sample(text, connections, "state", "inbound", node->inbound);
     sample(text, connections, "state", "dialing", node->dialing);
+    static const char closed[] = "peercache_connections_closed_total";
+    family(text, closed, "counter",
+           "Connections that the pool closed: above the high mark, and second ones to a peer.");
+    sample(text, closed, "reason", "mark", node->trimmed);
+    sample(text, closed, "reason", "double", node->doubles);
     gauge(text, "peercache_requests", "Requests to peers under way.", node->requests);
     gauge_us(text, "peercache_last_answer_age_seconds",
              "Since a peer that was dialled last gave a sign of life.", node->answered_ago_us);

@@ -204,8 +204,10 @@ void pc_observe_status_json(const struct pc_observation *observation, struct pc_
     put_endpoints(node, text);
     pc_observe_put(text,
                    MEMBER("connections") "{\"outbound\":%zu,\"inbound\":%zu,\"dialing\":%zu,\"requests\":%zu,"
+                                         "\"closed_over_mark\":%" PRIu64 ",\"closed_doubles\":%" PRIu64 ","
                                          "\"last_answer_age_ms\":",
-                   node->outbound, node->inbound, node->dialing, node->requests);
+                   node->outbound, node->inbound, node->dialing, node->requests, node->trimmed,
+                   node->doubles);
     put_ms(text, node->answered_ago_us);
     pc_observe_put(text, "}");
     put_turned_away(&observation->turned_away, text);

@@ -321,6 +321,9 @@ void step(const struct pc_node_event *event)
             world->endpoints[actions[i].endpoint].kept++;
             memcpy(world->endpoints[actions[i].endpoint].breaker, actions[i].breaker, PC_BREAKER_BYTES);
             break;
+        case PC_NODE_KEEP:
+            world->kept_alive += actions[i].keep ? 1 : -1;
+            break;
         case PC_NODE_KEEP_JOIN:
             world->kept_joins++;
             world->kept_verified = actions[i].count;

@@ -74,6 +74,7 @@ struct world {
     size_t resolves_to; /* the name's peer; SIZE_MAX: no name resolves */
     unsigned questions;
     unsigned kept_joins;
+    int kept_alive; /* connections that libp2p was told to keep */
     uint32_t kept_verified;
     bool commit_out;
     int commit_result;

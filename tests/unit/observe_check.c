@@ -82,6 +82,8 @@ void example_observation(struct pc_observation *ret_observation)
                   .inbound = 12,
                   .dialing = 13,
                   .requests = 14,
+                  .trimmed = 21,
+                  .doubles = 22,
                   .answered_ago_us = 2500000,
                   .table_count = 45,
                   .buckets = { [0] = 20, [1] = 20, [9] = 5 },
