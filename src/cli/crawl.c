@@ -102,8 +102,10 @@ static void note_report(struct crawl *crawl, const peercache_crawl_report *repor
 static void on_event(struct pc_cli_session *session, const peercache_node_event *event)
 {
     struct crawl *crawl = (struct crawl *)(void *)session;
-    if (event->kind == PEERCACHE_NODE_JOIN_DONE)
+    if (event->kind == PEERCACHE_NODE_JOIN_DONE) {
         note_join(crawl, event->report);
+        session->shown = session->left_out = 0; /* -v lists the first of the crawl too */
+    }
     if (event->kind == PEERCACHE_NODE_CRAWL_DONE)
         note_report(crawl, event->crawl);
     if (event->kind != PEERCACHE_NODE_CRAWLED)

@@ -117,6 +117,12 @@ static void timeline_dial(struct pc_cli_session *session, const char *what, cons
     fprintf(stderr, "  (%s)\n", peercache_via_name(dial->via));
 }
 
+static void more_dials(const struct pc_cli_session *session)
+{
+    if (session->left_out)
+        fprintf(stderr, "%9s     …         %u more lines of dials\n", "", session->left_out);
+}
+
 static void timeline(struct pc_cli_session *session, const peercache_node_event *event)
 {
     char at[PC_CLI_MS_BYTES], text[PC_CLI_TEXT_BYTES], answer[PC_CLI_TEXT_BYTES];
@@ -134,8 +140,7 @@ static void timeline(struct pc_cli_session *session, const peercache_node_event 
         timeline_dial(session, "failed", event->dial);
         break;
     case PEERCACHE_NODE_JOIN_DONE:
-        if (session->left_out)
-            fprintf(stderr, "%9s     …         %u more lines of dials\n", "", session->left_out);
+        more_dials(session);
         session->shown = TIMELINE_DIALS_MAX; /* what is dialled later is the walk: counted, not listed */
         fprintf(stderr, "%9s ms  %-9s %u of %u verified, %u dialled, %u failed\n",
                 pc_cli_ms(event->report->elapsed_us, at), peercache_join_status_name(event->report->status),
@@ -155,6 +160,8 @@ static void timeline(struct pc_cli_session *session, const peercache_node_event 
         timeline_dial(session, event->dial->code == PEERCACHE_OK ? "crawled" : "failed", event->dial);
         break;
     case PEERCACHE_NODE_CRAWL_DONE:
+        more_dials(session);
+        break;
     case PEERCACHE_NODE_PONG:
     case PEERCACHE_NODE_WARNING:
         break; /* the commands tell these, -v or not */

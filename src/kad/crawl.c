@@ -385,7 +385,7 @@ static bool was_told(const struct visit *visit, uint64_t beginning)
 static void read_answer(struct peer *peer, const struct pc_kad_crawl_told *peers, size_t count)
 {
     struct visit *visit = peer->visit;
-    uint64_t told[PC_KAD_K];
+    uint64_t told[PC_KAD_K] = { 0 };
     bool any_new = false, any_farther = false;
     for (size_t i = 0; i < count; i++) {
         struct pc_kad_key key = pc_kad_key_of_peer(&peers[i].id);

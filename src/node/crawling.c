@@ -2,7 +2,8 @@
  * Crawling: a node that has joined dials everyone whom the members of the DHT tell of, and asks each for its whole routing
  * table (kad/crawl.h decides whom and what). It is a client, so nobody takes it into a table of his own; a peer
  * that was asked all is left at once. What it meets enters the cache as it does by any other way. It ends when nobody is
- * left, when its time is up or when it is stopped, with a report of all that is known by then.
+ * left, when its time is up or when it is stopped, with a report of all that is known by then; who is being dialled at
+ * that moment is not blamed for it.
  */
 #include "node/crawling.h"
 
@@ -219,8 +220,7 @@ static void ask(struct pc_node *node, struct connection *connection)
     action->request = request->number;
     action->id = key; /* its bytes, as long as the action lives */
     action->key = pc_addr_peer_id_bytes(&action->id);
-    action->deadline_us = pc_base_time_min(node->crawling->ends_us,
-                                           pc_base_time_add(node->now.mono_us, PC_NODE_REQUEST_TIMEOUT_US));
+    action->deadline_us = pc_base_time_add(node->now.mono_us, PC_NODE_REQUEST_TIMEOUT_US);
 }
 
 /* The connection's peer is there: ask for all that it knows. */
@@ -260,8 +260,7 @@ static void dial(struct pc_node *node, const struct pc_kad_crawl_dial *wanted)
     action->connection = connection->number;
     action->remote = wanted->addr;
     action->id = wanted->id;
-    action->deadline_us = pc_base_time_min(node->crawling->ends_us,
-                                           pc_base_time_add(node->now.mono_us, PC_JOIN_DIAL_TIMEOUT_US));
+    action->deadline_us = pc_base_time_add(node->now.mono_us, PC_JOIN_DIAL_TIMEOUT_US);
 }
 
 void pc_node_crawl_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,

@@ -192,5 +192,31 @@ def a_client_leaves_no_trace_in_js_routing_tables(place):
             assert set(table['peers']) <= ids, table
 
 
+@case
+def a_crawl_finds_every_js_node_and_enters_no_table(place):
+    with Swarm() as swarm:
+        ids = {node['id'] for node in swarm.nodes}
+        gone = swarm.nodes[4]['id']
+        swarm.ask(cmd='stop', index=4)
+        out = os.path.join(place, 'found')
+        cache = ['--local', '--cache', os.path.join(place, 'peers.db'), '--peer', swarm.addr(0)]
+        result = run(place, 'crawl', *cache, '--format', 'text', '-o', out)
+        assert result.code == 0, str(result)
+        with open(out, encoding='utf-8') as file:
+            assert {line.split('/p2p/')[1] for line in file.read().split()} == ids - {gone}, str(result)
+        result = run(place, 'crawl', *cache, '--json')
+        report = result.json()
+        assert result.code == 0 and report['end'] == 'complete', str(result)
+        assert report['alive'] == report['answered'] == COUNT - 1, str(result)
+        assert report['known'] in (COUNT - 1, COUNT), str(result)  # the one that went may still be told of
+        assert sum(agent['count'] for agent in report['agents'] if 'js-libp2p' in agent['agent']) == COUNT - 1, str(result)
+        assert {'protocol': '/ipfs/kad/1.0.0', 'count': COUNT - 1} in report['protocols'], str(result)
+        assert {peer for peer, entry in listed(place).items() if entry['state'] == 'tried'} == ids - {gone}
+        for index in range(COUNT):
+            if index != 4:
+                table = swarm.ask(cmd='peers', index=index)
+                assert set(table['peers']) <= ids, table
+
+
 if __name__ == '__main__':
     harness.main()

@@ -278,6 +278,35 @@ static void over_ipv6_and_with_wildcards(void **state)
 }
 
 /* Join one address and expect that it fails. */
+static void a_client_crawls_a_server(void **state)
+{
+    (void)state;
+    struct witness server;
+    struct witness client;
+    start_server(&server);
+    for (int times = 0; times < 2;
+         times++) { /* the second meets nobody but the server either: no trace of the first */
+        witness_init(&client);
+        peercache_node_options *options = local_options(PEERCACHE_MODE_CLIENT);
+        assert_int_equal(peercache_node_options_add_peer(options, server.addr), 0);
+        assert_int_equal(peercache_node_options_set_crawl(options, 10, 0), 0);
+        make(&client, options);
+        run_here(&client);
+        assert_int_equal(client.done, 1);
+        assert_int_equal(client.crawl.end, PEERCACHE_CRAWL_COMPLETE);
+        assert_int_equal(client.crawl.known, 1);
+        assert_int_equal(client.crawl.alive, 1);
+        assert_int_equal(client.crawl.ended[PEERCACHE_OK], 1);
+        assert_true(client.crawl.rtt_median_us > 0);
+        assert_int_equal(client.crawl.agent_count, 1);
+        assert_int_equal(client.walked, 0);
+        witness_deinit(&client);
+    }
+    finish_server(&server);
+    assert_string_equal(peercache_crawl_end_name(PEERCACHE_CRAWL_TIMED_OUT), "timed_out");
+    assert_string_equal(peercache_crawl_end_name((peercache_crawl_end)99), "unknown");
+}
+
 static void join_in_vain(struct witness *client, const char *addr)
 {
     witness_init(client);
@@ -842,6 +871,10 @@ static void nodes_that_cannot_be_made(void **state)
     expect_failure(options, PEERCACHE_EINVAL, "client");
 
     options = local_options(PEERCACHE_MODE_SERVER);
+    assert_int_equal(peercache_node_options_set_crawl(options, 1, 0), 0);
+    expect_failure(options, PEERCACHE_EINVAL, "crawl");
+
+    options = local_options(PEERCACHE_MODE_SERVER);
     assert_int_equal(peercache_node_options_add_listen(options, "/ip4/198.51.100.7/udp/4001/quic-v1"), 0);
     expect_failure(options, PEERCACHE_EIO, "198.51.100.7:4001");
 
@@ -887,6 +920,8 @@ static void options_check_what_they_are_given(void **state)
     assert_int_equal(peercache_node_options_set_timeout(o, 0), PEERCACHE_EINVAL);
     assert_int_equal(peercache_node_options_set_timeout(o, 3600001), PEERCACHE_EINVAL);
     assert_int_equal(peercache_node_options_set_timeout(o, 3600000), 0);
+    assert_int_equal(peercache_node_options_set_crawl(o, 0, 0), PEERCACHE_EINVAL);
+    assert_int_equal(peercache_node_options_set_crawl(o, 501, 0), PEERCACHE_EINVAL);
     assert_int_equal(peercache_node_options_add_peer(o, "example.org:4001"), PEERCACHE_EPARSE);
     assert_non_null(strstr(peercache_node_options_errmsg(o), "example.org:4001"));
     assert_int_equal(peercache_node_options_add_peer(o, ""), PEERCACHE_EPARSE);
@@ -939,6 +974,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(sigterm_saves), /* first: it forks, and there must be no threads of uv's pool yet */
         TEST(a_client_joins_and_pings_a_server),
+        TEST(a_client_crawls_a_server),
         TEST(over_ipv6_and_with_wildcards),
         TEST(a_port_where_nothing_listens_is_refused_at_once),
         TEST(another_identity_is_told),
