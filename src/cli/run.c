@@ -55,6 +55,7 @@ static void event_json(const struct pc_cli_session *session, const peercache_nod
     case PEERCACHE_NODE_VERIFIED:
     case PEERCACHE_NODE_UNJOINED:
     case PEERCACHE_NODE_PONG:
+    case PEERCACHE_NODE_FOUND:
         break; /* too many for a record; -v tells them */
     }
 }

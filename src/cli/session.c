@@ -152,6 +152,7 @@ static void timeline(struct pc_cli_session *session, const peercache_node_event 
         fprintf(stderr, "  %s\n", pc_cli_clean(pc_cli_endpoint_answer(event->endpoint, answer), text));
         break;
     case PEERCACHE_NODE_PONG:
+    case PEERCACHE_NODE_FOUND:
     case PEERCACHE_NODE_WARNING:
         break; /* the commands tell these, -v or not */
     }
