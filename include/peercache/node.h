@@ -305,6 +305,7 @@ typedef enum peercache_node_event_kind {
     PEERCACHE_NODE_CRAWLED, /* dial: a peer's end in a crawl, code OK: it was asked for all that it knows; crawl: as it
                                  stands. A peer that failed is told of again when it was found at another address */
     PEERCACHE_NODE_CRAWL_DONE, /* crawl: its report; told once, unless the node was stopped before it began */
+    PEERCACHE_NODE_FOUND,      /* dial: the end of a search for its id: OK and addr, or why not */
 } peercache_node_event_kind;
 
 typedef struct peercache_node_event {
@@ -359,6 +360,12 @@ PEERCACHE_API int peercache_node_wait_joined(peercache_node *node, uint32_t time
 /* Wait for the end of a node that was started on a thread of its own; who does not call it leaves that to free, which also
  * stops it. ESTATE: it was not. */
 PEERCACHE_API int peercache_node_wait_stopped(peercache_node *node);
+/* Find a peer by its id ("12D3KooW…", "Qm…", or as a CID): once the node has joined, the network is asked for it, and it is
+ * dialled. Each search ends with a FOUND event: OK with the address at which it proved its id; UNREACHABLE nobody knows
+ * it; TIMEOUT after 60 s at most; or why the last dial to it failed. Whom the node stops before is not told of. From any
+ * thread, in callback, before the node is run too. EPARSE no peer id; EINVAL the node's own; ELIMIT 64 wait already. The
+ * text is that of peercache_strerror. */
+PEERCACHE_API int peercache_node_find_peer(peercache_node *node, const char *peer_id);
 /* Begin a graceful stop; run returns soon after. From any thread or signal handler. A node that lives for one
  * join (`once`) tells JOIN_DONE first, with what it has: dials under way have failed as CANCELLED. */
 PEERCACHE_API void peercache_node_stop(peercache_node *node);

@@ -9,6 +9,7 @@ enum pc_cli_exit pc_cli_run(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_list(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_crawl(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_ping(const struct pc_cli_options *options);
+enum pc_cli_exit pc_cli_find(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_id(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_multiaddr(const struct pc_cli_options *options);
 enum pc_cli_exit pc_cli_add(const struct pc_cli_options *options);

@@ -38,6 +38,8 @@ static const struct pc_cli_command table[] = {
     { "crawl", "", "Walk the whole DHT, count and time its peers, and remember them", &pc_cli_flags_crawl, 0,
       0, 0, pc_cli_crawl },
     { "ping", "MULTIADDR", "Dial one peer and ping it", &pc_cli_flags_ping, 1, 1, 1, pc_cli_ping },
+    { "find", "PEER_ID...", "Find peers of the network by their ids", &pc_cli_flags_find, 1, PC_CLI_FINDS_MAX,
+      0, pc_cli_find },
     { "id", "", "Print the peer id of a key file, made when missing", &pc_cli_flags_id, 0, 0, 0, pc_cli_id },
     { "multiaddr", "[MULTIADDR]...", "Check multiaddrs, given or one a line on standard input",
       &pc_cli_flags_shared, 0, SIZE_MAX, 0, pc_cli_multiaddr },

@@ -128,6 +128,8 @@ const uint64_t pc_cli_flags_crawl =
     BIT(FLAG_CONCURRENCY) | BIT(FLAG_CRAWL_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_FORMAT) |
     BIT(FLAG_OUTPUT) | BITS_LOG;
 const uint64_t pc_cli_flags_ping = BITS_SHARED | BITS_DIAL | BIT(FLAG_COUNT);
+const uint64_t pc_cli_flags_find = BITS_SHARED | BITS_SOURCES | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
+                                   BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BITS_LOG;
 const uint64_t pc_cli_flags_endpoints = BITS_SHARED | BITS_ENDPOINTS;
 const uint64_t pc_cli_flags_id = BITS_SHARED | BIT(FLAG_KEY);
 const uint64_t pc_cli_flags_demo = BITS_OUTPUT | BIT(FLAG_NODES);

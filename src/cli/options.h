@@ -19,6 +19,7 @@
 #define PC_CLI_ENDPOINTS_MAX       32      /* --endpoint, --network-contacts-url */
 #define PC_CLI_RANGES_MAX          256     /* --allow, --deny */
 #define PC_CLI_TARGET_MAX          1000    /* --target-peers, --min-peers */
+#define PC_CLI_FINDS_MAX           64      /* ids of find */
 #define PC_CLI_COUNT_MAX           1000000 /* --count */
 #define PC_CLI_AT_ONCE_MAX         500     /* --concurrency */
 #define PC_CLI_DEMO_NODES_MIN      3
@@ -142,6 +143,7 @@ extern const uint64_t pc_cli_flags_join;
 extern const uint64_t pc_cli_flags_run;
 extern const uint64_t pc_cli_flags_crawl;
 extern const uint64_t pc_cli_flags_ping;
+extern const uint64_t pc_cli_flags_find;
 extern const uint64_t pc_cli_flags_id;
 extern const uint64_t pc_cli_flags_demo;  /* alone, without the shared ones */
 extern const uint64_t pc_cli_flags_cache; /* what every command on the cache takes */

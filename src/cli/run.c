@@ -57,6 +57,7 @@ static void event_json(const struct pc_cli_session *session, const peercache_nod
     case PEERCACHE_NODE_PONG:
     case PEERCACHE_NODE_CRAWLED:
     case PEERCACHE_NODE_CRAWL_DONE:
+    case PEERCACHE_NODE_FOUND:
         break; /* too many for a record; -v tells them */
     }
 }

@@ -163,6 +163,7 @@ static void timeline(struct pc_cli_session *session, const peercache_node_event 
         more_dials(session);
         break;
     case PEERCACHE_NODE_PONG:
+    case PEERCACHE_NODE_FOUND:
     case PEERCACHE_NODE_WARNING:
         break; /* the commands tell these, -v or not */
     }

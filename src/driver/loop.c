@@ -265,8 +265,8 @@ static bool send_datagrams(struct peercache_node *node, peercache_time now)
     return any;
 }
 
-/* What could not be begun while the node was stepped: it is told now. */
-static bool next_refused(struct peercache_node *node, struct pc_node_event *ret_event)
+/* What could not be begun while the node was stepped is told now, and what the application asked for meanwhile. */
+static bool next_left(struct peercache_node *node, struct pc_node_event *ret_event)
 {
     if (node->refused_commit) {
         node->refused_commit = false;
@@ -280,6 +280,9 @@ static bool next_refused(struct peercache_node *node, struct pc_node_event *ret_
         *ret_event =
             (struct pc_node_event){ .kind = PC_NODE_RESOLVED,
                                     .resolved = &node->refused_questions[--node->refused_question_count] };
+    } else if (pc_node_may_find(node->wire.node)) {
+        *ret_event = (struct pc_node_event){ .kind = PC_NODE_FIND, .id = pc_driver_finds_take(&node->finds) };
+        return ret_event->id != NULL;
     } else {
         return false;
     }
@@ -292,7 +295,7 @@ static void step(struct peercache_node *node, peercache_time now, const struct p
         return; /* a node that has stopped is not stepped again */
     pc_node_wire_run(&node->wire, now, event);
     struct pc_node_event answer;
-    while (node->state == PC_DRIVER_RUNNING && next_refused(node, &answer))
+    while (node->state == PC_DRIVER_RUNNING && next_left(node, &answer))
         pc_node_wire_run(&node->wire, now, &answer);
 }
 
@@ -377,6 +380,11 @@ static void on_stop_async(uv_async_t *async)
     ask_to_stop(async->data);
 }
 
+static void on_find_async(uv_async_t *async)
+{
+    serve(async->data, NULL);
+}
+
 static void on_network_async(uv_async_t *async)
 {
     struct peercache_node *node = async->data;
@@ -426,6 +434,11 @@ int pc_driver_loop_open(struct peercache_node *node)
         return fail(node, result);
     node->network_async.data = node;
     node->network_async_open = true;
+    result = uv_async_init(&node->loop, &node->find_async, on_find_async);
+    if (result < 0)
+        return fail(node, result);
+    node->find_async.data = node;
+    node->find_async_open = true;
     for (size_t i = 0; node->options.handle_signals && i < PC_DRIVER_STOP_SIGNALS; i++) {
         result = uv_signal_init(&node->loop, &node->stop_signals[i]);
         if (result < 0)
@@ -481,6 +494,8 @@ void pc_driver_loop_close(struct peercache_node *node)
         uv_close((uv_handle_t *)&node->stop_async, NULL);
     if (node->network_async_open)
         uv_close((uv_handle_t *)&node->network_async, NULL);
+    if (node->find_async_open)
+        uv_close((uv_handle_t *)&node->find_async, NULL);
     pc_driver_observed_close(node);
     pc_driver_routes_close(node->routes);
     if (node->endpoints) /* before the names, whose resolver they use */

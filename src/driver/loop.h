@@ -4,6 +4,7 @@
 
 #include "driver/clock.h"
 #include "driver/endpoints.h"
+#include "driver/finds.h"
 #include "driver/http_server.h"
 #include "driver/names.h"
 #include "driver/options.h"
@@ -35,10 +36,12 @@ struct peercache_node {
     uv_loop_t loop;
     bool loop_open;
     uv_async_t stop_async;
+    uv_async_t find_async;    /* the application wants a peer found */
     uv_async_t network_async; /* the application says that the network has changed */
     uv_signal_t stop_signals[PC_DRIVER_STOP_SIGNALS];
     bool async_open;
     bool network_async_open;
+    bool find_async_open;
     size_t signals_open;
     bool stop_asked;
     struct pc_driver_timer timer;
@@ -92,6 +95,7 @@ struct peercache_node {
     int64_t flush_until_us;
 
     struct pc_driver_progress progress;
+    struct pc_driver_finds finds;
     uv_thread_t thread; /* of peercache_node_start */
     bool has_thread;
 

@@ -483,6 +483,8 @@ int peercache_node_new(const peercache_node_options *options, peercache_node **r
     pc_driver_clock_init(&node->clock);
     pc_driver_timer_init(&node->timer);
     int result = pc_driver_progress_open(&node->progress);
+    if (result == 0)
+        result = pc_driver_finds_open(&node->finds);
     if (result != 0)
         return fail(node, result, "no lock can be made");
     result = make_all(node, options);
@@ -506,6 +508,7 @@ void peercache_node_free(peercache_node *node)
     pc_libp2p_identity_free(node->identity);
     free(node->options.sources);
     free(node->network);
+    pc_driver_finds_close(&node->finds);
     pc_driver_progress_close(&node->progress);
     sodium_memzero(node->options.key, sizeof(node->options.key));
     free(node);
@@ -555,6 +558,21 @@ void peercache_node_network_changed(peercache_node *node)
 {
     if (node->network_async_open)
         (void)uv_async_send(&node->network_async); /* it can only fail on a handle that is closing */
+}
+
+int peercache_node_find_peer(peercache_node *node, const char *peer_id)
+{
+    struct pc_peer_id id;
+    if (!peer_id || !node->find_async_open)
+        return PEERCACHE_EINVAL;
+    if (pc_addr_peer_id_parse(peer_id, strlen(peer_id), &id, NULL))
+        return PEERCACHE_EPARSE;
+    if (pc_addr_peer_id_equal(&id, pc_libp2p_identity_id(node->identity)))
+        return PEERCACHE_EINVAL;
+    int result = pc_driver_finds_put(&node->finds, &id);
+    if (result == 0)
+        (void)uv_async_send(&node->find_async); /* it can only fail on a handle that is closing */
+    return result;
 }
 
 void peercache_node_stop(peercache_node *node)

@@ -12,7 +12,7 @@ static void dial_ended(struct pc_node *node, struct connection *connection, peer
         break;
     case FOR_WALK:
         pc_node_learn_outcome(node, connection, outcome, proven, wire->rtt_us);
-        pc_node_walk_dial_ended(node, connection, outcome);
+        pc_node_walk_dial_ended(node, connection, outcome, wire->rtt_us);
         break;
     case FOR_PROBE:
         pc_node_learn_outcome(node, connection, outcome, proven, wire->rtt_us);
@@ -80,7 +80,7 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
         pc_node_join_dial_ended(node, connection, PEERCACHE_OK, "", &wire->id, wire->rtt_us, wire->proven_us);
         break;
     case FOR_WALK:
-        pc_node_walk_dial_ended(node, connection, PEERCACHE_OK);
+        pc_node_walk_dial_ended(node, connection, PEERCACHE_OK, wire->rtt_us);
         break;
     case FOR_PROBE:
         pc_node_probe_ended(node, connection, PEERCACHE_OK);

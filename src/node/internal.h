@@ -173,6 +173,16 @@ struct pc_node {
     struct pc_kad_refresh refresh; /* what is looked up after our own id */
     size_t refreshed_buckets;      /* of them */
 
+    /* finding: finding.c */
+    struct pc_peer_id finds[PC_NODE_FINDS_MAX];
+    size_t find_count;
+    bool is_finding; /* the walk is for finds[0] */
+    bool is_found;
+    struct pc_maddr found_addr; /* of its last dial, or where it was found */
+    peercache_outcome find_outcome;
+    const char *find_detail;
+    int64_t found_rtt_us;
+
     /* tending the table */
     struct pc_kad_schedule schedule;
     struct pc_kad_targets targets;
@@ -286,11 +296,25 @@ void pc_node_keep_endpoints(struct pc_node *node);
 /* walking.c */
 void pc_node_walk_begin(struct pc_node *node, int64_t deadline_us);
 void pc_node_walk_pump(struct pc_node *node);
-void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome);
+/* The lookup for a peer that is to be found. */
+void pc_node_walk_to(struct pc_node *node, const struct pc_peer_id *target, int64_t deadline_us);
+void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
+                             int64_t rtt_us);
 void pc_node_walk_answered(struct pc_node *node, const struct pc_peer_id *id,
                            const struct pc_kad_message *kad);
 void pc_node_walk_failed(struct pc_node *node, const struct pc_peer_id *id);
 void pc_node_walk_end(struct pc_node *node);
+
+/* finding.c */
+void pc_node_on_find(struct pc_node *node, const struct pc_peer_id *id);
+/* Begin with the next, if one waits. */
+bool pc_node_find_begin(struct pc_node *node);
+/* Is it the one to be found, and there? */
+bool pc_node_find_asked(struct pc_node *node, const struct pc_kad_entry *entry);
+bool pc_node_find_dial_ended(struct pc_node *node, const struct connection *connection,
+                             peercache_outcome outcome, int64_t rtt_us);
+/* Its walk is over. There must be room for a tell. */
+void pc_node_find_end(struct pc_node *node, bool timed_out);
 
 /* tending.c */
 void pc_node_tend_begin(struct pc_node *node);
@@ -369,6 +393,7 @@ bool pc_node_is_saved(const struct pc_node *node);
 /* node.c */
 void pc_node_join_end(struct pc_node *node);
 void pc_node_after_walk(struct pc_node *node);
+void pc_node_live(struct pc_node *node);
 void pc_node_begin_stop(struct pc_node *node);
 /* A pause of `us` give or take an eighth, so that many nodes don't act in step. */
 int64_t pc_node_jittered(struct pc_node *node, int64_t us);

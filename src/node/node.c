@@ -192,7 +192,7 @@ static void schedule_rejoin(struct pc_node *node)
     node->rejoin_pause_us = pc_base_time_min(2 * node->rejoin_pause_us, PC_NODE_REJOIN_MAX_US);
 }
 
-static void live(struct pc_node *node)
+void pc_node_live(struct pc_node *node)
 {
     pc_node_move(node, PHASE_LIVING);
     schedule_rejoin(node);
@@ -240,7 +240,7 @@ void pc_node_join_end(struct pc_node *node)
     } else if (node->options.once) {
         pc_node_begin_stop(node);
     } else {
-        live(node);
+        pc_node_live(node);
     }
 }
 
@@ -252,7 +252,7 @@ void pc_node_after_walk(struct pc_node *node)
         return;
     }
     pc_kad_schedule_ended(&node->schedule, &node->rng, node->now.mono_us);
-    live(node);
+    pc_node_live(node);
 }
 
 static void on_listening(struct pc_node *node, struct pc_bytes addr)
@@ -308,7 +308,7 @@ static void pump_living(struct pc_node *node)
     } else if (pc_kad_table_count(node->table) > 0 &&
                node->now.mono_us >= pc_kad_schedule_due_us(&node->schedule)) {
         begin_refresh(node);
-    } else {
+    } else if (!pc_node_find_begin(node)) {
         pc_node_tend_pump(node);
     }
 }
@@ -426,6 +426,9 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
     case PC_NODE_COMMITTED:
         pc_node_on_committed(node, event);
         break;
+    case PC_NODE_FIND:
+        pc_node_on_find(node, event->id);
+        break;
     case PC_NODE_STOP:
         pc_node_begin_stop(node);
         break;
@@ -450,6 +453,8 @@ int64_t pc_node_deadline(const struct pc_node *node)
         at = node->walk_deadline_us;
         break;
     case PHASE_LIVING:
+        if (node->find_count > 0)
+            return node->now.mono_us; /* it begins with the next step */
         at = pc_base_time_min(node->rejoin_at_us, pc_node_tend_deadline(node));
         if (pc_kad_table_count(node->table) > 0)
             at = pc_base_time_min(at, pc_kad_schedule_due_us(&node->schedule));

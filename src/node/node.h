@@ -45,6 +45,7 @@
 #define PC_NODE_COMMIT_FIRST_US    (30 * PC_US_PER_S)
 #define PC_NODE_COMMIT_EVERY_US    (3600 * PC_US_PER_S)
 #define PC_NODE_COMMIT_PAUSE_US    (300 * PC_US_PER_S) /* between saves that only news asks for */
+#define PC_NODE_FINDS_MAX          64                  /* peers to be found, one after the other */
 #define PC_NODE_RECALLS            4 /* of the cache, dialled for the table after each refresh */
 #define PC_NODE_REJOIN_FIRST_US    (5 * PC_US_PER_S)
 #define PC_NODE_REJOIN_MAX_US      (300 * PC_US_PER_S)
@@ -114,6 +115,7 @@ enum pc_node_event_kind {
     PC_NODE_WIRE,      /* `wire`: what libp2p tells */
     PC_NODE_TIME,      /* the deadline came */
     PC_NODE_COMMITTED, /* `result` of the one COMMIT under way; `text` says why it failed */
+    PC_NODE_FIND,      /* `id`: a peer to be found, told as FOUND; only while pc_node_may_find */
     PC_NODE_STOP,
     PC_NODE_LISTENS, /* `addrs`: all addresses we can be reached at from now on, in place of those told before */
 };
@@ -146,6 +148,7 @@ struct pc_node_event {
     const struct pc_record *record;
     const struct pc_ban *ban;
     const struct pc_libp2p_event *wire;
+    const struct pc_peer_id *id;
     const struct pc_node_fetched *fetched;
     const struct pc_node_resolved *resolved;
     size_t endpoint;
@@ -210,6 +213,9 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
                     const struct pc_node_action **ret_actions);
 /* mono_us at which a TIME event is due; PC_TIME_NEVER when none. */
 int64_t pc_node_deadline(const struct pc_node *node);
+
+/* There is room for one more FIND. */
+bool pc_node_may_find(const struct pc_node *node);
 
 /* What status text and tests look at. */
 size_t pc_node_table_count(const struct pc_node *node);

@@ -19,7 +19,9 @@ static void look_up(struct pc_node *node, const struct pc_peer_id *target, int64
         .target = pc_kad_key_of_peer(target),
         .own_id = node->options.own_id,
         .alpha = PC_KAD_ALPHA,
-        .beta = pc_addr_peer_id_equal(target, &node->options.own_id) ? PC_KAD_BETA : PC_KAD_BETA_REFRESH,
+        .beta = node->is_finding || pc_addr_peer_id_equal(target, &node->options.own_id)
+                    ? PC_KAD_BETA
+                    : PC_KAD_BETA_REFRESH,
         .group_max = PC_KAD_LOOKUP_GROUP_MAX,
         .request_timeout_us = PC_TIME_NEVER, /* dials and requests end by deadlines of their own */
     };
@@ -41,6 +43,11 @@ static void look_up(struct pc_node *node, const struct pc_peer_id *target, int64
 void pc_node_walk_begin(struct pc_node *node, int64_t deadline_us)
 {
     look_up(node, &node->options.own_id, deadline_us);
+}
+
+void pc_node_walk_to(struct pc_node *node, const struct pc_peer_id *target, int64_t deadline_us)
+{
+    look_up(node, target, deadline_us);
 }
 
 /* The next target of the refresh under way. False: there is none. */
@@ -82,6 +89,8 @@ static bool dial_target(struct pc_node *node, struct connection *connection)
 static void ask(struct pc_node *node, const struct pc_kad_entry *entry)
 {
     struct connection *connection = pc_node_pool_find(node, &entry->id);
+    if (pc_node_find_asked(node, entry))
+        return;
     if (connection) {
         pc_node_find_node(node, connection, REQUEST_WALK);
         return;
@@ -112,7 +121,7 @@ static void ask(struct pc_node *node, const struct pc_kad_entry *entry)
 void pc_node_walk_pump(struct pc_node *node)
 {
     bool timed_out = node->now.mono_us >= node->walk_deadline_us;
-    while (node->lookup && !timed_out && pc_node_has_room(node, 0)) {
+    while (node->lookup && !timed_out && !(node->is_finding && node->is_found) && pc_node_has_room(node, 0)) {
         const struct pc_kad_entry *entry = pc_kad_lookup_next(node->lookup, node->now.mono_us);
         if (!entry)
             break;
@@ -120,7 +129,8 @@ void pc_node_walk_pump(struct pc_node *node)
     }
     if (node->unfinished && !timed_out)
         return;
-    if (!node->lookup || timed_out || pc_kad_lookup_done(node->lookup)) {
+    if (!node->lookup || timed_out || (node->is_finding && node->is_found) ||
+        pc_kad_lookup_done(node->lookup)) {
         if (!pc_node_has_room(node, 0))
             return;
         pc_node_walk_end(node);
@@ -129,6 +139,7 @@ void pc_node_walk_pump(struct pc_node *node)
 
 void pc_node_walk_end(struct pc_node *node)
 {
+    bool timed_out = node->now.mono_us >= node->walk_deadline_us;
     uint32_t count = node->lookup ? (uint32_t)pc_kad_lookup_answered_count(node->lookup) : 0;
     for (struct pc_map_node *n = pc_base_map_next(&node->connections, NULL); n;
          n = pc_base_map_next(&node->connections, n)) {
@@ -139,14 +150,23 @@ void pc_node_walk_end(struct pc_node *node)
     pc_kad_lookup_free(node->lookup);
     node->lookup = NULL;
     node->walk_deadline_us = PC_TIME_NEVER;
+    if (node->is_finding) {
+        pc_node_find_end(node, timed_out);
+        return;
+    }
     if (pc_addr_peer_id_equal(&node->walk_target, &node->options.own_id))
         pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_WALKED, .count = count });
-    if (!look_up_next(node))
+    if (look_up_next(node))
+        node->unfinished = true; /* nothing is under way yet: the next step begins with it */
+    else
         pc_node_after_walk(node);
 }
 
-void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome)
+void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome,
+                             int64_t rtt_us)
 {
+    if (pc_node_find_dial_ended(node, connection, outcome, rtt_us))
+        return;
     if (outcome == PEERCACHE_OK) {
         if (node->lookup)
             pc_node_find_node(node, connection, REQUEST_WALK);

@@ -3,8 +3,8 @@ that was cut in two and heals."""
 import os
 import time
 
-from harness import WAIT_S, Node, case, expect, main, run
-from joining import cached_ids
+from harness import STRANGER, WAIT_S, Node, case, expect, main, run
+from joining import cached_ids, network
 from serving import Serving
 
 
@@ -60,6 +60,23 @@ def takes_in_bans_and_removals(place):
             expect(run(place, 'remove', '--local', '--cache', cache, third.id), 0)
             until('its removal too', lambda: third.id not in known_to(node))
             assert node.node.stop() == 0
+
+
+@case
+def finds_peers_by_their_ids(place):
+    with network(6) as nodes:
+        ids = [node.id for node in nodes]
+        result = run(place, 'find', '--local', '--no-cache', '--json', '--target-peers', '1', '--peer', nodes[3].addr, *ids, STRANGER)
+        expect(result, 1)
+        found = {row['id']: row for row in result.json()}
+        assert {i: found[i]['addr'] for i in ids} == {node.id: node.addr for node in nodes}, found
+        assert found[STRANGER]['code'] == 'unreachable' and found[STRANGER]['detail'], found
+        nodes[5].kill()
+        result = run(place, 'find', '--local', '--no-cache', '--peer', nodes[0].addr, '--target-peers', '1', ids[5], ids[1])
+        expect(result, 1, '%s: refused' % ids[5])
+        assert result.out == nodes[1].addr + '\n', str(result)
+    expect(run(place, 'find', '--local', '--no-cache', 'QmBad'), 2, 'QmBad')
+    expect(run(place, 'find', '--local', '--no-cache', STRANGER), 1, 'no_sources')
 
 
 main()

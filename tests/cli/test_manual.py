@@ -7,7 +7,7 @@ from harness import case, causes, main, run
 
 MAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'man')
 # whose options are told on the page of join, and not once more on their own
-LIKE_JOIN = ['run', 'endpoints', 'ping', 'crawl']
+LIKE_JOIN = ['run', 'endpoints', 'ping', 'crawl', 'find']
 
 
 def manual(name):

@@ -4,7 +4,7 @@ import os
 from harness import STRANGER, addr_of, case, environment, expect, got_datagram, main, run, silent_port
 
 COMMANDS = ['join', 'run', 'list', 'show', 'add', 'report', 'remove', 'ban', 'unban', 'pick', 'prune', 'import', 'export', 'stats',
-            'check', 'crawl', 'ping', 'id', 'multiaddr', 'demo', 'endpoints']
+            'check', 'crawl', 'ping', 'find', 'id', 'multiaddr', 'demo', 'endpoints']
 
 
 def refused(place, arguments, *texts):

@@ -250,6 +250,11 @@ static void on_tell(const peercache_node_event *event)
         world->pongs++;
         world->code_count[event->dial->code]++;
         break;
+    case PEERCACHE_NODE_FOUND:
+        assert_in_range(world->found, 0, 99);
+        world->found_code[world->found] = event->dial->code;
+        (void)snprintf(world->found_addr[world->found++], PEERCACHE_ADDR_TEXT_BYTES, "%s", event->dial->addr);
+        break;
     case PEERCACHE_NODE_FETCHED:
         world->fetched++;
         break;

@@ -98,6 +98,9 @@ struct world {
     bool was_walked;
     unsigned warnings;
     unsigned fetched;
+    unsigned found;
+    peercache_outcome found_code[100];
+    char found_addr[100][PEERCACHE_ADDR_TEXT_BYTES];
     unsigned pongs;
     unsigned crawled;
     bool crawl_done;

@@ -94,6 +94,7 @@ static void on_event(void *context, const peercache_node_event *event)
     case PEERCACHE_NODE_WALKED:
         w->walked++;
         break;
+    case PEERCACHE_NODE_FOUND:
     case PEERCACHE_NODE_PONG:
         w->pongs++;
         w->code = event->dial->code;

@@ -2,6 +2,7 @@
 #include "node_world.h"
 
 #include "kad/table.h"
+#include "node/status.h"
 
 static void live_among(size_t peers, size_t degree, bool public_addresses)
 {
@@ -281,6 +282,73 @@ static void who_was_cut_off_is_found_again(void **state)
     stop();
 }
 
+/* The lookups of a refresh follow one another at once, also where nothing else happens that would step the node. */
+static void a_refresh_in_a_quiet_network_is_soon_over(void **state)
+{
+    (void)state;
+    live_among(2, 1, false);
+    int64_t until_us = world->now.mono_us;
+    unsigned walking = 0;
+    for (int i = 0; i < 50; i++) {
+        struct pc_node_status status;
+        run_until(until_us += 7 * PC_US_PER_S);
+        pc_node_status_of(world->node, world->now, &status);
+        walking += strcmp(status.phase, "walking") == 0;
+    }
+    assert_in_range(walking, 0, 5); /* it is caught at it now and then */
+    stop();
+}
+
+static void find(size_t peer)
+{
+    assert_true(pc_node_may_find(world->node));
+    step(&(struct pc_node_event){ .kind = PC_NODE_FIND, .id = &world->peers[peer].id });
+}
+
+/* Peers far away are found by their ids alone, one after the other, whatever their network; who is gone, or nobody knows,
+ * is told too. Nothing else comes to a halt meanwhile. */
+static void peers_are_found_by_their_ids(void **state)
+{
+    (void)state;
+    make_world(100, 20, false);
+    world->peers[70].habit = FOREIGN;
+    world->peers[71].habit = REFUSES;
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    options.server = true;
+    options.once = false;
+    options.sources = &source;
+    options.source_count = 1;
+    start(&options);
+    struct pc_peer_id nobody = world->peers[7].id;
+    nobody.bytes[20] ^= 1;
+    for (size_t i = 60; i < 70; i++) /* asked for before it has joined */
+        find(i);
+    find(70);
+    find(71);
+    step(&(struct pc_node_event){ .kind = PC_NODE_FIND, .id = &nobody });
+    run_until(world->now.mono_us + 900 * PC_US_PER_S);
+    assert_int_equal(world->found, 13);
+    for (size_t i = 0; i < 11; i++) {
+        char expected[PEERCACHE_ADDR_TEXT_BYTES];
+        assert_int_equal(pc_addr_format_with_id(pc_addr_maddr_bytes(&world->peers[60 + i].addr),
+                                                &world->peers[60 + i].id, expected, sizeof(expected)),
+                         0);
+        assert_int_equal(world->found_code[i], PEERCACHE_OK);
+        assert_string_equal(world->found_addr[i], expected);
+    }
+    assert_int_equal(world->found_code[11], PEERCACHE_REFUSED);
+    assert_int_equal(world->found_code[12], PEERCACHE_UNREACHABLE);
+    assert_true(pc_node_table_count(world->node) > 60);
+    for (size_t i = 0; i < PC_NODE_FINDS_MAX; i++) {
+        assert_true(pc_node_may_find(world->node));
+        step(&(struct pc_node_event){ .kind = PC_NODE_FIND, .id = &nobody });
+    }
+    assert_false(pc_node_may_find(world->node));
+    stop(); /* which ends them untold */
+    assert_int_equal(world->found, 13);
+}
+
 /* A day of a node at rest: it asks rarely, and never spins. */
 static void a_quiet_day_costs_little(void **state)
 {
@@ -311,6 +379,8 @@ int main(void)
         cmocka_unit_test_teardown(saves_on_schedule_and_rarely_for_news, tear_down),
         cmocka_unit_test_teardown(the_save_period_is_kept_without_news, tear_down),
         cmocka_unit_test_teardown(who_was_cut_off_is_found_again, tear_down),
+        cmocka_unit_test_teardown(a_refresh_in_a_quiet_network_is_soon_over, tear_down),
+        cmocka_unit_test_teardown(peers_are_found_by_their_ids, tear_down),
         cmocka_unit_test_teardown(a_quiet_day_costs_little, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
