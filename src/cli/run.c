@@ -195,6 +195,7 @@ static enum pc_cli_exit run_with(struct pc_cli_session *session, const struct pc
         return exit ? exit : pc_cli_print_config(session);
     session->on_event = on_event;
     peercache_node_options_set_mode(session->node_options, PEERCACHE_MODE_SERVER);
+    peercache_node_options_set_notify(session->node_options, true);
     if (o->key)
         exit = key_take(session);
     if (!exit && o->listen_count == 0)
