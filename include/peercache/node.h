@@ -103,6 +103,9 @@ PEERCACHE_API int peercache_node_options_set_crawl(peercache_node_options *optio
                                                    uint32_t timeout_ms);
 /* The node stops cleanly on SIGINT and SIGTERM by itself. Default: false. */
 PEERCACHE_API void peercache_node_options_set_handle_signals(peercache_node_options *options, bool handle);
+/* Tell the service manager that the environment names (NOTIFY_SOCKET, as of sd_notify(3)) when the node is ready, which is when it
+ * listens, how it is joined, and when it stops; and give signs of life as often as WATCHDOG_USEC asks. Default: false. */
+PEERCACHE_API void peercache_node_options_set_notify(peercache_node_options *options, bool notify);
 /* Serve metrics, health, status and peers over HTTP (docs/observability.md) at "127.0.0.1:PORT", "[::1]:PORT", another
  * address in full, or "unix:PATH"; port 0 takes a free one, which peercache_node_http tells. NULL: not at all (the default).
  * EPARSE; ELIMIT a path that is too long. */
@@ -326,7 +329,7 @@ typedef struct peercache_node_event {
  * peercache_open for the cache; EIO a socket could not be opened or bound, of HTTP too; EBUSY, EPERM somebody listens where
  * HTTP is to be served, or a file is there that is not ours to replace; EUNSUPPORTED a network without a description
  * and no kad protocol; EPARSE, ELIMIT, EPERM a description of the network that can't be used; EINVAL a client that should
- * listen, a server that should crawl.
+ * listen, a server that should crawl, or a WATCHDOG_USEC that is none; EUNSUPPORTED, ELIMIT a NOTIFY_SOCKET that can't be used.
  */
 PEERCACHE_API int peercache_node_new(const peercache_node_options *options, peercache_node **ret_node);
 /* Never from the callback, nor while it runs. NULL does nothing. */

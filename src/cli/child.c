@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -92,6 +93,26 @@ static void on_exit_of_child(uv_process_t *process, int64_t exit_status, int ter
     close_once((uv_handle_t *)process);
 }
 
+static bool is_option(const char *variable)
+{
+    static const char prefix[] = "PEERCACHE_";
+    return strncmp(variable, prefix, sizeof(prefix) - 1) == 0;
+}
+
+/* Our environment without the variables that are options: a child is told all it needs by its arguments. To be freed; its texts
+ * are borrowed. */
+static char **environment_new(void)
+{
+    size_t count = 0, kept = 0;
+    while (environ[count])
+        count++;
+    char **copy = (char **)calloc(count + 1, sizeof(*copy));
+    for (size_t i = 0; copy && i < count; i++)
+        if (!is_option(environ[i]))
+            copy[kept++] = environ[i];
+    return copy;
+}
+
 int pc_cli_child_start(struct pc_cli_child *child, uv_loop_t *loop, const char *const *arguments)
 {
     char path[4096];
@@ -101,6 +122,9 @@ int pc_cli_child_start(struct pc_cli_child *child, uv_loop_t *loop, const char *
     int error = uv_exepath(path, &path_size);
     if (error)
         return error;
+    options.env = environment_new();
+    if (!options.env)
+        return UV_ENOMEM;
     for (int i = 0; i < 2; i++) {
         error = uv_pipe_init(loop, &child->outputs[i].pipe, 0);
         if (error)
@@ -117,6 +141,8 @@ int pc_cli_child_start(struct pc_cli_child *child, uv_loop_t *loop, const char *
     options.stdio = stdio;
     child->process.data = child;
     error = uv_spawn(loop, &child->process, &options);
+    free(options.env);
+    options.env = NULL;
     child->open++; /* also after a failure the handle is the loop's until closed */
     if (error) {
         close_once((uv_handle_t *)&child->process);
@@ -129,6 +155,7 @@ int pc_cli_child_start(struct pc_cli_child *child, uv_loop_t *loop, const char *
             close_once((uv_handle_t *)&child->outputs[i].pipe);
     return 0;
 close_pipes:
+    free(options.env);
     pc_cli_child_close_outputs(child);
     return error;
 }

@@ -1,5 +1,6 @@
 /* peercache: the command. Finds the command's row, parses its flags, runs it. */
 #include "cli/commands.h"
+#include "cli/near.h"
 #include "cli/output.h"
 
 #include <peercache/peercache.h>
@@ -132,11 +133,15 @@ int main(int argc, char **argv)
             continue;
         if (pc_cli_options_parse(&table[i], argc - 1, argv + 1, &options, &reason) != 0)
             return (int)pc_cli_fail(json, PC_CLI_USAGE, "usage", "%s", reason.text);
+        enum pc_cli_exit exit = PC_CLI_DONE;
         if (options.help) {
             pc_cli_options_help(&table[i]);
-            return pc_cli_flush() ? PC_CLI_DONE : PC_CLI_COULD_NOT;
+            exit = pc_cli_flush() ? PC_CLI_DONE : PC_CLI_COULD_NOT;
+        } else {
+            exit = table[i].run(&options);
         }
-        return (int)table[i].run(&options);
+        pc_cli_options_deinit(&options);
+        return (int)exit;
     }
     return (int)unknown_command(argv[1], json);
 }

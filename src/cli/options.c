@@ -1,10 +1,12 @@
 #include "cli/options.h"
 
+#include "cli/near.h"
+#include "cli/option_sources.h"
+#include "cli/option_table.h"
 #include "cli/value.h"
 
 #include <peercache/peercache.h>
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +77,8 @@
     X(FLAG_NETWORK, "network", 0, "NAME", "the network to join (default ipfs)")                              \
     X(FLAG_LOCAL, "local", 0, NULL, "admit loopback and private addresses, each ip:port its own group")      \
     X(FLAG_KAD_PROTOCOL, "kad-protocol", 0, "NAME", "Kademlia protocol, such as /ipfs/kad/1.0.0")            \
+    X(FLAG_CONFIG, "config", 0, "FILE", "options from this file too, see peercache.conf(5)")                 \
+    X(FLAG_PRINT_CONFIG, "print-config", 0, NULL, "print each option, its value and its origin, and end")    \
     X(FLAG_JSON, "json", 0, NULL, "print JSON")                                                              \
     X(FLAG_VERBOSE, "verbose", 'v', NULL, "tell on standard error what happens, with times; also -v")        \
     X(FLAG_HELP, "help", 'h', NULL, "print this; also -h")
@@ -86,23 +90,18 @@ enum flag {
         FLAG_COUNT_OF
 };
 
-static const struct flag_row {
-    const char *word;
-    char letter;
-    const char *value; /* name of its value; NULL: it takes none */
-    const char *text;
-} flag_rows[FLAG_COUNT_OF] = {
+static const struct pc_cli_option_row flag_rows[FLAG_COUNT_OF] = {
 #define X(name, word, letter, value, text) { word, letter, value, text },
     FLAG_LIST(X)
 #undef X
 };
 
-_Static_assert(FLAG_COUNT_OF <= 64, "a set of flags is 64 bits");
+_Static_assert(FLAG_COUNT_OF <= PC_CLI_SETTING_OPTIONS_MAX, "a set of flags is 64 bits");
 #define BIT(flag)   (UINT64_C(1) << (flag))
 #define BITS_OUTPUT (BIT(FLAG_JSON) | BIT(FLAG_VERBOSE) | BIT(FLAG_HELP))
 #define BITS_SHARED                                                                                          \
     (BIT(FLAG_CACHE) | BIT(FLAG_NO_CACHE) | BIT(FLAG_NETWORK) | BIT(FLAG_LOCAL) | BIT(FLAG_KAD_PROTOCOL) |   \
-     BITS_OUTPUT)
+     BIT(FLAG_CONFIG) | BITS_OUTPUT)
 
 #define BITS_CACHE     (BITS_SHARED | BIT(FLAG_MAX_PEERS))
 
@@ -119,10 +118,10 @@ _Static_assert(FLAG_COUNT_OF <= 64, "a set of flags is 64 bits");
 const uint64_t pc_cli_flags_shared = BITS_SHARED;
 const uint64_t pc_cli_flags_join = BITS_SHARED | BITS_SOURCES | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
                                    BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK) | BITS_LOG;
-const uint64_t pc_cli_flags_run = BITS_SHARED | BITS_SOURCES | BIT(FLAG_LISTEN) | BIT(FLAG_KEY) |
-                                  BIT(FLAG_HTTP) | BIT(FLAG_SAVE_PERIOD) | BIT(FLAG_REFRESH_PERIOD) |
-                                  BITS_LOG | BIT(FLAG_CONNECTIONS_LOW) | BIT(FLAG_CONNECTIONS_HIGH) |
-                                  BIT(FLAG_CONNECTIONS_IDLE) | BIT(FLAG_GROUP_BUCKET) | BIT(FLAG_GROUP_TABLE);
+const uint64_t pc_cli_flags_run =
+    BITS_SHARED | BITS_SOURCES | BIT(FLAG_LISTEN) | BIT(FLAG_KEY) | BIT(FLAG_HTTP) | BIT(FLAG_SAVE_PERIOD) |
+    BIT(FLAG_REFRESH_PERIOD) | BITS_LOG | BIT(FLAG_CONNECTIONS_LOW) | BIT(FLAG_CONNECTIONS_HIGH) |
+    BIT(FLAG_CONNECTIONS_IDLE) | BIT(FLAG_GROUP_BUCKET) | BIT(FLAG_GROUP_TABLE) | BIT(FLAG_PRINT_CONFIG);
 const uint64_t pc_cli_flags_crawl =
     BITS_SHARED | (BITS_SOURCES & ~(BIT(FLAG_EXCLUSIVE) | BIT(FLAG_NEW_NETWORK) | BIT(FLAG_FIRST))) |
     BIT(FLAG_CONCURRENCY) | BIT(FLAG_CRAWL_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_FORMAT) |
@@ -143,28 +142,44 @@ const uint64_t pc_cli_flags_import = BITS_CACHE | BIT(FLAG_FORMAT) | BIT(FLAG_TR
 const uint64_t pc_cli_flags_export = BITS_CACHE | BIT(FLAG_FORMAT) | BIT(FLAG_OUTPUT);
 const uint64_t pc_cli_flags_check = BITS_CACHE | BIT(FLAG_REPAIR);
 
-size_t pc_cli_distance(const char *a, const char *b)
+/* What may be given more than once: a higher layer replaces the whole list, a repeated key of a file adds to it, a variable has
+ * its parts between commas. */
+#define BITS_LISTS                                                                                           \
+    (BIT(FLAG_PEER) | BIT(FLAG_LISTEN) | BIT(FLAG_ENDPOINT) | BIT(FLAG_CONTACTS) | BIT(FLAG_ALLOW) |         \
+     BIT(FLAG_DENY) | BIT(FLAG_POLICY))
+
+/* What a config file and the environment may set: all that a node can be told, but for what belongs to one call of the command,
+ * and for older names. The other flags ask for one thing that a command does. */
+uint64_t pc_cli_options_settable(void)
 {
-    size_t a_length = strnlen(a, 32), b_length = strnlen(b, 32);
-    size_t row[33];
-    for (size_t j = 0; j <= b_length; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_length; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_length; j++) {
-            size_t above = row[j];
-            size_t best = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            if (above + 1 < best)
-                best = above + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-            diagonal = above;
-        }
-    }
-    return row[b_length];
+    return (pc_cli_flags_join | pc_cli_flags_run) &
+           ~(BIT(FLAG_HELP) | BIT(FLAG_CONFIG) | BIT(FLAG_PRINT_CONFIG) | BIT(FLAG_FIRST) |
+             BIT(FLAG_CONTACTS));
 }
+
+/* Values that hold where nothing is given, as they would be written. */
+#define TEXT_OF(number) #number
+#define TEXT(number)    TEXT_OF(number)
+static const struct {
+    enum flag flag;
+    const char *value;
+} defaults[] = {
+    { FLAG_NETWORK, "ipfs" },
+    { FLAG_TARGET, TEXT(PC_CLI_TARGET_DEFAULT) },
+    { FLAG_MIN, TEXT(PC_CLI_MIN_DEFAULT) },
+    { FLAG_TIMEOUT, PC_CLI_TIMEOUT_DEFAULT },
+    { FLAG_CONNECTIONS_LOW, TEXT(PC_CLI_CONNECTIONS_LOW) },
+    { FLAG_CONNECTIONS_HIGH, TEXT(PC_CLI_CONNECTIONS_HIGH) },
+    { FLAG_CONNECTIONS_IDLE, PC_CLI_CONNECTIONS_IDLE },
+    { FLAG_GROUP_BUCKET, TEXT(PC_CLI_GROUP_PER_BUCKET) },
+    { FLAG_GROUP_TABLE, TEXT(PC_CLI_GROUP_PER_TABLE) },
+    { FLAG_CONCURRENCY, TEXT(PC_CLI_AT_ONCE_DEFAULT) },
+    { FLAG_COUNT, TEXT(PC_CLI_COUNT_DEFAULT) },
+    { FLAG_NODES, TEXT(PC_CLI_DEMO_NODES_DEFAULT) },
+    { FLAG_TIMES, "1" },
+    { FLAG_NUMBER, TEXT(PC_CLI_PICK_DEFAULT) },
+    { FLAG_MAX_PEERS, TEXT(PEERCACHE_MAX_PEERS_DEFAULT) },
+};
 
 static int text_check(enum flag flag, const char *text, struct pc_reason *ret_reason)
 {
@@ -197,6 +212,16 @@ static int multiaddrs_add(enum flag flag, const char *value, const char **list, 
     return error ? error : list_add(flag, value, list, capacity, count, ret_reason);
 }
 
+const struct pc_cli_option_row *pc_cli_option_row(unsigned option)
+{
+    return option < FLAG_COUNT_OF ? &flag_rows[option] : NULL;
+}
+
+bool pc_cli_option_is_list(unsigned option)
+{
+    return BITS_LISTS & BIT(option);
+}
+
 static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value,
                      struct pc_reason *ret_reason)
 {
@@ -215,21 +240,16 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
     case FLAG_DENY:
         return list_add(flag, value, o->denied, PC_CLI_RANGES_MAX, &o->denied_count, ret_reason);
     case FLAG_NO_ENDPOINTS:
-        o->no_endpoints = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->no_endpoints, ret_reason);
     case FLAG_NO_ENV:
-        o->no_env = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->no_env, ret_reason);
     case FLAG_EXCLUSIVE:
-        o->exclusive = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->exclusive, ret_reason);
     case FLAG_NEW_NETWORK:
     case FLAG_FIRST:
-        o->new_network = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->new_network, ret_reason);
     case FLAG_IGNORE_CACHE:
-        o->ignore_cache = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->ignore_cache, ret_reason);
     case FLAG_RESOLVER:
         o->resolver = value;
         return text_check(flag, value, ret_reason);
@@ -252,8 +272,7 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
         o->log_levels = value;
         return text_check(flag, value, ret_reason);
     case FLAG_REDACT:
-        o->redact = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->redact, ret_reason);
     case FLAG_CA_FILE:
         o->ca_file = value;
         return text_check(flag, value, ret_reason);
@@ -283,40 +302,38 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
     case FLAG_CODE:
         return pc_cli_code_parse(value, &o->code, ret_reason);
     case FLAG_UNVERIFIED:
-        o->unverified = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->unverified, ret_reason);
     case FLAG_NUMBER:
         return pc_cli_number_parse(word, value, 1, PEERCACHE_PICK_MAX, &o->number, ret_reason);
     case FLAG_EXPLAIN:
-        o->explain = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->explain, ret_reason);
     case FLAG_SEED:
         o->has_seed = true;
         return pc_cli_number_parse(word, value, 0, UINT32_MAX, &o->seed, ret_reason);
     case FLAG_POLICY:
         return pc_cli_policy_parse(value, &o->policies, ret_reason);
     case FLAG_DRY_RUN:
-        o->dry_run = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->dry_run, ret_reason);
     case FLAG_FORMAT:
         return pc_cli_format_parse(value, &o->format, ret_reason);
     case FLAG_TRUST:
-        o->trust = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->trust, ret_reason);
     case FLAG_OUTPUT:
         o->output = value;
         return text_check(flag, value, ret_reason);
     case FLAG_REPAIR:
-        o->repair = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->repair, ret_reason);
     case FLAG_BANNED:
-        o->list_bans = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->list_bans, ret_reason);
     case FLAG_MAX_PEERS:
         return pc_cli_number_parse(word, value, 1, PEERCACHE_MAX_PEERS_LIMIT, &o->max_peers, ret_reason);
     case FLAG_CACHE:
         o->cache = value;
         return text_check(flag, value, ret_reason);
+    case FLAG_CONFIG:
+        return text_check(flag, value, ret_reason); /* it was read before */
+    case FLAG_PRINT_CONFIG:
+        return pc_cli_truth_parse(word, value, &o->print_config, ret_reason);
     case FLAG_KEY:
         o->key = value;
         return text_check(flag, value, ret_reason);
@@ -327,26 +344,19 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
         o->kad_protocol = value;
         return pc_cli_kad_protocol_check(value, ret_reason);
     case FLAG_NO_SAVE:
-        o->no_save = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->no_save, ret_reason);
     case FLAG_NO_WALK:
-        o->no_walk = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->no_walk, ret_reason);
     case FLAG_NO_CACHE:
-        o->no_cache = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->no_cache, ret_reason);
     case FLAG_LOCAL:
-        o->local = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->local, ret_reason);
     case FLAG_JSON:
-        o->json = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->json, ret_reason);
     case FLAG_VERBOSE:
-        o->verbose = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->verbose, ret_reason);
     case FLAG_HELP:
-        o->help = true;
-        return 0;
+        return pc_cli_truth_parse(word, value, &o->help, ret_reason);
     case FLAG_COUNT_OF:
         break;
     }
@@ -380,33 +390,67 @@ static void unknown_flag(const struct pc_cli_command *command, const char *given
         pc_base_reason(ret_reason, "unknown flag '%s'; see 'peercache %s --help'", name, command->name);
 }
 
-/* Flags that mean the opposite of each other; `given` are those of the line. */
-static int contradictions_check(uint64_t given, struct pc_reason *ret_reason)
+/* Older names are the same option. */
+static unsigned first_name(unsigned option)
+{
+    return option == FLAG_FIRST ? FLAG_NEW_NETWORK : option == FLAG_CONTACTS ? FLAG_ENDPOINT : option;
+}
+
+static const struct pc_cli_setting *find_on(const struct pc_cli_settings *settings, enum flag flag)
+{
+    const struct pc_cli_setting *found = pc_cli_settings_find(settings, flag);
+    bool is_on = true; /* what has a value, is */
+    if (found && !flag_rows[flag].value)
+        (void)pc_cli_truth_parse(found->name, found->value, &is_on, NULL); /* it was checked */
+    return is_on ? found : NULL;
+}
+
+/*
+ * Settings that exclude each other. What forbids something stays until it is itself said not to hold (--exclusive=no): so nobody
+ * who is dialled by a flag opens what a file had closed. Over what a lower layer says it holds, as any setting does.
+ */
+static int contradictions_check(struct pc_cli_settings *settings, struct pc_reason *ret_reason)
 {
     static const struct {
-        enum flag one;
+        enum flag forbids;
         enum flag other;
+        bool both_forbid;
     } pairs[] = {
-        { FLAG_CACHE, FLAG_NO_CACHE },        { FLAG_ENDPOINT, FLAG_NO_ENDPOINTS },
-        { FLAG_CONTACTS, FLAG_NO_ENDPOINTS }, { FLAG_NEW_NETWORK, FLAG_PEER },
-        { FLAG_REDACT, FLAG_VERBOSE }, /* whose timeline is of addresses */
-        { FLAG_NEW_NETWORK, FLAG_ENDPOINT },  { FLAG_NEW_NETWORK, FLAG_CONTACTS },
-        { FLAG_NEW_NETWORK, FLAG_EXCLUSIVE }, { FLAG_FIRST, FLAG_PEER },
-        { FLAG_FIRST, FLAG_ENDPOINT },        { FLAG_FIRST, FLAG_CONTACTS },
-        { FLAG_FIRST, FLAG_EXCLUSIVE },       { FLAG_EXCLUSIVE, FLAG_ENDPOINT },
-        { FLAG_EXCLUSIVE, FLAG_CONTACTS },
+        { FLAG_NO_CACHE, FLAG_CACHE, false },
+        { FLAG_NO_ENDPOINTS, FLAG_ENDPOINT, false },
+        { FLAG_NO_ENDPOINTS, FLAG_CONTACTS, false },
+        { FLAG_NEW_NETWORK, FLAG_PEER, false },
+        { FLAG_NEW_NETWORK, FLAG_ENDPOINT, false },
+        { FLAG_NEW_NETWORK, FLAG_CONTACTS, false },
+        { FLAG_NEW_NETWORK, FLAG_EXCLUSIVE, true },
+        { FLAG_FIRST, FLAG_PEER, false },
+        { FLAG_FIRST, FLAG_ENDPOINT, false },
+        { FLAG_FIRST, FLAG_CONTACTS, false },
+        { FLAG_FIRST, FLAG_EXCLUSIVE, true },
+        { FLAG_EXCLUSIVE, FLAG_ENDPOINT, false },
+        { FLAG_EXCLUSIVE, FLAG_CONTACTS, false },
+        { FLAG_REDACT, FLAG_VERBOSE, false }, /* whose timeline is of addresses */
     };
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
-        if (given & BIT(pairs[i].one) && given & BIT(pairs[i].other)) {
-            pc_base_reason(ret_reason, "--%s and --%s exclude each other", flag_rows[pairs[i].one].word,
-                           flag_rows[pairs[i].other].word);
-            return PEERCACHE_EINVAL;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        const struct pc_cli_setting *one = find_on(settings, pairs[i].forbids);
+        const struct pc_cli_setting *other = find_on(settings, pairs[i].other);
+        char where[PC_CLI_WHERE_BYTES], other_where[PC_CLI_WHERE_BYTES];
+        if (!one || !other)
+            continue;
+        if (one->layer > other->layer && !pairs[i].both_forbid) {
+            pc_cli_settings_drop(settings, pairs[i].other);
+            continue;
         }
+        pc_base_reason(ret_reason, "%.80s and %.80s exclude each other",
+                       pc_cli_setting_where(settings, one, where),
+                       pc_cli_setting_where(settings, other, other_where));
+        return PEERCACHE_EINVAL;
+    }
     return 0;
 }
 
 /* What only the whole line shows. */
-static int line_check(const struct pc_cli_options *o, uint64_t given, struct pc_reason *ret_reason)
+static int line_check(const struct pc_cli_options *o, struct pc_reason *ret_reason)
 {
     const struct pc_cli_command *command = o->command;
     if (o->argument_count < command->arguments_min) {
@@ -441,7 +485,7 @@ static int line_check(const struct pc_cli_options *o, uint64_t given, struct pc_
                        o->group_per_bucket, o->group_per_table);
         return PEERCACHE_EINVAL;
     }
-    return contradictions_check(given, ret_reason);
+    return 0;
 }
 
 #define FIRST_VALUE 256 /* what getopt returns for a long flag; above every letter */
@@ -457,78 +501,153 @@ static enum flag flag_of(int value)
     return (enum flag)flag;
 }
 
+/* What getopt is to know of a command: its flags with their values. What may be set elsewhere too may also be said not to hold. */
+struct getopt_table {
+    struct option rows[FLAG_COUNT_OF + 1];
+    char letters[2 * FLAG_COUNT_OF + 2];
+};
+
+static void getopt_table_init(const struct pc_cli_command *command, struct getopt_table *table)
+{
+    size_t row_count = 0, letter_count = 1;
+    memset(table, 0, sizeof(*table));
+    table->letters[0] = ':'; /* a missing value is told apart from an unknown flag */
+    for (int i = 0; i < FLAG_COUNT_OF; i++) {
+        const struct pc_cli_option_row *row = &flag_rows[i];
+        if (!(*command->flags & BIT(i)))
+            continue;
+        int takes = row->value                           ? required_argument
+                    : pc_cli_options_settable() & BIT(i) ? optional_argument
+                                                         : no_argument;
+        table->rows[row_count++] = (struct option){ row->word, takes, NULL, FIRST_VALUE + i };
+        if (row->letter)
+            table->letters[letter_count++] = row->letter;
+        if (row->letter && row->value)
+            table->letters[letter_count++] = ':';
+    }
+}
+
+static void flag_refused(const struct pc_cli_command *command, int value, const char *given,
+                         struct pc_reason *ret_reason)
+{
+    char letter[3] = { '-', (char)optopt, '\0' };
+    if (value == ':')
+        pc_base_reason(ret_reason, "%s: its %s is missing", given, flag_rows[flag_of(optopt)].value);
+    else if (optopt >= FIRST_VALUE)
+        pc_base_reason(ret_reason, "--%s takes no value: '%.80s'", flag_rows[optopt - FIRST_VALUE].word,
+                       given);
+    else
+        unknown_flag(command, optopt ? letter : given, ret_reason);
+}
+
+/* The flags of the line. */
+static int read_flags(struct pc_cli_options *o, int argc, char **argv, struct pc_reason *ret_reason)
+{
+    struct getopt_table table;
+    struct pc_cli_options checked = {
+        0
+    }; /* takes every value, so that what is wrong is said in the order of the line */
+    int value;
+    getopt_table_init(o->command, &table);
+    optind = 0; /* also resets what GNU getopt remembers of another line */
+    opterr = 0;
+    while (!checked.help && (value = getopt_long(argc, argv, table.letters, table.rows, NULL)) != -1) {
+        const char *given = argv[optind > 0 ? optind - 1 : 0];
+        if (value == ':' || value == '?') {
+            flag_refused(o->command, value, given, ret_reason);
+            return PEERCACHE_EINVAL;
+        }
+        enum flag flag = flag_of(value);
+        const char *text = optarg ? optarg : "yes";
+        int error = flag_take(&checked, flag, text, ret_reason);
+        if (!error)
+            error = pc_cli_settings_add(&o->settings, flag, PC_CLI_FLAG, 0, flag_rows[flag].word,
+                                        pc_bytes_of(text, strlen(text)), ret_reason);
+        if (error)
+            return error;
+    }
+    o->help = checked.help;
+    o->arguments = argv + optind;
+    o->argument_count = (size_t)(argc - optind);
+    return 0;
+}
+
+static int read_defaults(struct pc_cli_options *o, struct pc_reason *ret_reason)
+{
+    int error = 0;
+    for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]) && !error; i++)
+        error = pc_cli_settings_add(&o->settings, defaults[i].flag, PC_CLI_DEFAULT, 0,
+                                    flag_rows[defaults[i].flag].word,
+                                    pc_bytes_of(defaults[i].value, strlen(defaults[i].value)), ret_reason);
+    return error;
+}
+
+/* The file that is asked for by flag, or else by variable. NULL: none. */
+static const char *config_of(const struct pc_cli_options *o)
+{
+    const struct pc_cli_setting *given = pc_cli_settings_find(&o->settings, FLAG_CONFIG);
+    const char *variable = *o->command->flags & BIT(FLAG_CONFIG) ? getenv(PC_CLI_ENV_CONFIG) : NULL;
+    return given ? given->value : variable && *variable ? variable : NULL;
+}
+
+/* Give each option what holds of it. */
+static int take_all(struct pc_cli_options *o, struct pc_reason *ret_reason)
+{
+    int error = 0;
+    pc_cli_settings_settle(&o->settings, first_name);
+    error = contradictions_check(&o->settings, ret_reason);
+    for (size_t i = 0; i < o->settings.count && !error; i++)
+        if (o->settings.all[i].holds)
+            error = flag_take(o, o->settings.all[i].option, o->settings.all[i].value, ret_reason);
+    return error;
+}
+
 int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **argv,
                          struct pc_cli_options *ret_options, struct pc_reason *ret_reason)
 {
-    struct option rows[FLAG_COUNT_OF + 1] = { 0 };
-    struct pc_cli_options o = {
-        .command = command,
-        .network = "ipfs",
-        .target = PC_CLI_TARGET_DEFAULT,
-        .min = PC_CLI_MIN_DEFAULT,
-        .timeout_ms = PC_CLI_TIMEOUT_DEFAULT_MS,
-        .concurrency = PC_CLI_AT_ONCE_DEFAULT,
-        .count = PC_CLI_COUNT_DEFAULT,
-        .nodes = PC_CLI_DEMO_NODES_DEFAULT,
-        .times = 1,
-        .code = PEERCACHE_OK,
-        .number = PC_CLI_PICK_DEFAULT,
-        .connections_low = PC_CLI_CONNECTIONS_LOW,
-        .connections_high = PC_CLI_CONNECTIONS_HIGH,
-        .connections_idle_ms = PC_CLI_CONNECTIONS_IDLE_MS,
-        .group_per_bucket = PC_CLI_GROUP_PER_BUCKET,
-        .group_per_table = PC_CLI_GROUP_PER_TABLE,
-        .max_peers = PEERCACHE_MAX_PEERS_DEFAULT,
-    };
-    char letters[2 * FLAG_COUNT_OF + 2] = ":"; /* a missing value is told apart from an unknown flag */
-    size_t row_count = 0, letter_count = 1;
-    uint64_t given_flags = 0;
-    int value, error;
-
-    for (int i = 0; i < FLAG_COUNT_OF; i++) {
-        const struct flag_row *row = &flag_rows[i];
-        if (!(*command->flags & BIT(i)))
-            continue;
-        rows[row_count++] =
-            (struct option){ row->word, row->value ? required_argument : no_argument, NULL, FIRST_VALUE + i };
-        if (row->letter)
-            letters[letter_count++] = row->letter;
-        if (row->letter && row->value)
-            letters[letter_count++] = ':';
+    struct pc_cli_options o = { .command = command, .code = PEERCACHE_OK };
+    int error = read_flags(&o, argc, argv, ret_reason);
+    if (!error && !o.help) {
+        o.settings.file = config_of(&o);
+        error = read_defaults(&o, ret_reason);
+        if (!error && o.settings.file)
+            error = pc_cli_options_read_file(&o, ret_reason);
+        if (!error)
+            error = pc_cli_options_read_environment(&o, ret_reason);
+        if (!error)
+            error = take_all(&o, ret_reason);
+        if (!error)
+            error = line_check(&o, ret_reason);
     }
-    optind = 0; /* also resets what GNU getopt remembers of another line */
-    opterr = 0;
-    while ((value = getopt_long(argc, argv, letters, rows, NULL)) != -1) {
-        const char *given = argv[optind > 0 ? optind - 1 : 0];
-        if (value == ':') {
-            pc_base_reason(ret_reason, "%s: its %s is missing", given, flag_rows[flag_of(optopt)].value);
-            return PEERCACHE_EINVAL;
-        }
-        if (value == '?') {
-            if (optopt >= FIRST_VALUE)
-                pc_base_reason(ret_reason, "--%s takes no value: '%.80s'",
-                               flag_rows[optopt - FIRST_VALUE].word, given);
-            else if (optopt) {
-                char letter[3] = { '-', (char)optopt, '\0' };
-                unknown_flag(command, letter, ret_reason);
-            } else
-                unknown_flag(command, given, ret_reason);
-            return PEERCACHE_EINVAL;
-        }
-        given_flags |= BIT(flag_of(value));
-        error = flag_take(&o, flag_of(value), optarg, ret_reason);
-        if (error)
-            return error;
-        if (o.help)
-            break;
-    }
-    o.arguments = argv + optind;
-    o.argument_count = (size_t)(argc - optind);
-    error = o.help ? 0 : line_check(&o, given_flags, ret_reason);
-    if (error)
+    if (error) {
+        pc_cli_settings_deinit(&o.settings);
         return error;
+    }
     *ret_options = o;
     return 0;
+}
+
+void pc_cli_options_deinit(struct pc_cli_options *options)
+{
+    pc_cli_settings_deinit(&options->settings);
+}
+
+int pc_cli_option_take(struct pc_cli_options *options, unsigned option, const char *value,
+                       struct pc_reason *ret_reason)
+{
+    return flag_take(options, option, value, ret_reason);
+}
+
+const char *pc_cli_options_where(const struct pc_cli_options *options, const char *word, const char *value,
+                                 char ret_where[PC_CLI_WHERE_BYTES])
+{
+    for (size_t i = 0; i < options->settings.count; i++) {
+        const struct pc_cli_setting *s = &options->settings.all[i];
+        if (value ? s->value == value : s->holds && strcmp(flag_rows[s->option].word, word) == 0)
+            return pc_cli_setting_where(&options->settings, s, ret_where);
+    }
+    (void)snprintf(ret_where, PC_CLI_WHERE_BYTES, "--%s", word);
+    return ret_where;
 }
 
 void pc_cli_options_help(const struct pc_cli_command *command)

@@ -1,7 +1,8 @@
 /*
- * The command line, parsed once for all commands: a table of flags, and for each command the set of those it
- * takes. Whatever is wrong with it is said in one sentence that names what and where, before anything is
- * opened or dialled (exit 2).
+ * What a command is told, by flags, environment and config file, parsed once for all commands: a table of options, and for each
+ * command the set of those it takes. Flags win over the environment, that over the file, that over defaults; of an option that
+ * may be given several times the whole list is that of one of them. Whatever is wrong is said in one sentence that names what and
+ * where, before anything is opened or dialled (exit 2).
  */
 #ifndef PC_CLI_OPTIONS_H
 #define PC_CLI_OPTIONS_H
@@ -11,33 +12,34 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "cli/settings.h"
 
 #include <peercache/peercache.h>
 
-#define PC_CLI_PEERS_MAX           256     /* --peer */
-#define PC_CLI_LISTENS_MAX         16      /* --listen */
-#define PC_CLI_ENDPOINTS_MAX       32      /* --endpoint, --network-contacts-url */
-#define PC_CLI_RANGES_MAX          256     /* --allow, --deny */
-#define PC_CLI_TARGET_MAX          1000    /* --target-peers, --min-peers */
-#define PC_CLI_FINDS_MAX           64      /* ids of find */
-#define PC_CLI_COUNT_MAX           1000000 /* --count */
-#define PC_CLI_AT_ONCE_MAX         500     /* --concurrency */
-#define PC_CLI_DEMO_NODES_MIN      3
-#define PC_CLI_DEMO_NODES_MAX      100
-#define PC_CLI_TARGET_DEFAULT      5
-#define PC_CLI_MIN_DEFAULT         1
-#define PC_CLI_TIMEOUT_DEFAULT_MS  10000
-#define PC_CLI_COUNT_DEFAULT       4
-#define PC_CLI_AT_ONCE_DEFAULT     50
-#define PC_CLI_DEMO_NODES_DEFAULT  40
-#define PC_CLI_PICK_DEFAULT        10
-#define PC_CLI_CONNECTIONS_MAX     100000 /* --connections-low, --connections-high */
-#define PC_CLI_CONNECTIONS_LOW     256    /* defaults */
-#define PC_CLI_CONNECTIONS_HIGH    384
-#define PC_CLI_CONNECTIONS_IDLE_MS 60000
-#define PC_CLI_GROUP_MAX           5120 /* --group-per-bucket, --group-per-table */
-#define PC_CLI_GROUP_PER_BUCKET    2
-#define PC_CLI_GROUP_PER_TABLE     3
+#define PC_CLI_PEERS_MAX          256     /* --peer */
+#define PC_CLI_LISTENS_MAX        16      /* --listen */
+#define PC_CLI_ENDPOINTS_MAX      32      /* --endpoint, --network-contacts-url */
+#define PC_CLI_RANGES_MAX         256     /* --allow, --deny */
+#define PC_CLI_TARGET_MAX         1000    /* --target-peers, --min-peers */
+#define PC_CLI_FINDS_MAX          64      /* ids of find */
+#define PC_CLI_COUNT_MAX          1000000 /* --count */
+#define PC_CLI_AT_ONCE_MAX        500     /* --concurrency */
+#define PC_CLI_DEMO_NODES_MIN     3
+#define PC_CLI_DEMO_NODES_MAX     100
+#define PC_CLI_TARGET_DEFAULT     5
+#define PC_CLI_MIN_DEFAULT        1
+#define PC_CLI_TIMEOUT_DEFAULT    "10s"
+#define PC_CLI_COUNT_DEFAULT      4
+#define PC_CLI_AT_ONCE_DEFAULT    50
+#define PC_CLI_DEMO_NODES_DEFAULT 40
+#define PC_CLI_PICK_DEFAULT       10
+#define PC_CLI_CONNECTIONS_MAX    100000 /* --connections-low, --connections-high */
+#define PC_CLI_CONNECTIONS_LOW    256    /* defaults */
+#define PC_CLI_CONNECTIONS_HIGH   384
+#define PC_CLI_CONNECTIONS_IDLE   "60s"
+#define PC_CLI_GROUP_MAX          5120 /* --group-per-bucket, --group-per-table */
+#define PC_CLI_GROUP_PER_BUCKET   2
+#define PC_CLI_GROUP_PER_TABLE    3
 
 /* What every command ends with. */
 enum pc_cli_exit {
@@ -52,12 +54,16 @@ enum pc_cli_log_form {
     PC_CLI_LOG_JSON,
 };
 
-/* The environment variable with peers to join through, comma-separated. */
+/* The environment variable with peers to join through, comma-separated: they come beside those of `peer`. */
 #define PC_CLI_ENV_PEERS "PEERCACHE_PEERS"
+#define PC_CLI_ENV_PEER  "PEERCACHE_PEER" /* which is refused: one name is enough */
+/* The one that names a config file. */
+#define PC_CLI_ENV_CONFIG "PEERCACHE_CONFIG"
 
-/* Texts are borrowed from argv. */
+/* Texts are those of `settings`. */
 struct pc_cli_options {
     const struct pc_cli_command *command; /* the row of main.c */
+    struct pc_cli_settings settings;      /* all that was given, and where */
     bool json;
     bool verbose;
     bool help;
@@ -122,6 +128,7 @@ struct pc_cli_options {
     bool repair;
     bool list_bans;
     uint32_t max_peers;
+    bool print_config;
     char *const *arguments; /* what is no flag */
     size_t argument_count;
 };
@@ -157,16 +164,17 @@ extern const uint64_t pc_cli_flags_check;
 extern const uint64_t pc_cli_flags_endpoints;
 
 /*
- * Parse what follows the command's name. EINVAL: wrong usage, the reason is the sentence. After --help the
- * rest is not looked at.
+ * Parse what follows the command's name, the environment and the config file. Not 0: wrong usage, or a file that can't be read,
+ * and the reason is the sentence. After --help the rest is not looked at.
  */
 int pc_cli_options_parse(const struct pc_cli_command *command, int argc, char **argv,
                          struct pc_cli_options *ret_options, struct pc_reason *ret_reason);
+void pc_cli_options_deinit(struct pc_cli_options *options);
+/* How an error names the option `word`: where `value`, a text of `options`, was given; NULL: where what holds was. Returns
+ * ret_where. */
+const char *pc_cli_options_where(const struct pc_cli_options *options, const char *word, const char *value,
+                                 char ret_where[PC_CLI_WHERE_BYTES]);
 /* The usage and the flags of a command, on standard output. */
 void pc_cli_options_help(const struct pc_cli_command *command);
-
-/* The edit distance of two words, each cut at 32 letters; for "did you mean". */
-#define PC_CLI_NEAR 2 /* at most this far is a near match */
-size_t pc_cli_distance(const char *a, const char *b);
 
 #endif

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/join_report.h"
 #include "cli/key_file.h"
+#include "cli/print_config.h"
 #include "cli/session.h"
 
 #include <sodium.h>
@@ -100,7 +101,8 @@ static enum pc_cli_exit listen_default(struct pc_cli_session *session)
         error = peercache_node_options_add_listen(n, listen_local);
     else {
         error = peercache_node_options_add_listen(n, listen_ip4);
-        if (!error && access("/proc/net/if_inet6", F_OK) == 0) /* a kernel without IPv6 has no such file */
+        if (!error &&
+            access("/proc/self/net/if_inet6", F_OK) == 0) /* a kernel without IPv6 has no such file */
             error = peercache_node_options_add_listen(n, listen_ip6);
     }
     return error ? pc_cli_session_refused(session, error, "the default address to listen on") : PC_CLI_DONE;
@@ -128,14 +130,17 @@ static enum pc_cli_exit key_take(struct pc_cli_session *session)
 static enum pc_cli_exit periods_take(struct pc_cli_session *session)
 {
     const struct pc_cli_options *o = session->options;
+    char where[PC_CLI_WHERE_BYTES];
     int error = 0;
     if (o->save_period_ms)
         error = peercache_node_options_set_save_period(session->node_options, o->save_period_ms);
     if (error)
-        return pc_cli_session_refused(session, error, "--save-period");
+        return pc_cli_session_refused(session, error, pc_cli_options_where(o, "save-period", NULL, where));
     if (o->refresh_period_ms)
         error = peercache_node_options_set_refresh_period(session->node_options, o->refresh_period_ms);
-    return error ? pc_cli_session_refused(session, error, "--refresh-period") : PC_CLI_DONE;
+    return error ? pc_cli_session_refused(session, error,
+                                          pc_cli_options_where(o, "refresh-period", NULL, where))
+                 : PC_CLI_DONE;
 }
 
 /* Where, for the port may have been chosen by the system. */
@@ -153,39 +158,49 @@ static enum pc_cli_exit bounds_set(struct pc_cli_session *session)
 {
     const struct pc_cli_options *o = session->options;
     peercache_node_options *n = session->node_options;
+    char where[PC_CLI_WHERE_BYTES];
     int error = peercache_node_options_set_connections(n, o->connections_low, o->connections_high);
     if (error)
-        return pc_cli_session_refused(session, error, "--connections-high");
+        return pc_cli_session_refused(session, error,
+                                      pc_cli_options_where(o, "connections-high", NULL, where));
     error = peercache_node_options_set_connection_idle(n, o->connections_idle_ms);
     if (error)
-        return pc_cli_session_refused(session, error, "--connections-idle");
+        return pc_cli_session_refused(session, error,
+                                      pc_cli_options_where(o, "connections-idle", NULL, where));
     error = peercache_node_options_set_table_groups(n, o->group_per_bucket, o->group_per_table);
-    return error ? pc_cli_session_refused(session, error, "--group-per-table") : PC_CLI_DONE;
+    return error ? pc_cli_session_refused(session, error,
+                                          pc_cli_options_where(o, "group-per-table", NULL, where))
+                 : PC_CLI_DONE;
+}
+
+/* All that is checked of the options without opening anything. */
+static enum pc_cli_exit take_options(struct pc_cli_session *session, const struct pc_cli_options *o)
+{
+    char where[PC_CLI_WHERE_BYTES];
+    enum pc_cli_exit exit = pc_cli_session_init(session, o, true);
+    if (!exit)
+        exit = pc_cli_session_add_sources(session);
+    if (!exit)
+        exit = bounds_set(session);
+    if (!exit)
+        exit = periods_take(session);
+    int error = !exit && o->http ? peercache_node_options_set_http(session->node_options, o->http) : 0;
+    return error ? pc_cli_session_refused(session, error, pc_cli_options_where(o, "http", o->http, where))
+                 : exit;
 }
 
 static enum pc_cli_exit run_with(struct pc_cli_session *session, const struct pc_cli_options *o)
 {
-    enum pc_cli_exit exit = pc_cli_session_init(session, o, true);
-    if (exit)
-        return exit;
-    exit = pc_cli_session_add_sources(session);
-    if (exit)
-        return exit;
+    enum pc_cli_exit exit = take_options(session, o);
+    if (exit || o->print_config)
+        return exit ? exit : pc_cli_print_config(session);
     session->on_event = on_event;
     peercache_node_options_set_mode(session->node_options, PEERCACHE_MODE_SERVER);
+    peercache_node_options_set_notify(session->node_options, true);
     if (o->key)
         exit = key_take(session);
     if (!exit && o->listen_count == 0)
         exit = listen_default(session);
-    if (!exit)
-        exit = bounds_set(session);
-    if (!exit && o->http) {
-        int error = peercache_node_options_set_http(session->node_options, o->http);
-        if (error)
-            exit = pc_cli_session_refused(session, error, "--http");
-    }
-    if (!exit)
-        exit = periods_take(session);
     if (!exit)
         exit = pc_cli_session_open(session);
     if (!exit && o->http)

@@ -60,7 +60,7 @@ enum pc_cli_exit pc_cli_session_init(struct pc_cli_session *session, const struc
                                      bool with_cache)
 {
     struct pc_reason reason = { "" };
-    char flag[PC_CLI_TEXT_BYTES];
+    char flag[PC_CLI_TEXT_BYTES], where[PC_CLI_WHERE_BYTES];
     int error;
 
     *session = (struct pc_cli_session){ .options = options,
@@ -70,16 +70,19 @@ enum pc_cli_exit pc_cli_session_init(struct pc_cli_session *session, const struc
         return pc_cli_fail(options->json, PC_CLI_COULD_NOT, "no_memory", "out of memory");
     error = pc_cli_log_begin(options, o);
     if (error)
-        return pc_cli_session_refused(session, error, "--log-level");
+        return pc_cli_session_refused(session, error,
+                                      pc_cli_options_where(options, "log-level", options->log_levels, where));
     peercache_node_options_set_local(o, options->local);
     peercache_node_options_set_handle_signals(o, true);
     error = peercache_node_options_set_network(o, options->network);
     if (error)
-        return pc_cli_session_refused(session, error, "--network");
+        return pc_cli_session_refused(session, error,
+                                      pc_cli_options_where(options, "network", options->network, where));
     if (options->kad_protocol) {
         error = peercache_node_options_set_kad_protocol(o, options->kad_protocol);
         if (error)
-            return pc_cli_session_refused(session, error, "--kad-protocol");
+            return pc_cli_session_refused(
+                session, error, pc_cli_options_where(options, "kad-protocol", options->kad_protocol, where));
     }
     if (with_cache) {
         error = pc_cli_cache_path(options, session->cache, &reason);
@@ -92,7 +95,9 @@ enum pc_cli_exit pc_cli_session_init(struct pc_cli_session *session, const struc
             return pc_cli_session_refused(session, error, "--cache");
     }
     for (size_t i = 0; i < options->listen_count; i++) {
-        (void)snprintf(flag, sizeof(flag), "--listen '%s'", options->listens[i]);
+        (void)snprintf(flag, sizeof(flag), "%s '%.512s'",
+                       pc_cli_options_where(options, "listen", options->listens[i], where),
+                       options->listens[i]);
         error = peercache_node_options_add_listen(o, options->listens[i]);
         if (error)
             return pc_cli_session_refused(session, error, flag);

@@ -66,6 +66,21 @@ int pc_cli_number_parse(const char *flag, const char *text, uint32_t min, uint32
     return 0;
 }
 
+int pc_cli_truth_parse(const char *flag, const char *text, bool *ret_truth, struct pc_reason *ret_reason)
+{
+    static const char *const words[][2] = {
+        { "no", "yes" }, { "false", "true" }, { "off", "on" }, { "0", "1" }
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        for (size_t truth = 0; truth < 2; truth++)
+            if (strcasecmp(text, words[i][truth]) == 0) {
+                *ret_truth = truth == 1;
+                return 0;
+            }
+    pc_base_reason(ret_reason, "--%s: '%.64s' is neither yes nor no", flag, text);
+    return PEERCACHE_EINVAL;
+}
+
 int pc_cli_multiaddr_check(const char *where, const char *text, struct pc_reason *ret_reason)
 {
     uint8_t bytes[PC_MULTIADDR_MAX_BYTES];

@@ -12,6 +12,8 @@
 /* A whole number, digits alone. */
 int pc_cli_number_parse(const char *flag, const char *text, uint32_t min, uint32_t max, uint32_t *ret_number,
                         struct pc_reason *ret_reason);
+/* yes, no, true, false, on, off, 1, 0, in letters of either case. */
+int pc_cli_truth_parse(const char *flag, const char *text, bool *ret_truth, struct pc_reason *ret_reason);
 /* "10s", "500ms", "2m", "1h": digits and a unit, 1 ms to PC_CLI_TIMEOUT_MAX_MS. */
 int pc_cli_duration_parse(const char *flag, const char *text, uint32_t *ret_ms, struct pc_reason *ret_reason);
 /* Looked at before anything is opened, so that its reason is the first thing said. `where` names what it is of. */

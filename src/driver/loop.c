@@ -14,6 +14,7 @@
 #include "base/cursor.h"
 #include "base/time.h"
 #include "driver/listen.h"
+#include "driver/notified.h"
 #include "driver/observed.h"
 #include "driver/report.h"
 
@@ -47,6 +48,7 @@ static void tell_completed(struct peercache_node *node, const peercache_node_eve
     if (event.report) {
         event.report = pc_driver_report_complete(node, event.report);
         pc_driver_progress_joined(&node->progress, event.report->status);
+        pc_driver_notified_status(node);
     }
     if (event.endpoint) {
         endpoint = *event.endpoint;
@@ -134,6 +136,8 @@ void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
         return;
     case PC_NODE_STOPPED:
         node->state = PC_DRIVER_FLUSHING;
+        if (!node->stop_asked) /* it stops by itself */
+            pc_driver_notified_stopping(node);
         pc_driver_observed_close(node); /* a loop that is run no more would leave its clients waiting */
         node->flush_until_us = pc_base_time_add(node->clock.last.mono_us, LAST_FLUSH_US);
         return;
@@ -372,6 +376,7 @@ static void ask_to_stop(struct peercache_node *node)
     if (node->stop_asked || node->state != PC_DRIVER_RUNNING)
         return;
     node->stop_asked = true;
+    pc_driver_notified_stopping(node);
     serve(node, &event);
 }
 
@@ -463,6 +468,7 @@ int pc_driver_loop_start_signals(struct peercache_node *node)
 void pc_driver_loop_begin(struct peercache_node *node)
 {
     struct pc_node_event event = { .kind = PC_NODE_START, .is_part = node->store && node->store->has_more };
+    pc_driver_notified_ready(node);
     serve(node, &event);
 }
 
@@ -497,6 +503,7 @@ void pc_driver_loop_close(struct peercache_node *node)
     if (node->find_async_open)
         uv_close((uv_handle_t *)&node->find_async, NULL);
     pc_driver_observed_close(node);
+    pc_driver_notified_close(node);
     pc_driver_routes_close(node->routes);
     if (node->endpoints) /* before the names, whose resolver they use */
         pc_driver_endpoints_close(node->endpoints, on_endpoints_closed, node);

@@ -7,6 +7,7 @@
 #include "driver/finds.h"
 #include "driver/http_server.h"
 #include "driver/names.h"
+#include "driver/notify.h"
 #include "driver/options.h"
 #include "driver/routes.h"
 #include "driver/start.h"
@@ -83,6 +84,9 @@ struct peercache_node {
     bool keeping_join;
     uint32_t kept_verified;
     struct pc_driver_http_server *http; /* NULL: none, or no longer */
+    struct pc_driver_notify notify;
+    uv_timer_t notify_timer; /* of signs of life and the status */
+    bool notify_timer_open;
     char http_place[PC_DRIVER_HTTP_PLACE_BYTES];
     peercache_time started;
     struct pc_log log; /* no sink: silence */

@@ -3,6 +3,7 @@
 #include "base/time.h"
 #include "driver/listen.h"
 #include "driver/loop.h"
+#include "driver/notified.h"
 #include "driver/observed.h"
 
 #include <assert.h>
@@ -466,7 +467,8 @@ static int make_all(struct peercache_node *node, const peercache_node_options *o
         (result = make_identity(node)) != 0 || (result = pc_driver_loop_open(node)) != 0 ||
         (result = open_sockets(node)) != 0 || (result = open_store(node)) != 0 ||
         (result = open_outside(node)) != 0 || (result = make_host(node)) != 0 ||
-        (result = make_joining_node(node)) != 0 || (result = pc_driver_observed_open(node)) != 0)
+        (result = make_joining_node(node)) != 0 || (result = pc_driver_observed_open(node)) != 0 ||
+        (result = pc_driver_notified_open(node)) != 0)
         return result;
     look_at_routes(node);
     result = load_cache(node);
@@ -482,6 +484,7 @@ int peercache_node_new(const peercache_node_options *options, peercache_node **r
         return PEERCACHE_ENOMEM;
     pc_driver_clock_init(&node->clock);
     pc_driver_timer_init(&node->timer);
+    pc_driver_notify_init(&node->notify);
     int result = pc_driver_progress_open(&node->progress);
     if (result == 0)
         result = pc_driver_finds_open(&node->finds);

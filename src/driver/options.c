@@ -453,6 +453,11 @@ int peercache_node_options_set_crawl(peercache_node_options *options, uint32_t c
     return 0;
 }
 
+void peercache_node_options_set_notify(peercache_node_options *options, bool notify)
+{
+    options->notify = notify;
+}
+
 void peercache_node_options_set_handle_signals(peercache_node_options *options, bool handle)
 {
     options->handle_signals = handle;

@@ -38,6 +38,7 @@ struct peercache_node_options {
     bool walk;
     bool once;
     bool handle_signals;
+    bool notify;
     bool dial_cached;
     bool exclusive;
     bool has_described; /* `described` was set; until then it is used unless `local` */

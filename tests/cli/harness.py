@@ -80,8 +80,9 @@ def environment(place, **more):
     config = os.path.join(place, 'config')
     env = dict(os.environ, HOME=place, XDG_STATE_HOME=os.path.join(place, 'state'),
                XDG_CONFIG_HOME=config if os.path.exists(config) else _config())
-    env.pop('STATE_DIRECTORY', None)
-    env.pop('PEERCACHE_PEERS', None)
+    for name in list(env):
+        if name.startswith('PEERCACHE_') or name in ('STATE_DIRECTORY', 'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'):
+            del env[name]
     env.update(more)
     return env
 

@@ -55,6 +55,19 @@ def every_flag_is_there(place):
 
 
 @case
+def every_option_of_a_file_is_there(place):
+    page = manual('peercache.conf.5').split('\n.SH OPTIONS\n')[1].split('\n.SH ')[0]
+    told = set(re.findall(r'[a-z][a-z-]+', page.split('.PP\n')[1].replace('.BR', '')))
+    printed = set()
+    for line in run(place, 'run', '--print-config').out.splitlines():
+        found = re.match(r'(?:# )?([\w-]+) =', line)
+        if found:
+            printed.add(found.group(1))
+    of_join = {'target-peers', 'min-peers', 'timeout', 'no-save', 'no-walk'}  # and no option of run
+    assert len(printed) > 20 and told == printed | of_join, (told ^ (printed | of_join))
+
+
+@case
 def every_format_says_what_it_cannot_carry(_):
     page = manual('peercache-formats.5')
     for name in 'list', 'map', 'ant-v0', 'ant-v1', 'endpoint', 'text', 'kubo':

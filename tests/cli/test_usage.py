@@ -63,7 +63,8 @@ def missing_value(place):
 
 @case
 def value_where_none_is_taken(place):
-    refused(place, ['join', '--json=yes'], '--json', 'takes no value')
+    refused(place, ['demo', '--help=yes'], '--help', 'takes no value')
+    refused(place, ['list', '--json=maybe'], '--json', "'maybe' is neither yes nor no")
 
 
 @case
