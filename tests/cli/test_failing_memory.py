@@ -127,6 +127,12 @@ def a_ping(place):
 
 
 @case
+def a_crawl(place):
+    with Node(place, '--no-cache') as node:
+        each_fails(place, 'crawl', '--local', '--peer', node.addr, '--no-cache', '--json', step=3)
+
+
+@case
 def a_node_that_serves(place):
     each_fails(place, 'run', '--local', '--http', '127.0.0.1:0', '--no-cache', stop='/p2p/', step=3)
 
