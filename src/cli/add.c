@@ -15,11 +15,13 @@ static enum pc_cli_exit add_all(struct pc_cli_cache *cache, json_t *refused)
             added++;
             continue;
         }
+        if (error == PEERCACHE_ENOMEM)
+            return pc_cli_cache_failed(cache, error);
         pc_cli_note("%.512s: %s", o->arguments[i], peercache_errmsg(cache->cache));
         json_t *one =
             json_pack("{s:o,s:s,s:o}", "addr", pc_cli_json_text(o->arguments[i]), "code",
                       pc_cli_error_code(error), "detail", pc_cli_json_text(peercache_errmsg(cache->cache)));
-        if (error == PEERCACHE_ENOMEM || json_array_append_new(refused, one) != 0)
+        if (json_array_append_new(refused, one) != 0)
             return pc_cli_cache_failed(cache, PEERCACHE_ENOMEM);
     }
     enum pc_cli_exit exit = pc_cli_cache_save(cache, &saved);

@@ -142,7 +142,8 @@ static enum pc_cli_exit open_store(struct listing *listing)
     randombytes_buf(options.random, sizeof(options.random));
     int result = pc_store_open(listing->session.cache, &options, &listing->store, &reason);
     if (result)
-        return pc_cli_fail(o->json, pc_cli_error_exit(result), pc_cli_error_code(result), "%s", reason.text);
+        return pc_cli_fail(o->json, pc_cli_error_exit(result), pc_cli_error_code(result), "%s",
+                           *reason.text ? reason.text : peercache_strerror(result));
     if (*listing->store->warning.text)
         pc_cli_note("%s", listing->store->warning.text);
     return PC_CLI_DONE;

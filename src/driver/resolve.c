@@ -338,7 +338,24 @@ static bool look_closer(struct pc_driver_query *query)
     return true;
 }
 
-/* c-ares has returned: end, or wait for what it waits for. */
+static bool is_answered(const struct pc_driver_query *query)
+{
+    return !query->ip4.pending && !query->ip6.pending;
+}
+
+static void conclude(struct pc_driver_query *query)
+{
+    int status = status_of_both(query);
+    if (has_any(query) && status != ARES_ENOMEM)
+        finish(query, PC_DRIVER_RESOLVE_OK, "");
+    else if (status == ARES_SUCCESS) /* nothing but what was left out */
+        finish(query, PC_DRIVER_RESOLVE_FAILED, "nothing usable in the answer");
+    else
+        finish(query, kind_of(status), text_of(status));
+}
+
+/* c-ares has returned: end, or wait for what it waits for. What it cannot send at all has ended by then, closer look or
+ * not. */
 static void settle(struct pc_driver_query *query)
 {
     if (query->finished)
@@ -347,18 +364,11 @@ static void settle(struct pc_driver_query *query)
         finish(query, PC_DRIVER_RESOLVE_FAILED, peercache_strerror(query->watch_error));
         return;
     }
-    if (!query->ip4.pending && !query->ip6.pending && !look_closer(query)) {
-        int status = status_of_both(query);
-        if (has_any(query) && status != ARES_ENOMEM)
-            finish(query, PC_DRIVER_RESOLVE_OK, "");
-        else if (status == ARES_SUCCESS) /* nothing but what was left out */
-            finish(query, PC_DRIVER_RESOLVE_FAILED, "nothing usable in the answer");
-        else
-            finish(query, kind_of(status), text_of(status));
-        return;
-    }
+    while (is_answered(query) && !query->finished)
+        if (!look_closer(query))
+            conclude(query);
     if (query->finished)
-        return; /* could not look closer */
+        return;
     struct timeval tv;
     bool any = ares_timeout(query->channel, NULL, &tv) != NULL;
     pc_driver_guest_timer(&query->guest, any ? (int64_t)tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000 : -1);

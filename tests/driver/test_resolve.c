@@ -219,6 +219,17 @@ static void servers_that_refuse_and_fail(void **state)
     expect(PC_DRIVER_RESOLVE_TXT, "both.test", PC_DRIVER_RESOLVE_REFUSED, "no name server could be reached");
 }
 
+/* The kernel says no before anything was sent (here to a broadcast, as without any network to all): told at once, not
+ * once the time is up, and not as silence. */
+static void servers_that_cannot_be_asked(void **state)
+{
+    (void)state;
+    close_all();
+    open_all("255.255.255.255", NULL);
+    expect(PC_DRIVER_RESOLVE_IP, "both.test", PC_DRIVER_RESOLVE_REFUSED, "no name server could be reached");
+    expect(PC_DRIVER_RESOLVE_TXT, "both.test", PC_DRIVER_RESOLVE_REFUSED, "no name server could be reached");
+}
+
 static void silence(void **state)
 {
     char server[64];
@@ -432,6 +443,7 @@ int main(void)
         TEST(no_such_name_and_no_such_record),
         TEST(no_name_at_all),
         TEST(servers_that_refuse_and_fail),
+        TEST(servers_that_cannot_be_asked),
         TEST(silence),
         TEST(one_family_is_enough),
         TEST(broken_answers),

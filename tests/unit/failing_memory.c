@@ -1,27 +1,33 @@
 #include "failing_memory.h"
 
-#include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define ALLOCATIONS_MAX 1000000 /* of one cycle; more is a loop */
 
 static bool armed, failed;
-static unsigned allocations, failing;
+static bool *watched;           /* set along with `failed` */
+static atomic_uint allocations; /* other threads have theirs too */
+static unsigned failing;
 
 static bool fails(void)
 {
-    if (!armed || ++allocations != failing)
+    if (!armed || atomic_fetch_add(&allocations, 1) + 1 != failing)
         return false;
     failed = true;
+    if (watched)
+        *watched = true;
     return true;
 }
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
 
 void *__wrap_malloc(size_t size)
 {
@@ -38,9 +44,20 @@ void *__wrap_realloc(void *old, size_t size)
     return fails() ? NULL : __real_realloc(old, size);
 }
 
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : __real_strdup(text);
+}
+
 void failing_memory_first(void)
 {
     failing = 1;
+}
+
+void failing_memory_turn(unsigned number, bool *ret_failed)
+{
+    failing = number;
+    watched = ret_failed;
 }
 
 void failing_memory_arm(void)

@@ -1,6 +1,6 @@
 /*
- * Failure of every allocation in turn. Our own calls of malloc, calloc and realloc are wrapped by the linker (build
- * with FAILING_MEMORY_LINK_ARGS), SQLite's by its own hook.
+ * Failure of every allocation in turn. Our own calls of malloc, calloc, realloc and strdup are wrapped by the linker
+ * (build with failing_memory_link_args), SQLite's by its own hook.
  *
  *     failing_memory_first();
  *     do {
@@ -20,6 +20,8 @@
 bool failing_memory_hook_sqlite(void);
 
 void failing_memory_first(void);
+/* It is the turn of this one (≥ 1); *ret_failed becomes true when it fails, at any later time. */
+void failing_memory_turn(unsigned number, bool *ret_failed);
 /* From now on the one allocation whose turn it is fails. */
 void failing_memory_arm(void);
 void failing_memory_disarm(void);

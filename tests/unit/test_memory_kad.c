@@ -7,6 +7,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "kad/candidates.h"
+#include "kad/crawl.h"
 #include "kad/lookup.h"
 #include "kad/table.h"
 #include "kad_peers.h"
@@ -206,12 +207,67 @@ static void a_lookup_survives_it(void **state)
     assert_true(failing_memory_count() > PEERS);
 }
 
+/* Each peer tells of the next four at the same port and another address. */
+static struct pc_kad_crawl_told told_of(uint32_t number, struct pc_ip_port *room)
+{
+    *room = (struct pc_ip_port){ .family = 4, .ip = { 20, (uint8_t)number, 7, 7 }, .port = 4001 };
+    return (struct pc_kad_crawl_told){ .id = kad_id(100 + number), .addrs = room, .addr_count = 1 };
+}
+
+static void visit(struct pc_kad_crawl *crawl, const struct pc_peer_id *id)
+{
+    uint32_t number = kad_number(id) - 100;
+    struct pc_peer_id key;
+    int result = pc_kad_crawl_opened(crawl, id);
+    HOLDS(result == 0 || result == PEERCACHE_ENOMEM); /* then it has ended */
+    while (result == 0 && pc_kad_crawl_ask(crawl, id, &key)) {
+        struct pc_kad_crawl_told told[4];
+        struct pc_ip_port addrs[4];
+        for (uint32_t i = 0; i < 4; i++)
+            told[i] = told_of((number + i + 1) % PEERS, &addrs[i]);
+        int answered = pc_kad_crawl_answered(crawl, id, told, 4);
+        HOLDS(answered == 0 || answered == PEERCACHE_ENOMEM);
+    }
+}
+
+static void a_crawl_survives_it(void **state)
+{
+    (void)state;
+    failing_memory_first();
+    do {
+        struct pc_kad_crawl *crawl = NULL;
+        struct pc_kad_crawl_dial dial;
+        struct pc_ip_port addr;
+        struct pc_rng rng;
+        pc_base_rng_init_u64(&rng, 3);
+        const struct pc_kad_crawl_options options = {
+            .own_id = kad_id(OWN), .concurrency = 4, .peers_max = 1000, .group_max = 100, .rng = &rng
+        };
+        const struct pc_kad_crawl_told first = told_of(0, &addr);
+        failing_memory_arm();
+        MUST(pc_kad_crawl_new(&options, &crawl));
+        MUST(pc_kad_crawl_add(crawl, &first));
+        while (pc_kad_crawl_next(crawl, &dial)) {
+            if (kad_number(&dial.id) % 6 == 5)
+                (void)pc_kad_crawl_failed(crawl, &dial.id, PEERCACHE_TIMEOUT, false);
+            else
+                visit(crawl, &dial.id);
+        }
+        failing_memory_disarm();
+        HOLDS(pc_kad_crawl_done(crawl));
+        const struct pc_kad_crawl_counts *counts = pc_kad_crawl_counts(crawl);
+        HOLDS(counts->known >= 1 && counts->waiting == 0 && counts->under_way == 0);
+        pc_kad_crawl_free(crawl);
+    } while (failing_memory_next(1));
+    assert_true(failing_memory_count() > PEERS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_map_survives_it),    cmocka_unit_test(a_heap_survives_it),
         cmocka_unit_test(a_table_survives_it),  cmocka_unit_test(candidates_survive_it),
-        cmocka_unit_test(a_lookup_survives_it),
+        cmocka_unit_test(a_lookup_survives_it), cmocka_unit_test(a_crawl_survives_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
