@@ -66,7 +66,7 @@ static struct audit_line *line_of(struct audit *audit, const struct pc_peer_id *
                                   const struct pc_maddr *addr)
 {
     struct pc_ip_port at;
-    if (id->size == 0 || pc_addr_classify(pc_addr_maddr_bytes(addr), &at) != PC_ADDR_QUIC_V1)
+    if (pc_addr_classify(pc_addr_maddr_bytes(addr), &at) != PC_ADDR_QUIC_V1)
         return NULL;
     return audit_line(audit, id, &at);
 }
@@ -113,28 +113,53 @@ static const char *compare(const struct audit_line *line, struct pc_record *reco
     return NULL;
 }
 
-/* Of a batch each address comes once at most for a peer; the disk has it applied already. */
+static const struct pc_peer_id *id_of(const struct pc_delta *delta)
+{
+    return delta->proven_id.size > 0 ? &delta->proven_id : &delta->id;
+}
+
+/* An address that was known without its id takes its sums along. */
+static void adopt(struct audit *audit, struct audit_line *line, const struct pc_delta *delta)
+{
+    struct audit_line *bare = line_of(audit, &delta->id, &delta->addr);
+    line->success += bare->success;
+    line->failure += bare->failure;
+    bare->success = bare->failure = 0;
+    bare->seen_ms = 0;
+    bare->removed_ms = delta->history.last_seen_ms;
+}
+
+/* The disk has the batch applied already: first all of it is counted, then compared. */
 const char *audit_applied(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas,
                           size_t delta_count)
 {
-    const char *wrong = NULL;
-    for (size_t i = 0; i < delta_count && !wrong; i++) {
-        const struct pc_delta *delta = &deltas[i];
-        struct audit_line *line = line_of(audit, &delta->id, &delta->addr);
-        struct pc_record record;
+    struct pc_record record;
+    for (size_t i = 0; i < delta_count; i++) {
+        struct audit_line *line = line_of(audit, id_of(&deltas[i]), &deltas[i].addr);
         if (!line)
             continue;
-        bool is_known = disk_find(disk, &delta->id, &record);
-        count(line, delta, is_known);
+        if (deltas[i].proven_id.size > 0)
+            adopt(audit, line, &deltas[i]);
+        count(line, &deltas[i], deltas[i].only_if_known && disk_find(disk, id_of(&deltas[i]), &record));
+    }
+    for (size_t i = 0; i < delta_count; i++) {
+        const struct pc_peer_id *id = id_of(&deltas[i]);
+        struct audit_line *line = line_of(audit, id, &deltas[i].addr);
+        if (!line || id->size == 0)
+            continue;
         if (line->ever_success > line->true_success)
             return "more successes are committed than there were";
         if (line->ever_success + line->ever_failure > line->true_dials)
             return "more dials are committed than were made";
-        wrong = compare(line, is_known ? &record : NULL, pc_addr_maddr_bytes(&delta->addr));
+        const char *wrong = compare(line, disk_find(disk, id, &record) ? &record : NULL,
+                                    pc_addr_maddr_bytes(&deltas[i].addr));
+        if (wrong)
+            return wrong;
     }
-    return wrong;
+    return NULL;
 }
 
+/* The sums of all, with what is on the disk. */
 const char *audit_compare_all(struct audit *audit, const struct disk *disk)
 {
     for (struct pc_map_node *n = pc_base_map_next(&audit->lines, NULL); n;
@@ -142,6 +167,8 @@ const char *audit_compare_all(struct audit *audit, const struct disk *disk)
         const struct audit_line *line = PC_CONST_CONTAINER_OF(n, struct audit_line, node);
         struct pc_maddr addr;
         struct pc_record record;
+        if (line->id.size == 0)
+            continue;
         pc_addr_from_ip_port(&line->at, &addr);
         const char *wrong =
             compare(line, disk_find(disk, &line->id, &record) ? &record : NULL, pc_addr_maddr_bytes(&addr));

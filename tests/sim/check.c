@@ -279,7 +279,8 @@ void check_stopped(struct machine *machine)
             const struct pc_record_addr *addr =
                 pc_cache_record_find(&kept, pc_addr_maddr_bytes(&record->addrs[i].addr));
             if (!addr || addr->history.success_count < record->addrs[i].history.success_count)
-                world_fail(world, machine, "a success is not on the disk");
+                world_fail(world, machine, "%u successes of an address are known, and %u are on the disk",
+                           record->addrs[i].history.success_count, addr ? addr->history.success_count : 0);
         }
     }
 }

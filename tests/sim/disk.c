@@ -148,12 +148,17 @@ static void bury(struct disk *disk, const struct pc_cache_key *key, struct pc_by
         tomb->removed_ms = removed_ms;
 }
 
-static bool is_buried(const struct disk *disk, const struct pc_cache_key *key, const struct pc_delta *delta)
+static int64_t removed_ms(const struct disk *disk, const struct pc_cache_key *key,
+                          const struct pc_delta *delta)
 {
     const struct disk_tomb *tomb = tomb_of(disk, key, pc_addr_maddr_bytes(&delta->addr));
     const struct disk_tomb *whole = tomb_of(disk, key, pc_bytes_of(NULL, 0));
-    return (tomb && tomb->removed_ms >= delta->history.last_seen_ms) ||
-           (whole && whole->removed_ms >= delta->history.last_seen_ms);
+    int64_t ms = delta->removed_ms;
+    if (tomb && tomb->removed_ms > ms)
+        ms = tomb->removed_ms;
+    if (whole && whole->removed_ms > ms)
+        ms = whole->removed_ms;
+    return ms;
 }
 
 /* ----- commits ----- */
@@ -200,26 +205,59 @@ static void make_room(struct disk *disk)
     free(least);
 }
 
+static void apply(struct disk *disk, const struct pc_delta *delta, int64_t now_ms);
+
+/* An address that was known without its id is that peer's: what is known of it moves there. */
+static void adopt(struct disk *disk, const struct pc_delta *delta, int64_t now_ms)
+{
+    struct pc_cache_key key;
+    struct pc_record bare;
+    struct pc_delta moved = *delta;
+    moved.id = delta->proven_id;
+    moved.proven_id.size = 0;
+    pc_cache_key_of(&delta->id, pc_addr_maddr_bytes(&delta->addr), &key);
+    struct disk_peer *peer = find(disk, &key);
+    if (peer) {
+        struct pc_delta known;
+        unpack(peer, &bare);
+        pc_cache_delta_init(&known, &moved.id, pc_addr_maddr_bytes(&delta->addr));
+        known.history = bare.addrs[0].history;
+        known.source = bare.addrs[0].source;
+        known.source_group = bare.addrs[0].source_group;
+        known.first_seen_ms = bare.addrs[0].first_seen_ms;
+        pc_cache_delta_merge(&moved, &known);
+        pc_base_map_remove(&disk->peers, &peer->node);
+        free(peer);
+    }
+    bury(disk, &key, pc_bytes_of(NULL, 0), moved.history.last_seen_ms);
+    apply(disk, &moved, now_ms);
+}
+
 static void apply(struct disk *disk, const struct pc_delta *delta, int64_t now_ms)
 {
     struct pc_cache_key key;
     struct pc_record record;
+    struct pc_delta dated = *delta;
+    if (delta->proven_id.size > 0) {
+        adopt(disk, delta, now_ms);
+        return;
+    }
     pc_cache_key_of(&delta->id, pc_addr_maddr_bytes(&delta->addr), &key);
     if (delta->removed_ms)
         bury(disk, &key, pc_addr_maddr_bytes(&delta->addr), delta->removed_ms);
-    else if (is_buried(disk, &key, delta))
-        return;
+    dated.removed_ms = removed_ms(disk, &key, delta);
     struct disk_peer *peer = find(disk, &key);
     if (!peer && (delta->only_if_known || delta->addr.size == 0))
         return;
-    if (peer) {
+    if (peer)
         unpack(peer, &record);
-    } else {
-        make_room(disk);
+    else
         pc_cache_record_init(&record, &delta->id);
-    }
-    if (pc_cache_record_apply(&record, delta, now_ms))
-        keep(disk, peer, &key, &record);
+    if (!pc_cache_record_apply(&record, &dated, now_ms))
+        return;
+    if (!peer && !pc_cache_record_empty(&record))
+        make_room(disk);
+    keep(disk, peer, &key, &record);
 }
 
 bool disk_commit(struct disk *disk, uint64_t sequence, const struct pc_delta *deltas, size_t count,

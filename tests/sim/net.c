@@ -255,6 +255,13 @@ static bool callee_lives(const struct link *link)
     return callee->persona != HONEST || (callee->node && !callee->is_stopping);
 }
 
+static void note_success(const struct machine *machine, const struct link *link, const struct pc_peer_id *id)
+{
+    struct audit_line *line = audit_line(machine->disk.audit, id, &link->remote);
+    line->true_success++;
+    line->true_dials += link->expected.size == 0; /* that dial was of an address alone */
+}
+
 static void open_at_dialler(struct link *link)
 {
     struct machine *machine = link->ends[0].machine;
@@ -280,7 +287,7 @@ static void open_at_dialler(struct link *link)
     world_schedule(world, &link->life, world->now_us + link->trip_us / 2);
     say(machine, TRACE_DIAL, link->callee, &link->remote, PEERCACHE_OK, 0);
     if (machine->disk.audit && said.protocol_count > 0 && link->callee->persona != FOREIGN)
-        audit_line(machine->disk.audit, &event.id, &link->remote)->true_success++;
+        note_success(machine, link, &event.id);
     tell(machine, &event); /* it may close it at once */
 }
 
