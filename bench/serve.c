@@ -2,7 +2,9 @@
  * A server with many connections: what one costs in memory and idle, and how many FIND_NODE it answers for a second of
  * processor time over connections that are open.
  *
- *   serve SWARM [--connections N] [--seconds N] [--idle SECONDS]
+ *   serve SWARM [--connections N] [--seconds N] [--idle SECONDS] [--load CONNECTIONS:IN_FLIGHT]
+ *
+ * (`--load`: that one alone, to be profiled; the server's process is named so.)
  *
  * Three processes: a small network of ours (the program SWARM), so that there are real peers to tell of; the server, a
  * node of that network as any program would run it (the whole driver), which is what is measured; and this one, which
@@ -46,6 +48,8 @@ struct arguments {
     size_t connections;
     int64_t seconds;
     int64_t idle_s;
+    size_t load_connections; /* 0: all loads */
+    size_t load_in_flight;
 };
 
 _Noreturn static void die(const char *what, const char *why)
@@ -204,6 +208,7 @@ static void start_server(const struct network *network, struct server *ret_serve
     require(pid >= 0, "fork");
     if (pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)prctl(PR_SET_NAME, "server");
         (void)close(told[0]);
         run_server(network, told[1]);
     }
@@ -541,10 +546,13 @@ static void parse(int argc, char **argv, struct arguments *ret_arguments)
             ret_arguments->seconds = strtol(value, NULL, 10);
         else if (strcmp(argv[i - 1], "--idle") == 0)
             ret_arguments->idle_s = strtol(value, NULL, 10);
+        else if (strcmp(argv[i - 1], "--load") == 0)
+            (void)sscanf(value, "%zu:%zu", &ret_arguments->load_connections, &ret_arguments->load_in_flight);
     }
     if (!ret_arguments->swarm || ret_arguments->seconds < 1 || ret_arguments->connections < 1 ||
         ret_arguments->connections > CONNECTIONS_MAX - 100)
-        die("usage", "serve SWARM [--connections N] [--seconds N] [--idle SECONDS]");
+        die("usage",
+            "serve SWARM [--connections N] [--seconds N] [--idle SECONDS] [--load CONNECTIONS:IN_FLIGHT]");
 }
 
 int main(int argc, char **argv)
@@ -557,6 +565,11 @@ int main(int argc, char **argv)
     parse(argc, argv, &arguments);
     require(sodium_init() >= 0, "libsodium");
     start_network(arguments.swarm, &network);
+    if (arguments.load_connections > 0) {
+        measure_answers(&network, &arguments, arguments.load_connections, arguments.load_in_flight);
+        end_process(network.pid);
+        return 0;
+    }
     for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++)
         measure_answers(&network, &arguments, loads[i].connections, loads[i].in_flight);
     measure_connections(&network, &arguments);

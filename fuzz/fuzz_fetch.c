@@ -46,7 +46,7 @@ __attribute__((visibility("default"))) int connect(int fd, __CONST_SOCKADDR_ARG 
 {
     int kind, ends[2];
     socklen_t kind_size = sizeof(kind);
-    struct pc_bytes answer;
+    struct pc_bytes answer = { 0 };
     (void)address;
     (void)size;
     require(getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &kind_size) == 0);

@@ -106,13 +106,3 @@ void pc_base_write_varint(struct pc_writer *w, uint64_t v)
     *at++ = (uint8_t)v;
     w->at = at;
 }
-
-size_t pc_base_varint_size(uint64_t v)
-{
-    size_t size = 1;
-    while (v >= 0x80) {
-        v >>= 7;
-        size++;
-    }
-    return size;
-}

@@ -89,6 +89,9 @@ void pc_base_write_u32(struct pc_writer *w, uint32_t v);
 void pc_base_write_u64(struct pc_writer *w, uint64_t v);
 void pc_base_write_varint(struct pc_writer *w, uint64_t v);
 /* Bytes of the varint of v, 1 to 10. */
-size_t pc_base_varint_size(uint64_t v);
+static inline size_t pc_base_varint_size(uint64_t v)
+{
+    return (size_t)(64 - __builtin_clzll(v | 1) + 6) / 7; /* seven bits a byte, and 0 has one */
+}
 
 #endif

@@ -494,9 +494,9 @@ int pc_libp2p_host_find_node(struct pc_libp2p_host *host, peercache_time now, ui
     struct pc_connection *open = open_by_number(host, connection);
     if (!open)
         return PEERCACHE_ENOTFOUND;
-    memset(&host->kad, 0, sizeof(host->kad));
     host->kad.type = PC_KAD_FIND_NODE;
     host->kad.key = key;
+    host->kad.peer_count = 0;
     int result = pc_libp2p_kad_encode(&host->kad, host->scratch, sizeof(host->scratch), &size);
     if (result)
         return result;

@@ -10,6 +10,7 @@
 #include <peercache/types.h>
 
 #include <assert.h>
+#include <string.h>
 
 enum message_field {
     FIELD_TYPE = 1,
@@ -52,14 +53,17 @@ static int peer_decode(struct pc_bytes message, size_t *addr_total, struct pc_ka
 
 int pc_libp2p_kad_decode(struct pc_bytes message, struct pc_kad_message *ret_message)
 {
-    struct pc_kad_message kad = { .type = PC_KAD_PUT_VALUE }; /* what protobuf leaves out is 0 */
-    struct pc_kad_peer beyond;                                /* walked for its addresses only */
+    struct pc_kad_message kad; /* large: only what is decoded is written, and copied */
+    struct pc_kad_peer beyond; /* walked for its addresses only */
     struct pc_protobuf_field field;
     struct pc_reader r;
     size_t addr_total = 0;
     int more;
     if (message.size > PC_KAD_MESSAGE_MAX_BYTES)
         return PEERCACHE_ELIMIT;
+    kad.type = PC_KAD_PUT_VALUE; /* what protobuf leaves out is 0 */
+    kad.key = (struct pc_bytes){ NULL, 0 };
+    kad.peer_count = 0;
     pc_base_reader_init(&r, message.data, message.size);
     while ((more = pc_libp2p_protobuf_next(&r, &field)) > 0) {
         if (field.number == FIELD_TYPE) {
@@ -84,7 +88,10 @@ int pc_libp2p_kad_decode(struct pc_bytes message, struct pc_kad_message *ret_mes
     }
     if (more < 0)
         return more;
-    *ret_message = kad;
+    ret_message->type = kad.type;
+    ret_message->key = kad.key;
+    ret_message->peer_count = kad.peer_count;
+    memcpy(ret_message->peers, kad.peers, kad.peer_count * sizeof(kad.peers[0]));
     return 0;
 }
 
@@ -96,39 +103,72 @@ static size_t peer_size(const struct pc_kad_peer *peer)
     return size;
 }
 
-static size_t message_size(const struct pc_kad_message *message)
+/* Without the length prefix; that of each peer too. */
+static size_t message_size(uint32_t type, struct pc_bytes key, const struct pc_kad_peer *peers, size_t count,
+                           size_t ret_peer_sizes[PC_KAD_PEERS_MAX])
 {
-    size_t size = pc_libp2p_protobuf_varint_size(FIELD_TYPE, message->type);
-    if (message->key.size > 0)
-        size += pc_libp2p_protobuf_bytes_size(FIELD_KEY, message->key.size);
-    for (size_t i = 0; i < message->peer_count; i++)
-        size += pc_libp2p_protobuf_bytes_size(FIELD_CLOSER_PEER, peer_size(&message->peers[i]));
+    size_t size = pc_libp2p_protobuf_varint_size(FIELD_TYPE, type);
+    if (key.size > 0)
+        size += pc_libp2p_protobuf_bytes_size(FIELD_KEY, key.size);
+    for (size_t i = 0; i < count; i++) {
+        ret_peer_sizes[i] = peer_size(&peers[i]);
+        size += pc_libp2p_protobuf_bytes_size(FIELD_CLOSER_PEER, ret_peer_sizes[i]);
+    }
     return size;
+}
+
+static void write_message(struct pc_writer *w, uint32_t type, struct pc_bytes key,
+                          const struct pc_kad_peer *peers, size_t count,
+                          const size_t peer_sizes[PC_KAD_PEERS_MAX])
+{
+    /* The type is written even when it is 0: older readers hold it for required. */
+    pc_libp2p_protobuf_write_varint(w, FIELD_TYPE, type);
+    if (key.size > 0)
+        pc_libp2p_protobuf_write_bytes(w, FIELD_KEY, key);
+    for (size_t i = 0; i < count; i++) {
+        const struct pc_kad_peer *peer = &peers[i];
+        assert(peer->addr_count <= PC_KAD_PEER_ADDRS_MAX);
+        pc_libp2p_protobuf_write_header(w, FIELD_CLOSER_PEER, peer_sizes[i]);
+        pc_libp2p_protobuf_write_bytes(w, PEER_FIELD_ID, pc_addr_peer_id_bytes(&peer->id));
+        for (size_t j = 0; j < peer->addr_count; j++)
+            pc_libp2p_protobuf_write_bytes(w, PEER_FIELD_ADDR, peer->addrs[j]);
+    }
+    assert(!w->error);
 }
 
 int pc_libp2p_kad_encode(const struct pc_kad_message *message, uint8_t *ret_data, size_t capacity,
                          size_t *ret_size)
 {
     struct pc_writer w;
+    size_t peer_sizes[PC_KAD_PEERS_MAX];
     assert(message->peer_count <= PC_KAD_PEERS_MAX);
-    size_t size = message_size(message);
+    size_t size = message_size(message->type, message->key, message->peers, message->peer_count, peer_sizes);
     if (size > PC_KAD_MESSAGE_MAX_BYTES || pc_base_varint_size(size) + size > capacity)
         return PEERCACHE_ELIMIT;
     pc_base_writer_init(&w, ret_data, capacity);
     pc_base_write_varint(&w, size);
-    /* The type is written even when it is 0: older readers hold it for required. */
-    pc_libp2p_protobuf_write_varint(&w, FIELD_TYPE, message->type);
-    if (message->key.size > 0)
-        pc_libp2p_protobuf_write_bytes(&w, FIELD_KEY, message->key);
-    for (size_t i = 0; i < message->peer_count; i++) {
-        const struct pc_kad_peer *peer = &message->peers[i];
-        assert(peer->addr_count <= PC_KAD_PEER_ADDRS_MAX);
-        pc_libp2p_protobuf_write_header(&w, FIELD_CLOSER_PEER, peer_size(peer));
-        pc_libp2p_protobuf_write_bytes(&w, PEER_FIELD_ID, pc_addr_peer_id_bytes(&peer->id));
-        for (size_t j = 0; j < peer->addr_count; j++)
-            pc_libp2p_protobuf_write_bytes(&w, PEER_FIELD_ADDR, peer->addrs[j]);
-    }
-    assert(!w.error);
+    write_message(&w, message->type, message->key, message->peers, message->peer_count, peer_sizes);
     *ret_size = pc_base_writer_size(&w);
+    return 0;
+}
+
+int pc_libp2p_kad_answer(const struct pc_kad_peer *peers, size_t count,
+                         uint8_t *(*room)(void *context, size_t size), void *context)
+{
+    const struct pc_bytes no_key = { NULL, 0 };
+    struct pc_writer w;
+    size_t peer_sizes[PC_KAD_PEERS_MAX];
+    if (count > PC_KAD_PEERS_MAX)
+        return PEERCACHE_ELIMIT;
+    size_t size = message_size(PC_KAD_FIND_NODE, no_key, peers, count, peer_sizes);
+    if (size > PC_KAD_MESSAGE_MAX_BYTES)
+        return PEERCACHE_ELIMIT;
+    size_t whole = pc_base_varint_size(size) + size;
+    uint8_t *data = room(context, whole);
+    if (!data)
+        return PEERCACHE_ENOMEM;
+    pc_base_writer_init(&w, data, whole);
+    pc_base_write_varint(&w, size);
+    write_message(&w, PC_KAD_FIND_NODE, no_key, peers, count, peer_sizes);
     return 0;
 }

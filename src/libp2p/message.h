@@ -74,5 +74,9 @@ int pc_libp2p_kad_decode(struct pc_bytes message, struct pc_kad_message *ret_mes
 /* With the length prefix. ELIMIT. */
 int pc_libp2p_kad_encode(const struct pc_kad_message *message, uint8_t *ret_data, size_t capacity,
                          size_t *ret_size);
+/* The answer to a FIND_NODE, with the length prefix, written once into room of just its size that is asked for; NULL from
+ * `room`: ENOMEM. ELIMIT more than PC_KAD_PEERS_MAX peers, or over the bound of a message: no room was asked for. */
+int pc_libp2p_kad_answer(const struct pc_kad_peer *peers, size_t count,
+                         uint8_t *(*room)(void *context, size_t size), void *context);
 
 #endif

@@ -559,38 +559,15 @@ void pc_libp2p_protocol_gone(struct pc_stream *stream)
     request_failed(stream, PEERCACHE_CANCELLED, "the connection is gone");
 }
 
-/* Room that the encoded answer surely fits: each field has at most 11 bytes before it. */
-static size_t answer_bound(const struct pc_kad_message *message)
+static uint8_t *answer_room(void *context, size_t size)
 {
-    size_t bound = 64 + message->key.size;
-    for (size_t i = 0; i < message->peer_count; i++) {
-        bound += 64 + PC_PEER_ID_MAX_BYTES;
-        for (size_t j = 0; j < message->peers[i].addr_count; j++)
-            bound += 16 + message->peers[i].addrs[j].size;
-    }
-    return bound;
+    return pc_libp2p_stream_send_room(context, size);
 }
 
 int pc_libp2p_protocol_answer(struct pc_stream *stream, const struct pc_kad_peer *peers, size_t count)
 {
     struct pc_libp2p_host *host = pc_libp2p_talk_host(stream);
-    struct pc_kad_message *message = &host->kad;
-    size_t size;
-    if (count > PC_KAD_PEERS_MAX)
-        return PEERCACHE_ELIMIT;
-    memset(message, 0, sizeof(*message));
-    message->type = PC_KAD_FIND_NODE;
-    message->peer_count = count;
-    if (count > 0)
-        memcpy(message->peers, peers, count * sizeof(*peers));
-    size_t bound = answer_bound(message);
-    uint8_t *data = malloc(bound);
-    if (!data)
-        return PEERCACHE_ENOMEM;
-    int result = pc_libp2p_kad_encode(message, data, bound, &size);
-    if (!result)
-        result = pc_libp2p_stream_send(stream, pc_bytes_of(data, size));
-    free(data);
+    int result = pc_libp2p_kad_answer(peers, count, answer_room, stream);
     if (result)
         return result;
     pc_base_map_remove(&host->asks, &stream->talk.ask);

@@ -384,10 +384,12 @@ static void set_now(struct pc_node *node, peercache_time now)
 size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_node_event *event,
                     const struct pc_node_action **ret_actions)
 {
+    /* What a peer asks changes nothing that the pump looks at; a busy server is asked far oftener than it acts. */
+    bool only_asked = event->kind == PC_NODE_WIRE && event->wire->kind == PC_LIBP2P_ASKED;
     set_now(node, now);
     node->action_count = 0;
     node->tell_count = 0;
-    node->unfinished = false;
+    node->unfinished = only_asked && node->unfinished;
     assert(node->phase != PHASE_STOPPED);
     switch (event->kind) {
     case PC_NODE_START:
@@ -436,7 +438,8 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
         pc_node_listens(node, event->addrs, event->addr_count);
         break;
     }
-    pump(node);
+    if (!only_asked)
+        pump(node);
     *ret_actions = node->actions;
     return node->action_count;
 }

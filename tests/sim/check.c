@@ -62,6 +62,8 @@ static bool only_tells(const struct pc_node_event *event)
     case PC_NODE_FETCHED: /* what was held back counts then, and who failed may give way */
     case PC_NODE_RESOLVED:
     case PC_NODE_TIME:
+    case PC_NODE_FIND:
+    case PC_NODE_LISTENS:
     case PC_NODE_STOP:
         break;
     }

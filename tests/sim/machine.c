@@ -148,6 +148,8 @@ static void mix_event(struct machine *machine, const struct pc_node_event *event
     case PC_NODE_BANNED:
     case PC_NODE_ENDPOINT:
     case PC_NODE_TIME:
+    case PC_NODE_FIND:
+    case PC_NODE_LISTENS:
     case PC_NODE_STOP:
         break;
     }
@@ -192,7 +194,14 @@ static void mix_action(struct world *world, const struct pc_node_action *action)
     case PC_NODE_CANCEL_FETCH:
     case PC_NODE_CANCEL_RESOLVE:
     case PC_NODE_KEEP_JOIN:
+    case PC_NODE_TAKE_IN:
     case PC_NODE_STOPPED:
+        break;
+    case PC_NODE_KEEP:
+        world_mix(world, action->keep);
+        break;
+    case PC_NODE_ANNOUNCE:
+        world_mix(world, (uint64_t)action->is_server << 32 | action->addr_count);
         break;
     }
 }
@@ -257,6 +266,9 @@ static void on_tell(struct machine *machine, const peercache_node_event *event)
     case PEERCACHE_NODE_FETCHED:
     case PEERCACHE_NODE_PONG:
     case PEERCACHE_NODE_STOPPED:
+    case PEERCACHE_NODE_CRAWLED:
+    case PEERCACHE_NODE_CRAWL_DONE:
+    case PEERCACHE_NODE_FOUND:
         break;
     }
 }
@@ -295,6 +307,10 @@ static bool act(struct machine *machine, const struct pc_node_action *action)
     case PC_NODE_KEEP_ENDPOINT:
         memcpy(machine->breakers[action->endpoint], action->breaker, PC_BREAKER_BYTES);
         machine->has_breaker[action->endpoint] = true;
+        break;
+    case PC_NODE_TAKE_IN:  /* nobody else writes to its cache */
+    case PC_NODE_KEEP:     /* no connection ends here because it is not used */
+    case PC_NODE_ANNOUNCE: /* what it is was set when it was made */
         break;
     case PC_NODE_KEEP_JOIN:
         machine->last_verified = action->count;
