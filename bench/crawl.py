@@ -8,6 +8,7 @@ into a fresh cache each time. A crawl that does not find everyone is told of, an
 import argparse
 import contextlib
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -30,8 +31,8 @@ def swarm(program, count):
                 word, _, value = line.strip().partition(' ')
                 if word == 'kad-protocol':
                     flags += ['--kad-protocol', value]
-                elif word == 'bootstrap' and '--peer' not in flags:
-                    flags += ['--peer', value]
+                elif word == 'bootstrap':
+                    flags = flags if '--peer' in flags else flags + ['--peer', value]
                 elif word == 'holding':
                     break
                 else:
@@ -55,6 +56,12 @@ def crawl(binary, flags, concurrency, cache=None):
                                     capture_output=True, text=True, timeout=FORM_S, check=False))
 
 
+def spent_s():
+    """Processor time of the crawls alone: the nodes have not ended yet."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def wait_until_formed(binary, flags, count):
     deadline = time.monotonic() + FORM_S
     while True:
@@ -66,20 +73,23 @@ def wait_until_formed(binary, flags, count):
 
 
 def measure(binary, flags, count, concurrency, runs):
-    seconds, rates = [], []
+    seconds, rates, work = [], [], []
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
+            before = spent_s()
             report = crawl(binary, flags, concurrency, os.path.join(folder, 'peers.db'))
         if not report['complete'] or report['alive'] != count:
             print('crawl.py: no figure: %d of %d are found, %s' % (report['alive'], count, report['end']))
             continue
         seconds.append(report['elapsed_ms'] / 1000)
         rates.append(report['peers_per_s'])
+        work.append((spent_s() - before) * 1000 / count)
     if not seconds:
         sys.exit('crawl.py: no crawl was whole')
-    print('%d nodes, %3d at once: %7.2f s, %6.0f nodes/s (medians of %d; worst %.2f s), %.1f questions a node, '
-          'round trip median %s ms' % (count, concurrency, statistics.median(seconds), statistics.median(rates),
-                                       len(seconds), max(seconds), report['questions'] / count, report['rtt_ms']['median']))
+    print('%d nodes, %3d at once: %7.2f s, %6.0f nodes/s (medians of %d; worst %.2f s), %.2f ms of a core and %.1f questions '
+          'a node, round trip median %s ms'
+          % (count, concurrency, statistics.median(seconds), statistics.median(rates), len(seconds), max(seconds),
+             statistics.median(work), report['questions'] / count, report['rtt_ms']['median']))
 
 
 def main():
