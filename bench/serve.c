@@ -351,6 +351,8 @@ static void take_events(struct asker *asker)
             break;
         case PC_LIBP2P_ASKED:
         case PC_LIBP2P_IDENTIFIED:
+        case PC_LIBP2P_PROBED:
+        case PC_LIBP2P_DIAL_ASKED:
             break;
         }
     }

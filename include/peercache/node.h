@@ -22,6 +22,9 @@ typedef struct peercache_node_options peercache_node_options;
 typedef enum peercache_mode {
     PEERCACHE_MODE_CLIENT, /* dials only; announces no kad protocol, is put in nobody's routing table */
     PEERCACHE_MODE_SERVER, /* also listens, answers identify, ping and FIND_NODE */
+    PEERCACHE_MODE_AUTO, /* listens, and is a client until peers of three networks see it at one address that a fresh
+                              connection has come through to: from then on a server, announcing that address, and a
+                              client again when it can no longer be reached. In local mode a server */
 } peercache_mode;
 
 /* Options with their defaults; NULL when memory is out. peercache_node_new copies; the caller frees. */
@@ -70,10 +73,14 @@ PEERCACHE_API int peercache_node_options_set_resolver(peercache_node_options *op
 /* Certificates (a PEM file) that https endpoints must be signed by; NULL: those the system trusts (the
  * default). EINVAL: empty, or 4096 bytes and more. */
 PEERCACHE_API int peercache_node_options_set_ca_file(peercache_node_options *options, const char *path);
-/* Add an address to listen on, such as /ip4/0.0.0.0/udp/0/quic-v1. Default of a server: all of IPv4 and IPv6,
+/* Add an address to listen on, such as /ip4/0.0.0.0/udp/0/quic-v1. Default of who is no client: all of IPv4 and IPv6,
  * port of the system's choice; in local mode 127.0.0.1 alone. 0.0.0.0 and :: of a family that the machine
  * lacks are passed over with a WARNING. EPARSE; EUNSUPPORTED not ip/udp/quic-v1; ELIMIT over 16. */
 PEERCACHE_API int peercache_node_options_add_listen(peercache_node_options *options, const char *multiaddr);
+/* Add an address to announce, such as /ip4/203.0.113.5/udp/4001/quic-v1: that of a router or host that leads to this node.
+ * Those that are given are announced in place of the ones it listens on. In MODE_AUTO they take the place of what peers see,
+ * and still have to be proven. EPARSE; EUNSUPPORTED not ip/udp/quic-v1, or one that nobody can dial; ELIMIT over 16. */
+PEERCACHE_API int peercache_node_options_add_announce(peercache_node_options *options, const char *multiaddr);
 /* The node's private key as libp2p protobuf. Default: a fresh Ed25519 key. EPARSE, EUNSUPPORTED, ECRYPTO. */
 PEERCACHE_API int peercache_node_options_set_key(peercache_node_options *options, const uint8_t *key,
                                                  size_t length);
@@ -329,7 +336,8 @@ typedef struct peercache_node_event {
  * peercache_open for the cache; EIO a socket could not be opened or bound, of HTTP too; EBUSY, EPERM somebody listens where
  * HTTP is to be served, or a file is there that is not ours to replace; EUNSUPPORTED a network without a description
  * and no kad protocol; EPARSE, ELIMIT, EPERM a description of the network that can't be used; EINVAL a client that should
- * listen, a server that should crawl, or a WATCHDOG_USEC that is none; EUNSUPPORTED, ELIMIT a NOTIFY_SOCKET that can't be used.
+ * listen or announce, a server that should crawl, or a WATCHDOG_USEC that is none; EUNSUPPORTED, ELIMIT a NOTIFY_SOCKET that
+ * can't be used.
  */
 PEERCACHE_API int peercache_node_new(const peercache_node_options *options, peercache_node **ret_node);
 /* Never from the callback, nor while it runs. NULL does nothing. */

@@ -324,6 +324,12 @@ int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
     return result;
 }
 
+bool pc_cache_set_is_own_addr(const struct pc_cache_set *set, struct pc_bytes addr)
+{
+    struct pc_maddr normal;
+    return pc_cache_normal_addr(addr, &normal) && pc_cache_is_own_addr(set, pc_addr_maddr_bytes(&normal));
+}
+
 void pc_cache_set_disown_addr(struct pc_cache_set *set, struct pc_bytes addr)
 {
     struct pc_maddr normal;

@@ -83,6 +83,7 @@ int pc_cache_set_take_in(struct pc_cache_set *set, const struct pc_delta *delta,
 /* Our own listening addresses: never stored, dropped if they are in, under whatever id (a node with a fresh
  * identity would else dial itself after a restart). ENOMEM; ELIMIT too many. */
 int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr);
+bool pc_cache_set_is_own_addr(const struct pc_cache_set *set, struct pc_bytes addr);
 /* It is ours no more: may be stored again. */
 void pc_cache_set_disown_addr(struct pc_cache_set *set, struct pc_bytes addr);
 /*

@@ -36,6 +36,8 @@
     X(FLAG_TIMEOUT, "timeout", 0, "DURATION", "for the whole join: 10s, 500ms, 2m (default 10s)")            \
     X(FLAG_NO_SAVE, "no-save", 0, NULL, "write nothing to the cache")                                        \
     X(FLAG_NO_WALK, "no-walk", 0, NULL, "don't look our own id up after joining")                            \
+    X(FLAG_MODE, "mode", 0, "MODE", "auto (default): serve once it can be reached; server; or client")       \
+    X(FLAG_ANNOUNCE, "announce", 0, "MULTIADDR", "announce this and not what is listened on; up to 16")      \
     X(FLAG_LISTEN, "listen", 0, "MULTIADDR", "listen here, /ip4/…/udp/…/quic-v1; port 0 takes a free one")   \
     X(FLAG_KEY, "key", 0, "FILE", "private key, libp2p protobuf; made (mode 0600) when missing")             \
     X(FLAG_SAVE_PERIOD, "save-period", 0, "DURATION",                                                        \
@@ -119,7 +121,7 @@ const uint64_t pc_cli_flags_shared = BITS_SHARED;
 const uint64_t pc_cli_flags_join = BITS_SHARED | BITS_SOURCES | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
                                    BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK) | BITS_LOG;
 const uint64_t pc_cli_flags_run =
-    BITS_SHARED | BITS_SOURCES | BIT(FLAG_LISTEN) | BIT(FLAG_KEY) | BIT(FLAG_HTTP) | BIT(FLAG_SAVE_PERIOD) |
+    BITS_SHARED | BITS_SOURCES | BIT(FLAG_MODE) | BIT(FLAG_ANNOUNCE) | BIT(FLAG_LISTEN) | BIT(FLAG_KEY) | BIT(FLAG_HTTP) | BIT(FLAG_SAVE_PERIOD) |
     BIT(FLAG_REFRESH_PERIOD) | BITS_LOG | BIT(FLAG_CONNECTIONS_LOW) | BIT(FLAG_CONNECTIONS_HIGH) |
     BIT(FLAG_CONNECTIONS_IDLE) | BIT(FLAG_GROUP_BUCKET) | BIT(FLAG_GROUP_TABLE) | BIT(FLAG_PRINT_CONFIG);
 const uint64_t pc_cli_flags_crawl =
@@ -145,7 +147,7 @@ const uint64_t pc_cli_flags_check = BITS_CACHE | BIT(FLAG_REPAIR);
 /* What may be given more than once: a higher layer replaces the whole list, a repeated key of a file adds to it, a variable has
  * its parts between commas. */
 #define BITS_LISTS                                                                                           \
-    (BIT(FLAG_PEER) | BIT(FLAG_LISTEN) | BIT(FLAG_ENDPOINT) | BIT(FLAG_CONTACTS) | BIT(FLAG_ALLOW) |         \
+    (BIT(FLAG_PEER) | BIT(FLAG_LISTEN) | BIT(FLAG_ANNOUNCE) | BIT(FLAG_ENDPOINT) | BIT(FLAG_CONTACTS) | BIT(FLAG_ALLOW) |         \
      BIT(FLAG_DENY) | BIT(FLAG_POLICY))
 
 /* What a config file and the environment may set: all that a node can be told, but for what belongs to one call of the command,
@@ -165,6 +167,7 @@ static const struct {
     const char *value;
 } defaults[] = {
     { FLAG_NETWORK, "ipfs" },
+    { FLAG_MODE, "auto" },
     { FLAG_TARGET, TEXT(PC_CLI_TARGET_DEFAULT) },
     { FLAG_MIN, TEXT(PC_CLI_MIN_DEFAULT) },
     { FLAG_TIMEOUT, PC_CLI_TIMEOUT_DEFAULT },
@@ -231,6 +234,10 @@ static int flag_take(struct pc_cli_options *o, enum flag flag, const char *value
         return multiaddrs_add(flag, value, o->peers, PC_CLI_PEERS_MAX, &o->peer_count, ret_reason);
     case FLAG_LISTEN:
         return multiaddrs_add(flag, value, o->listens, PC_CLI_LISTENS_MAX, &o->listen_count, ret_reason);
+    case FLAG_ANNOUNCE:
+        return multiaddrs_add(flag, value, o->announces, PC_CLI_LISTENS_MAX, &o->announce_count, ret_reason);
+    case FLAG_MODE:
+        return pc_cli_mode_parse(value, &o->mode, ret_reason);
     case FLAG_ENDPOINT:
         return list_add(flag, value, o->endpoints, PC_CLI_ENDPOINTS_MAX, &o->endpoint_count, ret_reason);
     case FLAG_CONTACTS:

@@ -14,10 +14,11 @@
 #include "base/bytes.h"
 #include "cli/settings.h"
 
+#include <peercache/node.h>
 #include <peercache/peercache.h>
 
 #define PC_CLI_PEERS_MAX          256     /* --peer */
-#define PC_CLI_LISTENS_MAX        16      /* --listen */
+#define PC_CLI_LISTENS_MAX        16      /* --listen, --announce */
 #define PC_CLI_ENDPOINTS_MAX      32      /* --endpoint, --network-contacts-url */
 #define PC_CLI_RANGES_MAX         256     /* --allow, --deny */
 #define PC_CLI_TARGET_MAX         1000    /* --target-peers, --min-peers */
@@ -79,6 +80,9 @@ struct pc_cli_options {
     size_t peer_count;
     const char *listens[PC_CLI_LISTENS_MAX];
     size_t listen_count;
+    peercache_mode mode; /* of run */
+    const char *announces[PC_CLI_LISTENS_MAX];
+    size_t announce_count;
     const char *endpoints[PC_CLI_ENDPOINTS_MAX];
     size_t endpoint_count;
     const char *contacts[PC_CLI_ENDPOINTS_MAX]; /* each a comma-separated list of endpoints */

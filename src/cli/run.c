@@ -1,5 +1,5 @@
 /*
- * peercache run: a node until SIGINT or SIGTERM. Standard output has its full multiaddrs, one a line, and
+ * peercache run: a node until SIGINT or SIGTERM. Standard output has the full multiaddrs it listens on, one a line, and
  * nothing else; with --json every event is one object a line, so that a program can follow it.
  */
 #include "cli/commands.h"
@@ -195,11 +195,11 @@ static enum pc_cli_exit run_with(struct pc_cli_session *session, const struct pc
     if (exit || o->print_config)
         return exit ? exit : pc_cli_print_config(session);
     session->on_event = on_event;
-    peercache_node_options_set_mode(session->node_options, PEERCACHE_MODE_SERVER);
+    peercache_node_options_set_mode(session->node_options, o->mode);
     peercache_node_options_set_notify(session->node_options, true);
     if (o->key)
         exit = key_take(session);
-    if (!exit && o->listen_count == 0)
+    if (!exit && o->listen_count == 0 && o->mode != PEERCACHE_MODE_CLIENT)
         exit = listen_default(session);
     if (!exit)
         exit = pc_cli_session_open(session);

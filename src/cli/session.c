@@ -102,6 +102,12 @@ enum pc_cli_exit pc_cli_session_init(struct pc_cli_session *session, const struc
         if (error)
             return pc_cli_session_refused(session, error, flag);
     }
+    for (size_t i = 0; i < options->announce_count; i++) {
+        (void)snprintf(flag, sizeof(flag), "--announce '%s'", options->announces[i]);
+        error = peercache_node_options_add_announce(o, options->announces[i]);
+        if (error)
+            return pc_cli_session_refused(session, error, flag);
+    }
     return PC_CLI_DONE;
 }
 

@@ -127,6 +127,23 @@ int pc_cli_code_parse(const char *text, peercache_outcome *ret_outcome, struct p
     return PEERCACHE_EINVAL;
 }
 
+int pc_cli_mode_parse(const char *text, peercache_mode *ret_mode, struct pc_reason *ret_reason)
+{
+    static const struct {
+        const char *word;
+        peercache_mode mode;
+    } modes[] = { { "auto", PEERCACHE_MODE_AUTO },
+                  { "server", PEERCACHE_MODE_SERVER },
+                  { "client", PEERCACHE_MODE_CLIENT } };
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+        if (strcmp(text, modes[i].word) == 0) {
+            *ret_mode = modes[i].mode;
+            return 0;
+        }
+    pc_base_reason(ret_reason, "--mode: '%.32s' is none of auto, server and client", text);
+    return PEERCACHE_EINVAL;
+}
+
 int pc_cli_log_form_parse(const char *text, enum pc_cli_log_form *ret_form, struct pc_reason *ret_reason)
 {
     if (strcmp(text, "text") == 0)

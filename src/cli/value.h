@@ -22,6 +22,8 @@ int pc_cli_network_check(const char *name, struct pc_reason *ret_reason);
 int pc_cli_kad_protocol_check(const char *name, struct pc_reason *ret_reason);
 /* The code of a failed dial. */
 int pc_cli_code_parse(const char *text, peercache_outcome *ret_outcome, struct pc_reason *ret_reason);
+/* "auto", "server" or "client". */
+int pc_cli_mode_parse(const char *text, peercache_mode *ret_mode, struct pc_reason *ret_reason);
 /* "text" or "json". */
 int pc_cli_log_form_parse(const char *text, enum pc_cli_log_form *ret_form, struct pc_reason *ret_reason);
 /* Adds its PEERCACHE_PRUNE_… bit. */

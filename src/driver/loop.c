@@ -164,6 +164,9 @@ void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
     case PC_NODE_PING:
     case PC_NODE_FIND_NODE:
     case PC_NODE_ANSWER:
+    case PC_NODE_PROBE:
+    case PC_NODE_DIAL_BACK:
+    case PC_NODE_REFUSE_DIAL:
     case PC_NODE_ANNOUNCE:
     case PC_NODE_KEEP:
         assert(false); /* the wire keeps these for itself */

@@ -140,22 +140,25 @@ static int open_sockets(struct peercache_node *node)
     static const struct pc_ip_port loopback = { .family = 4, .ip = { 127, 0, 0, 1 } };
     const struct pc_driver_udp_handler handler = pc_driver_loop_udp_handler(node);
     const struct peercache_node_options *options = &node->options;
-    bool server = options->mode == PEERCACHE_MODE_SERVER;
+    bool listens = options->mode != PEERCACHE_MODE_CLIENT;
     int result = pc_driver_udp_new(&node->loop, &handler, &node->udp);
     if (result != 0)
         return fail(node, result, "out of memory");
     for (size_t i = 0; i < options->listen_count && result == 0; i++)
         result = listen_on(node, &options->listens[i].address);
-    if (server && options->listen_count == 0 && options->local)
+    if (listens && options->listen_count == 0 && options->local)
         result = listen_on(node, &loopback);
-    if (server && options->listen_count == 0 && !options->local) {
+    if (listens && options->listen_count == 0 && !options->local) {
         result = listen_on(node, &anywhere[0]);
         if (result == 0)
             result = listen_on(node, &anywhere[1]);
     }
     if (result != 0)
         return result;
-    return pc_driver_udp_bind_to_dial(node->udp, &node->error);
+    result = pc_driver_udp_bind_to_dial(node->udp, &node->error);
+    if (result == 0 && listens) /* for those who ask to be dialled */
+        result = pc_driver_udp_bind_apart(node->udp, &node->error);
+    return result;
 }
 
 /* A corrupt cache never stops a join: it goes on without, and the application is told. */
@@ -306,7 +309,7 @@ static int make_host(struct peercache_node *node)
     options.identity = node->identity;
     options.kad_protocol = node->kad_protocol;
     options.agent = AGENT;
-    options.server = node->options.mode == PEERCACHE_MODE_SERVER;
+    options.accept_inbound = node->options.mode != PEERCACHE_MODE_CLIENT; /* to serve is the node's to say */
     options.mode = node->options.local ? PC_NETGROUP_LOCAL : PC_NETGROUP_PUBLIC;
     options.connections_max = 2 * node->options.connections_high + CONNECTIONS_SPARE;
     options.limits.connections_per_group = options.connections_max / CONNECTIONS_GROUP_PART;
@@ -325,7 +328,11 @@ static int make_pure_node(struct peercache_node *node, const struct pc_node_sour
     struct pc_node_options options = {
         .own_id = *pc_libp2p_identity_id(node->identity),
         .kad_protocol = node->kad_protocol,
-        .server = given->mode == PEERCACHE_MODE_SERVER,
+        .server =
+            given->mode == PEERCACHE_MODE_SERVER || (given->mode == PEERCACHE_MODE_AUTO && given->local),
+        .automatic = given->mode == PEERCACHE_MODE_AUTO && !given->local,
+        .announce = given->announces,
+        .announce_count = given->announce_count,
         .once = given->once,
         .walk = given->walk,
         .save = node->worker != NULL,
@@ -454,8 +461,11 @@ static int load_cache(struct peercache_node *node)
 static int make_all(struct peercache_node *node, const peercache_node_options *options)
 {
     int result;
-    if (!options || (options->mode == PEERCACHE_MODE_CLIENT && options->listen_count > 0))
-        return fail(node, PEERCACHE_EINVAL, options ? "a client does not listen" : "no options");
+    if (!options)
+        return fail(node, PEERCACHE_EINVAL, "no options");
+    if (options->mode == PEERCACHE_MODE_CLIENT && (options->listen_count > 0 || options->announce_count > 0))
+        return fail(node, PEERCACHE_EINVAL,
+                    options->listen_count > 0 ? "a client does not listen" : "a client announces nothing");
     if (options->crawl_concurrency > 0 && options->mode != PEERCACHE_MODE_CLIENT)
         return fail(node, PEERCACHE_EINVAL, "a server does not crawl: it would enter others' tables");
     if (sodium_init() < 0)
@@ -600,7 +610,7 @@ static void warn_at_start(struct peercache_node *node)
     }
     if (node->wildcard_missing)
         pc_driver_loop_warn(node, "this machine lacks IPv6 or IPv4: the other is listened on alone");
-    if (node->options.mode == PEERCACHE_MODE_SERVER && node->listening_count == 0)
+    if (node->options.mode != PEERCACHE_MODE_CLIENT && node->listening_count == 0)
         pc_driver_loop_warn(node, "no interface has an address that others could reach");
 }
 

@@ -36,6 +36,7 @@ static void look(void *context, struct pc_observation *ret_observation)
         .descriptors_max = pc_driver_report_descriptors_max(),
     };
     look_at_cache(node, ret_observation);
+    ret_observation->counts = *pc_libp2p_host_counts(node->wire.host);
     pc_driver_udp_traffic(node->udp, &ret_observation->datagrams_received, &ret_observation->datagrams_sent);
     pc_node_status_of(node->wire.node, now, &ret_observation->node);
     for (size_t i = 0; i < ret_observation->node.endpoint_count; i++)

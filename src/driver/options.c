@@ -1,5 +1,6 @@
 #include "driver/options.h"
 
+#include "addr/netgroup.h"
 #include "driver/clock.h"
 #include "driver/fetch_url.h"
 #include "driver/resolve.h"
@@ -292,34 +293,62 @@ int peercache_node_options_set_ca_file(peercache_node_options *options, const ch
     return set_path(options, "the certificates", path, options->ca_file);
 }
 
-int peercache_node_options_add_listen(peercache_node_options *options, const char *multiaddr)
+/* An ip:port that QUIC is spoken at. `what` it is for goes into the reason. EPARSE, EUNSUPPORTED. */
+static int parse_place(peercache_node_options *options, const char *what, const char *multiaddr,
+                       struct pc_ip_port *ret_place)
 {
-    struct pc_driver_listen listen;
     struct pc_node_source source;
-    if (!multiaddr) {
-        pc_base_reason(&options->error, "no multiaddr");
-        return PEERCACHE_EPARSE;
-    }
     struct pc_reason why = { "" };
     int result = pc_driver_source_parse(multiaddr, &source, &why);
     if (result != 0) {
-        pc_base_reason(&options->error, "no address to listen on: %.160s", why.text);
+        pc_base_reason(&options->error, "no address to %s: %.160s", what, why.text);
         return result;
     }
     if (source.id.size != 0 ||
-        pc_addr_classify(pc_addr_maddr_bytes(&source.addr), &listen.address) != PC_ADDR_QUIC_V1) {
+        pc_addr_classify(pc_addr_maddr_bytes(&source.addr), ret_place) != PC_ADDR_QUIC_V1) {
         pc_base_reason(&options->error,
-                       "\"%.96s\" is no address to listen on: the form is "
-                       "/ip4|ip6/ADDRESS/udp/PORT/quic-v1",
-                       multiaddr);
+                       "\"%.96s\" is no address to %s: the form is /ip4|ip6/ADDRESS/udp/PORT/quic-v1",
+                       multiaddr, what);
         return PEERCACHE_EUNSUPPORTED;
     }
+    return 0;
+}
+
+int peercache_node_options_add_listen(peercache_node_options *options, const char *multiaddr)
+{
+    struct pc_driver_listen listen;
+    if (!multiaddr)
+        return no_multiaddr(options);
+    int result = parse_place(options, "listen on", multiaddr, &listen.address);
+    if (result != 0)
+        return result;
     if (options->listen_count == PC_LIBP2P_LISTEN_ADDRS_MAX) {
         pc_base_reason(&options->error, "more than %d addresses to listen on", PC_LIBP2P_LISTEN_ADDRS_MAX);
         return PEERCACHE_ELIMIT;
     }
     memcpy(listen.text, multiaddr, strlen(multiaddr) + 1);
     options->listens[options->listen_count++] = listen;
+    return 0;
+}
+
+int peercache_node_options_add_announce(peercache_node_options *options, const char *multiaddr)
+{
+    struct pc_ip_port place;
+    if (!multiaddr)
+        return no_multiaddr(options);
+    int result = parse_place(options, "announce", multiaddr, &place);
+    if (result != 0)
+        return result;
+    if (pc_addr_scope_of(&place) == PC_SCOPE_UNUSABLE) {
+        pc_base_reason(&options->error, "\"%.96s\" is no address to announce: nobody could dial it",
+                       multiaddr);
+        return PEERCACHE_EUNSUPPORTED;
+    }
+    if (options->announce_count == PC_LIBP2P_LISTEN_ADDRS_MAX) {
+        pc_base_reason(&options->error, "more than %d addresses to announce", PC_LIBP2P_LISTEN_ADDRS_MAX);
+        return PEERCACHE_ELIMIT;
+    }
+    pc_addr_from_ip_port(&place, &options->announces[options->announce_count++]);
     return 0;
 }
 

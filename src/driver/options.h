@@ -70,6 +70,8 @@ struct peercache_node_options {
     char ca_file[PC_STORE_PATH_BYTES];    /* "": what the system trusts */
     size_t listen_count;
     struct pc_driver_listen listens[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    size_t announce_count;
+    struct pc_maddr announces[PC_LIBP2P_LISTEN_ADDRS_MAX];
     bool has_http;
     struct pc_driver_http_place http;
     struct pc_observe_log_levels log_levels;

@@ -31,6 +31,7 @@ struct udp_socket {
     int fd;
     struct pc_ip_port bound;
     enum reach reach;
+    bool apart; /* for SOCKET_APART alone */
     int polled; /* the events asked of uv */
     bool blocked;
 };
@@ -139,6 +140,19 @@ int pc_driver_udp_bind_to_dial(struct pc_driver_udp *udp, struct pc_reason *ret_
     }
     /* The reason is then that of the family tried last. */
     return udp->socket_count > 0 ? 0 : PEERCACHE_EIO;
+}
+
+int pc_driver_udp_bind_apart(struct pc_driver_udp *udp, struct pc_reason *ret_reason)
+{
+    for (uint8_t family = 4; family <= 6; family = (uint8_t)(family + 2)) {
+        struct pc_ip_port any = { .family = family };
+        int result = pc_driver_udp_bind(udp, &any, NULL, ret_reason);
+        if (result == 0)
+            udp->sockets[udp->socket_count - 1].apart = true;
+        else if (result != PEERCACHE_EUNSUPPORTED)
+            return result;
+    }
+    return 0;
 }
 
 /* ----- polling ----- */
@@ -256,11 +270,12 @@ static uint32_t route(const struct pc_driver_udp *udp, const struct pc_datagram 
 {
     uint32_t best = (uint32_t)udp->socket_count;
     int best_fitness = 0;
+    bool apart = datagram->socket == PC_LIBP2P_SOCKET_APART;
     if (datagram->socket < udp->socket_count &&
         udp->sockets[datagram->socket].bound.family == datagram->remote.family)
         return datagram->socket;
     for (uint32_t i = 0; i < udp->socket_count; i++) {
-        int fit = fitness(&udp->sockets[i], &datagram->remote);
+        int fit = udp->sockets[i].apart == apart ? fitness(&udp->sockets[i], &datagram->remote) : 0;
         if (fit > best_fitness) {
             best = i;
             best_fitness = fit;

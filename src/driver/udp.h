@@ -19,9 +19,10 @@
 
 #include <uv.h>
 
-#define PC_DRIVER_UDP_SOCKETS_MAX (PC_LIBP2P_LISTEN_ADDRS_MAX + 2) /* and one a family to dial from */
-#define PC_DRIVER_UDP_QUEUE_MAX   64                               /* datagrams that wait to leave */
-#define PC_DRIVER_UDP_BATCH       32                               /* datagrams of one recvmmsg */
+/* And one a family to dial from, and one apart. */
+#define PC_DRIVER_UDP_SOCKETS_MAX (PC_LIBP2P_LISTEN_ADDRS_MAX + 4)
+#define PC_DRIVER_UDP_QUEUE_MAX   64 /* datagrams that wait to leave */
+#define PC_DRIVER_UDP_BATCH       32 /* datagrams of one recvmmsg */
 /* Room of a received datagram. A larger one is cut by the kernel and dropped: over any path that exists it
  * can only be a probe for a larger MTU, and that one should fail. */
 #define PC_DRIVER_UDP_RECEIVE_BYTES 2048
@@ -56,6 +57,8 @@ int pc_driver_udp_bind(struct pc_driver_udp *udp, const struct pc_ip_port *addre
  * link-local address reaches only those). A machine without IPv6, or without IPv4, is fine. EIO none of both.
  */
 int pc_driver_udp_bind_to_dial(struct pc_driver_udp *udp, struct pc_reason *ret_reason);
+/* Open a socket of each family that there is, for SOCKET_APART alone: at a free port that nothing else leaves by. EIO. */
+int pc_driver_udp_bind_apart(struct pc_driver_udp *udp, struct pc_reason *ret_reason);
 /* Begin to receive. EIO. */
 int pc_driver_udp_start(struct pc_driver_udp *udp, struct pc_reason *ret_reason);
 /* Stop receiving; what waits to leave may still be flushed. */

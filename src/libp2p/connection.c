@@ -5,6 +5,7 @@
 #include "libp2p/admission.h"
 #include "libp2p/path.h"
 #include "libp2p/shedding.h"
+#include "libp2p/talk.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -260,7 +261,10 @@ static void become_proven(struct pc_connection *connection)
     if (connection->condemned)
         return;
     connection->proven_us = connection->host->now.mono_us - connection->started_us;
-    ask_identify(connection);
+    if (connection->dials_back)
+        pc_libp2p_autonat_connected(connection);
+    else
+        ask_identify(connection);
 }
 
 /* When it will have been unused for too long, if nothing is asked until then. */
@@ -382,8 +386,8 @@ static int made_or_none(struct pc_connection *connection, int result)
     return result;
 }
 
-int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, const struct pc_ip_port *remote,
-                              const struct pc_peer_id *expected, int64_t deadline_us)
+static int dial(struct pc_libp2p_host *host, uint64_t number, uint64_t dials_back,
+                const struct pc_ip_port *remote, const struct pc_peer_id *expected, int64_t deadline_us)
 {
     ngtcp2_callbacks callbacks;
     ngtcp2_settings settings;
@@ -394,6 +398,7 @@ int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, cons
     struct pc_connection *connection = connection_new(host, number, false, remote);
     if (!connection)
         return PEERCACHE_ENOMEM;
+    connection->dials_back = dials_back;
     if (expected)
         connection->expected = *expected;
     connection->deadline_us = deadline_us;
@@ -414,6 +419,20 @@ int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, cons
     }
     pc_libp2p_host_wake(host, connection);
     return 0;
+}
+
+int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, const struct pc_ip_port *remote,
+                              const struct pc_peer_id *expected, int64_t deadline_us)
+{
+    return dial(host, number, 0, remote, expected, deadline_us);
+}
+
+int pc_libp2p_connection_dial_back(struct pc_libp2p_host *host, const struct pc_ip_port *remote,
+                                   const struct pc_peer_id *expected, uint64_t asked, int64_t deadline_us)
+{
+    if ((remote->family != 4 && remote->family != 6) || remote->port == 0)
+        return PEERCACHE_EINVAL;
+    return dial(host, PC_LIBP2P_OUR_DIAL | ++host->next_dial_back, asked, remote, expected, deadline_us);
 }
 
 static int read_datagram(struct pc_connection *connection, const struct pc_datagram *datagram)
@@ -620,6 +639,8 @@ bool pc_libp2p_connection_write(struct pc_connection *connection, struct pc_data
         return false;
     }
     pc_libp2p_path_out(connection->inbound, &storage.path, datagram);
+    if (connection->dials_back)
+        datagram->socket = PC_LIBP2P_SOCKET_APART;
     datagram->ecn = (uint8_t)info.ecn;
     datagram->size = (size_t)size;
     return true;

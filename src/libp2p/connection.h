@@ -61,6 +61,7 @@ struct pc_connection_token {
 struct pc_connection {
     struct pc_libp2p_host *host;
     uint64_t number;
+    uint64_t dials_back; /* for whom: the number of the DIAL_ASKED; 0: it is no such connection */
     unsigned state;
     bool inbound;
     bool in_sending;
@@ -73,6 +74,7 @@ struct pc_connection {
     bool kept;           /* by the caller */
     bool half_open_listed;
     bool takes_push; /* the peer wants to be told when we change */
+    bool brought;    /* `dials_back`: the peer has taken the number */
     bool push_due;   /* we did, before it was known whether it does */
     struct pc_connection *previous;
     struct pc_connection *next;
@@ -139,6 +141,9 @@ struct pc_connection {
 /* Dial; see pc_libp2p_host_dial. ENOMEM. */
 int pc_libp2p_connection_dial(struct pc_libp2p_host *host, uint64_t number, const struct pc_ip_port *remote,
                               const struct pc_peer_id *expected, int64_t deadline_us);
+/* Dial for one who asked to be dialled, from a socket apart. ENOMEM; EINVAL no address to dial. */
+int pc_libp2p_connection_dial_back(struct pc_libp2p_host *host, const struct pc_ip_port *remote,
+                                   const struct pc_peer_id *expected, uint64_t asked, int64_t deadline_us);
 /*
  * A first datagram came. It may not be worth a connection. `retried`: it brought the token of our Retry, and
  * this is the connection id the client chose before that; NULL: no Retry was sent.

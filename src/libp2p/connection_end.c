@@ -5,6 +5,7 @@
 #include "libp2p/connection.h"
 
 #include "libp2p/path.h"
+#include "libp2p/talk.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,7 +44,7 @@ static void write_farewell(struct pc_connection *connection, const pc_quic_close
     connection->farewell_size = (size_t)size;
     pc_libp2p_path_out(connection->inbound, &storage.path, &where);
     connection->farewell_local = where.local;
-    connection->farewell_socket = where.socket;
+    connection->farewell_socket = connection->dials_back ? PC_LIBP2P_SOCKET_APART : where.socket;
     connection->remote = where.remote;
 }
 
@@ -80,6 +81,10 @@ static void tell_end(struct pc_connection *connection)
     struct pc_libp2p_queued *final = connection->final;
     for (struct pc_stream *stream = connection->streams; stream; stream = stream->next)
         pc_libp2p_protocol_gone(stream);
+    if (connection->dials_back) {
+        pc_libp2p_autonat_dial_ended(connection);
+        return;
+    }
     if (!open && connection->inbound) { /* nobody was told of it */
         pc_base_log(host->options.log, PC_LOG_DEBUG, "libp2p", "inbound connection ended: %s: %s",
                     peercache_outcome_name(connection->outcome), connection->detail);
@@ -168,7 +173,9 @@ static uint64_t close_code(const struct pc_connection *connection)
 {
     if (connection->close_code > 0)
         return connection->close_code;
-    return connection->outcome == PEERCACHE_TIMEOUT ? 0 : PC_CLOSE_CODE_FAULT;
+    return connection->outcome == PEERCACHE_TIMEOUT || connection->outcome == PEERCACHE_OK
+               ? 0
+               : PC_CLOSE_CODE_FAULT;
 }
 
 /* Say why to the peer, then to the caller. */

@@ -6,6 +6,7 @@
 #include "libp2p/host_state.h"
 #include "libp2p/loose.h"
 #include "libp2p/protocol.h"
+#include "libp2p/talk.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -59,6 +60,12 @@ static struct pc_bytes ask_key(const struct pc_map_node *node)
     return pc_bytes_of(&stream->talk.asked, sizeof(stream->talk.asked));
 }
 
+static struct pc_bytes nonce_key(const struct pc_map_node *node)
+{
+    const struct pc_stream *stream = PC_CONST_CONTAINER_OF(node, struct pc_stream, talk.by_nonce);
+    return pc_bytes_of(&stream->talk.nonce, sizeof(stream->talk.nonce));
+}
+
 static int copy_text(char *to, size_t capacity, const char *from)
 {
     size_t length = from ? strlen(from) : 0;
@@ -101,6 +108,7 @@ int pc_libp2p_host_new(const struct pc_libp2p_options *options, struct pc_libp2p
     pc_base_map_init(&host->asks, ask_key, secret);
     pc_libp2p_accounts_init(&host->groups, secret);
     pc_libp2p_accounts_init(&host->peers, secret);
+    pc_base_map_init(&host->nonces, nonce_key, secret);
     pc_libp2p_quic_memory_init(&host->quic_memory);
     pc_base_heap_init(&host->connection_timers);
     pc_base_heap_init(&host->stream_timers);
@@ -129,6 +137,7 @@ void pc_libp2p_host_free(struct pc_libp2p_host *host)
     pc_base_map_deinit(&host->asks);
     pc_libp2p_accounts_deinit(&host->groups);
     pc_libp2p_accounts_deinit(&host->peers);
+    pc_base_map_deinit(&host->nonces);
     pc_base_heap_deinit(&host->connection_timers);
     pc_base_heap_deinit(&host->stream_timers);
     pc_libp2p_quic_memory_deinit(&host->quic_memory);
@@ -305,6 +314,11 @@ static void decode_event(struct pc_libp2p_host *host, struct pc_libp2p_queued *q
     case PC_LIBP2P_ASKED:
         event->key = queued->message;
         break;
+    case PC_LIBP2P_DIAL_ASKED:
+        if (pc_libp2p_autonat_decode(queued->message, &host->autonat) == 0)
+            event->dial = &host->autonat;
+        break;
+    case PC_LIBP2P_PROBED:
     case PC_LIBP2P_FAILED:
     case PC_LIBP2P_CLOSED:
     case PC_LIBP2P_REQUEST_FAILED:
@@ -458,7 +472,7 @@ int pc_libp2p_host_dial(struct pc_libp2p_host *host, peercache_time now, uint64_
                         int64_t deadline_us)
 {
     set_now(host, now);
-    if ((connection & PC_LIBP2P_INBOUND) || by_number(host, connection) ||
+    if ((connection & (PC_LIBP2P_INBOUND | PC_LIBP2P_OUR_DIAL)) || by_number(host, connection) ||
         (remote->family != 4 && remote->family != 6) || remote->port == 0)
         return PEERCACHE_EINVAL;
     if (pc_libp2p_admission_full(host) &&
@@ -513,7 +527,55 @@ int pc_libp2p_host_answer(struct pc_libp2p_host *host, peercache_time now, uint6
         return PEERCACHE_ENOTFOUND;
     struct pc_stream *stream = PC_CONTAINER_OF(node, struct pc_stream, talk.ask);
     struct pc_connection *connection = stream->connection;
+    if (stream->talk.protocol != PC_SPEAKS_KAD)
+        return PEERCACHE_ENOTFOUND;
     int result = pc_libp2p_protocol_answer(stream, peers, count);
+    pc_libp2p_connection_settle(connection, 0);
+    return result;
+}
+
+int pc_libp2p_host_probe(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
+                         uint64_t request, struct pc_bytes addr, int64_t deadline_us)
+{
+    set_now(host, now);
+    struct pc_connection *open = open_by_number(host, connection);
+    return open ? pc_libp2p_autonat_ask(open, request, addr, deadline_us) : PEERCACHE_ENOTFOUND;
+}
+
+/* The stream of a DIAL_ASKED that waits for its answer. */
+static struct pc_stream *asked_to_dial(const struct pc_libp2p_host *host, uint64_t asked)
+{
+    struct pc_map_node *node = pc_base_map_find(&host->asks, pc_bytes_of(&asked, sizeof(asked)));
+    struct pc_stream *stream = node ? PC_CONTAINER_OF(node, struct pc_stream, talk.ask) : NULL;
+    return stream && stream->talk.protocol == PC_SPEAKS_DIAL ? stream : NULL;
+}
+
+int pc_libp2p_host_refuse_dial(struct pc_libp2p_host *host, peercache_time now, uint64_t asked,
+                               enum pc_autonat_status status)
+{
+    set_now(host, now);
+    struct pc_stream *stream = asked_to_dial(host, asked);
+    if (!stream)
+        return PEERCACHE_ENOTFOUND;
+    struct pc_connection *connection = stream->connection;
+    pc_libp2p_autonat_refuse(stream, status);
+    pc_libp2p_connection_settle(connection, 0);
+    return 0;
+}
+
+int pc_libp2p_host_dial_back(struct pc_libp2p_host *host, peercache_time now, uint64_t asked,
+                             uint32_t addr_index, const struct pc_ip_port *to, uint32_t data_bytes)
+{
+    set_now(host, now);
+    struct pc_stream *stream = asked_to_dial(host, asked);
+    if (!stream)
+        return PEERCACHE_ENOTFOUND;
+    struct pc_connection *connection = stream->connection;
+    int result = pc_libp2p_admission_full(host) ? PEERCACHE_ELIMIT : 0;
+    if (result)
+        pc_libp2p_autonat_refuse(stream, PC_AUTONAT_REJECTED);
+    else
+        pc_libp2p_autonat_dial(stream, addr_index, to, data_bytes);
     pc_libp2p_connection_settle(connection, 0);
     return result;
 }

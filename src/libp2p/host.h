@@ -9,8 +9,8 @@
  * The caller, after any call: takes events until there is none, then datagrams until there is none, then arms
  * its timer for pc_libp2p_host_deadline(). Nothing is done behind its back.
  *
- * A connection is known by a number: chosen by the caller for those it dials (top bit clear, never reused),
- * by the host for inbound ones (top bit set).
+ * A connection is known by a number: chosen by the caller for those it dials (the two top bits clear, never
+ * reused), by the host for inbound ones (top bit set).
  *
  * A dialled connection is PROVEN when the certificate showed the peer id (after one round trip), and OPENED
  * when moreover the handshake is confirmed and identify was answered (after two; the identify request leaves
@@ -23,12 +23,15 @@
 #include "addr/netgroup.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "libp2p/autonat.h"
 #include "libp2p/identity.h"
 #include "libp2p/limits.h"
 #include "libp2p/message.h"
 
 #define PC_LIBP2P_INBOUND            (UINT64_C(1) << 63)
+#define PC_LIBP2P_OUR_DIAL           (UINT64_C(1) << 62) /* connections of the host's own, of which nobody hears */
 #define PC_LIBP2P_SOCKET_ANY         UINT32_MAX
+#define PC_LIBP2P_SOCKET_APART       (UINT32_MAX - 1) /* one whose port is used for nothing else (AutoNAT) */
 #define PC_LIBP2P_DATAGRAM_MAX_BYTES 1452 /* what we send at most: 1500 less IPv6 and UDP headers */
 #define PC_LIBP2P_LISTEN_ADDRS_MAX   16
 
@@ -78,6 +81,7 @@ struct pc_libp2p_counts {
     uint64_t records_good;   /* signed peer records that were checked */
     uint64_t records_bad;    /* malformed, forged, or of somebody else: ignored */
     uint64_t records_stale;  /* older than one that was seen: ignored */
+    uint64_t dials_back;     /* for peers who asked (AutoNAT) */
 };
 const struct pc_libp2p_counts *pc_libp2p_host_counts(const struct pc_libp2p_host *host);
 
@@ -110,7 +114,7 @@ bool pc_libp2p_host_send(struct pc_libp2p_host *host, peercache_time now, struct
 /*
  * Dial. `expected` may be NULL: any id is then proven. Ends in OPENED or FAILED, at the latest at
  * deadline_us. ENOMEM; ELIMIT connections_max, and none of them half-open or greedier than a newcomer (shedding.h). EINVAL the number is
- * in use or has the top bit, or the remote has no family or port.
+ * in use or has a top bit, or the remote has no family or port.
  */
 int pc_libp2p_host_dial(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
                         const struct pc_ip_port *remote, const struct pc_peer_id *expected,
@@ -125,6 +129,17 @@ int pc_libp2p_host_find_node(struct pc_libp2p_host *host, peercache_time now, ui
  * or addresses over a bound; ENOMEM. Not answered, it is reset after stream_timeout_us. */
 int pc_libp2p_host_answer(struct pc_libp2p_host *host, peercache_time now, uint64_t asked,
                           const struct pc_kad_peer *peers, size_t count);
+/* Ask to be dialled at an address of ours, over a fresh connection (AutoNAT v2); ends in PROBED or REQUEST_FAILED.
+ * Errors as of ping, and ELIMIT an address over 8 KB. */
+int pc_libp2p_host_probe(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
+                         uint64_t request, struct pc_bytes addr, int64_t deadline_us);
+/* Answer a DIAL_ASKED: dial the address of this index, which is at `to`, once the peer has sent so many bytes (0: at once).
+ * It hears what came of it. ENOTFOUND its stream is gone, which is no fault; ELIMIT connections_max, it is refused. */
+int pc_libp2p_host_dial_back(struct pc_libp2p_host *host, peercache_time now, uint64_t asked,
+                             uint32_t addr_index, const struct pc_ip_port *to, uint32_t data_bytes);
+/* Or refuse to. ENOTFOUND. */
+int pc_libp2p_host_refuse_dial(struct pc_libp2p_host *host, peercache_time now, uint64_t asked,
+                               enum pc_autonat_status status);
 /* Close politely (CONNECTION_CLOSE, application code `code`). No further event of it. Unknown numbers are
  * ignored. */
 void pc_libp2p_host_close(struct pc_libp2p_host *host, peercache_time now, uint64_t connection,
@@ -152,6 +167,15 @@ enum pc_libp2p_event_kind {
     PC_LIBP2P_ASKED,          /* a peer asks FIND_NODE(key): answer with number `asked` */
     PC_LIBP2P_IDENTIFIED, /* the peer of an opened connection says what it is now (identify-push): `identify`,
                                  of which an empty field or list is one that it does not speak of */
+    PC_LIBP2P_PROBED,     /* a request to be dialled ended: `probe` */
+    PC_LIBP2P_DIAL_ASKED, /* a peer asks to be dialled at one of the addresses in `dial`: dial back or refuse with number
+                                 `asked`; `remote` is where it is seen */
+};
+
+enum pc_libp2p_probe {
+    PC_LIBP2P_UNDECIDED, /* the server would not, or says what is not so */
+    PC_LIBP2P_CAME_BACK, /* a fresh connection came, with the number */
+    PC_LIBP2P_CUT_OFF,   /* the server could not connect */
 };
 
 /* Valid until the next call on the host, like all it points to. */
@@ -168,8 +192,10 @@ struct pc_libp2p_event {
     int64_t rtt_us; /* OPENED: smoothed round trip of the connection; ANSWERED a ping: its time; -1 unknown */
     /* OPENED, IDENTIFIED. Its addresses are those of its signed record, if that has a good signature. */
     const struct pc_identify *identify;
-    const struct pc_kad_message *kad; /* ANSWERED a FIND_NODE */
-    struct pc_bytes key;              /* ASKED */
+    const struct pc_kad_message *kad;      /* ANSWERED a FIND_NODE */
+    struct pc_bytes key;                   /* ASKED */
+    enum pc_libp2p_probe probe;            /* PROBED */
+    const struct pc_autonat_message *dial; /* DIAL_ASKED */
 };
 bool pc_libp2p_host_next_event(struct pc_libp2p_host *host, struct pc_libp2p_event *ret_event);
 /* Whether next_event may have one. Sending brings some too: it ends connections that cannot go on. */

@@ -58,7 +58,8 @@ struct pc_libp2p_host {
     struct pc_map tokens;  /* stateless reset token of a peer → pc_connection_token */
     struct pc_map numbers; /* number → pc_connection */
     struct pc_map silent;  /* remote → first pc_connection of the dials to it that received nothing yet */
-    struct pc_map asks;    /* number of an ASKED → pc_stream */
+    struct pc_map asks;    /* number of an ASKED or DIAL_ASKED → pc_stream */
+    struct pc_map nonces;  /* of requests of ours to be dialled → pc_stream */
     struct pc_heap connection_timers;
     struct pc_heap stream_timers;
 
@@ -91,10 +92,12 @@ struct pc_libp2p_host {
 
     uint64_t next_inbound;
     uint64_t next_ask;
+    uint64_t next_dial_back;
 
     /* Room for one message at a time, so that no connection needs it for itself. */
     struct pc_identify identify;
     struct pc_kad_message kad;
+    struct pc_autonat_message autonat;
     uint8_t scratch[PC_IDENTIFY_MAX_BYTES + 16];
 
     struct pc_libp2p_counts counts;

@@ -29,6 +29,10 @@ const char *pc_libp2p_protocol_name(const struct pc_libp2p_host *host, enum pc_p
         return host->kad_protocol;
     case PC_SPEAKS_PUSH:
         return PC_PROTOCOL_PUSH;
+    case PC_SPEAKS_DIAL:
+        return PC_PROTOCOL_DIAL;
+    case PC_SPEAKS_DIAL_BACK:
+        return PC_PROTOCOL_DIAL_BACK;
     case PC_SPEAKS_NOTHING:
     case PC_SPEAKS_COUNT:
         break;
@@ -44,7 +48,10 @@ bool pc_libp2p_protocol_spoken(const struct pc_libp2p_host *host, enum pc_protoc
     case PC_SPEAKS_PUSH:
         return true;
     case PC_SPEAKS_KAD: /* a client that named it would be put into routing tables */
+    case PC_SPEAKS_DIAL:
         return host->options.server;
+    case PC_SPEAKS_DIAL_BACK: /* comes over inbound connections */
+        return host->options.accept_inbound;
     case PC_SPEAKS_NOTHING:
     case PC_SPEAKS_COUNT:
         break;
@@ -60,6 +67,9 @@ void pc_libp2p_talk_done(struct pc_stream *stream)
         pc_base_map_remove(&host->asks, &stream->talk.ask);
         stream->talk.asked = 0;
     }
+    if (stream->talk.nonce_listed)
+        pc_base_map_remove(&host->nonces, &stream->talk.by_nonce);
+    stream->talk.nonce_listed = false;
     free(pc_libp2p_stream_take(stream));
     pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_DONE);
     pc_libp2p_stream_set_deadline(stream,
@@ -73,7 +83,7 @@ void pc_libp2p_talk_done_well(struct pc_stream *stream)
 }
 
 /* The result of a ping or find_node of ours. */
-static struct pc_libp2p_event *deliver(struct pc_stream *stream, enum pc_libp2p_event_kind kind)
+struct pc_libp2p_event *pc_libp2p_talk_deliver(struct pc_stream *stream, enum pc_libp2p_event_kind kind)
 {
     struct pc_libp2p_queued *result = stream->talk.result;
     stream->talk.result = NULL;
@@ -86,7 +96,7 @@ static void request_failed(struct pc_stream *stream, peercache_outcome outcome, 
 {
     if (!stream->talk.result)
         return;
-    struct pc_libp2p_event *event = deliver(stream, PC_LIBP2P_REQUEST_FAILED);
+    struct pc_libp2p_event *event = pc_libp2p_talk_deliver(stream, PC_LIBP2P_REQUEST_FAILED);
     event->outcome = outcome;
     (void)snprintf(event->detail, sizeof(event->detail), "%s", why);
 }
@@ -102,6 +112,8 @@ void pc_libp2p_talk_fail(struct pc_stream *stream, peercache_outcome outcome, co
         pc_libp2p_connection_fault(connection);
     else if (stream->talk.protocol == PC_SPEAKS_IDENTIFY)
         pc_libp2p_connection_condemn(connection, outcome, "identify: %s", why);
+    else if (stream->talk.protocol == PC_SPEAKS_DIAL_BACK)
+        pc_libp2p_connection_condemn(connection, outcome, "dial back: %s", why);
     request_failed(stream, outcome, why);
     pc_libp2p_talk_done(stream);
     pc_libp2p_stream_shut(stream, PC_STREAM_CODE_FAULT);
@@ -144,7 +156,7 @@ static bool ping_answered(struct pc_stream *stream)
         return true;
     }
     int64_t now_us = pc_libp2p_talk_host(stream)->now.mono_us;
-    struct pc_libp2p_event *event = deliver(stream, PC_LIBP2P_ANSWERED);
+    struct pc_libp2p_event *event = pc_libp2p_talk_deliver(stream, PC_LIBP2P_ANSWERED);
     event->rtt_us = now_us - stream->talk.started_us;
     pc_libp2p_talk_done_well(stream);
     return true;
@@ -201,32 +213,57 @@ static bool find_node_answered(struct pc_stream *stream)
     }
     stream->talk.result->message = message; /* decoded once more when the event is taken: it borrows */
     stream->talk.result->blob = pc_libp2p_stream_take(stream);
-    (void)deliver(stream, PC_LIBP2P_ANSWERED);
+    (void)pc_libp2p_talk_deliver(stream, PC_LIBP2P_ANSWERED);
     pc_libp2p_talk_done_well(stream);
     return true;
 }
 
-static struct pc_libp2p_queued *new_asked(struct pc_stream *stream, struct pc_bytes key)
+static struct pc_libp2p_queued *new_asked(struct pc_stream *stream, enum pc_libp2p_event_kind kind,
+                                          struct pc_bytes bytes)
 {
     struct pc_connection *connection = stream->connection;
     struct pc_libp2p_queued *queued = calloc(1, sizeof(*queued));
-    uint8_t *copy = malloc(key.size ? key.size : 1);
+    uint8_t *copy = malloc(bytes.size ? bytes.size : 1);
     if (!queued || !copy) {
         free(queued);
         free(copy);
         return NULL;
     }
-    if (key.size > 0)
-        memcpy(copy, key.data, key.size);
+    if (bytes.size > 0)
+        memcpy(copy, bytes.data, bytes.size);
     queued->blob = copy;
-    queued->message = pc_bytes_of(copy, key.size);
-    queued->event.kind = PC_LIBP2P_ASKED;
+    queued->message = pc_bytes_of(copy, bytes.size);
+    queued->event.kind = kind;
     queued->event.connection = connection->number;
     queued->event.id = connection->id;
     queued->event.remote = connection->remote;
     queued->event.rtt_us = -1;
     queued->event.proven_us = -1;
     return queued;
+}
+
+void pc_libp2p_talk_wait(struct pc_stream *stream)
+{
+    pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_ASKED);
+    renew(stream);
+}
+
+bool pc_libp2p_talk_asked(struct pc_stream *stream, enum pc_libp2p_event_kind kind, struct pc_bytes bytes)
+{
+    struct pc_libp2p_host *host = pc_libp2p_talk_host(stream);
+    struct pc_libp2p_queued *queued = new_asked(stream, kind, bytes);
+    if (!queued)
+        return false;
+    stream->talk.asked = ++host->next_ask;
+    if (pc_base_map_insert(&host->asks, &stream->talk.ask)) {
+        stream->talk.asked = 0;
+        pc_libp2p_queued_free(queued);
+        return false;
+    }
+    queued->event.asked = stream->talk.asked;
+    pc_libp2p_host_queue_event(stream->connection, queued);
+    pc_libp2p_talk_wait(stream);
+    return true;
 }
 
 static bool find_node_asked(struct pc_stream *stream)
@@ -251,23 +288,11 @@ static bool find_node_asked(struct pc_stream *stream)
         pc_libp2p_stream_shut(stream, PC_STREAM_CODE_FAULT);
         return true;
     }
-    struct pc_libp2p_queued *queued = new_asked(stream, host->kad.key);
-    if (!queued) {
+    if (!pc_libp2p_talk_asked(stream, PC_LIBP2P_ASKED, host->kad.key)) {
         pc_libp2p_talk_out_of_memory(stream);
         return false;
     }
-    stream->talk.asked = ++host->next_ask;
-    if (pc_base_map_insert(&host->asks, &stream->talk.ask)) {
-        stream->talk.asked = 0;
-        pc_libp2p_queued_free(queued);
-        pc_libp2p_talk_out_of_memory(stream);
-        return false;
-    }
-    queued->event.asked = stream->talk.asked;
-    pc_libp2p_host_queue_event(stream->connection, queued);
     pc_libp2p_stream_consume(stream, used);
-    pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_ASKED);
-    renew(stream);
     return true;
 }
 
@@ -391,6 +416,10 @@ static bool read_message(struct pc_stream *stream)
             return pc_libp2p_identify_pushed(stream);
         pc_libp2p_talk_done(stream); /* it is not answered */
         return true;
+    case PC_SPEAKS_DIAL:
+        return stream->local ? pc_libp2p_autonat_answered(stream) : pc_libp2p_autonat_asked(stream);
+    case PC_SPEAKS_DIAL_BACK:
+        return stream->local ? pc_libp2p_dial_back_answered(stream) : pc_libp2p_dial_back_came(stream);
     case PC_SPEAKS_NOTHING:
     case PC_SPEAKS_COUNT:
         break;
@@ -454,12 +483,23 @@ static size_t receive_limit(const struct pc_stream *stream)
         return lines + PC_KAD_MESSAGE_MAX_BYTES;
     case PC_SPEAKS_PING:
         return lines + PC_PING_BYTES;
+    case PC_SPEAKS_DIAL:
+        return lines + PC_AUTONAT_MESSAGE_BYTES;
+    case PC_SPEAKS_DIAL_BACK:
+        return lines + PC_DIAL_BACK_BYTES;
     case PC_SPEAKS_PUSH:
     case PC_SPEAKS_NOTHING:
     case PC_SPEAKS_COUNT:
         break;
     }
     return lines;
+}
+
+void pc_libp2p_talk_resume(struct pc_stream *stream)
+{
+    pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_TALK);
+    renew(stream);
+    proceed(stream); /* what follows may be there already */
 }
 
 void pc_libp2p_protocol_receive(struct pc_stream *stream, const uint8_t *data, size_t size)
@@ -498,8 +538,10 @@ int pc_libp2p_protocol_start(struct pc_stream *stream, enum pc_protocol protocol
     if (request.size > 0)
         memcpy(room + header + proposal, request.data, request.size);
     stream->talk.protocol = protocol;
-    stream->talk.result = result;
     stream->talk.started_us = pc_libp2p_talk_host(stream)->now.mono_us;
+    if (protocol == PC_SPEAKS_DIAL && pc_libp2p_autonat_started(stream, request))
+        return PEERCACHE_ENOMEM;
+    stream->talk.result = result;
     if (protocol == PC_SPEAKS_PING)
         memcpy(stream->talk.ping, request.data, PC_PING_BYTES);
     return 0;
@@ -572,8 +614,6 @@ int pc_libp2p_protocol_answer(struct pc_stream *stream, const struct pc_kad_peer
         return result;
     pc_base_map_remove(&host->asks, &stream->talk.ask);
     stream->talk.asked = 0;
-    pc_base_fsm_move(moves, &stream->talk.state, PC_TALK_TALK);
-    renew(stream);
-    proceed(stream); /* the next request may be there already */
+    pc_libp2p_talk_resume(stream);
     return 0;
 }

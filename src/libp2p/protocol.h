@@ -1,5 +1,5 @@
 /*
- * What is spoken on a stream: multistream-select and then identify, its push, ping or Kademlia FIND_NODE, as the one
+ * What is spoken on a stream: multistream-select and then identify, its push, ping, Kademlia FIND_NODE or AutoNAT v2, as the one
  * who opened it and as the one who was asked (libp2p/specs connections, identify, ping, kad-dht).
  *
  *              local                                       remote
@@ -24,13 +24,15 @@
 #define PC_KAD_BACKLOG_BYTES                                                                                 \
     (64 * 1024) /* answers that the peer did not acknowledge yet: with more the next request waits */
 #define PC_KAD_REQUEST_BYTES                                                                                 \
-    4096                       /* a FIND_NODE we are asked; its key is a peer id, its length is below 50     \
+    4096 /* a FIND_NODE we are asked; its key is a peer id, its length is below 50     \
                                 */
-#define PC_PROPOSALS_MAX     8 /* protocols that one stream may try */
+#define PC_PROPOSALS_MAX      8 /* protocols that one stream may try */
 
-#define PC_PROTOCOL_IDENTIFY "/ipfs/id/1.0.0"
-#define PC_PROTOCOL_PING     "/ipfs/ping/1.0.0"
-#define PC_PROTOCOL_PUSH     "/ipfs/id/push/1.0.0"
+#define PC_PROTOCOL_IDENTIFY  "/ipfs/id/1.0.0"
+#define PC_PROTOCOL_PING      "/ipfs/ping/1.0.0"
+#define PC_PROTOCOL_PUSH      "/ipfs/id/push/1.0.0"
+#define PC_PROTOCOL_DIAL      "/libp2p/autonat/2/dial-request"
+#define PC_PROTOCOL_DIAL_BACK "/libp2p/autonat/2/dial-back"
 
 #define PC_PUSH_MAX_BYTES    16000 /* of a peer: with its length within PC_STREAM_REMOTE_WINDOW */
 #define PC_PUSHES_AT_ONCE    4
@@ -42,6 +44,8 @@ enum pc_protocol {
     PC_SPEAKS_PING,
     PC_SPEAKS_KAD,
     PC_SPEAKS_PUSH,
+    PC_SPEAKS_DIAL,      /* AutoNAT v2: a request to dial */
+    PC_SPEAKS_DIAL_BACK, /* and what the fresh connection brings */
     PC_SPEAKS_COUNT,
 };
 
@@ -65,6 +69,16 @@ struct pc_talk {
     unsigned proposals;
     struct pc_map_node ask; /* in the host's `asks` while ASKED */
     uint64_t asked;
+
+    /* of AutoNAT (autonat.h) */
+    uint64_t nonce;
+    struct pc_map_node by_nonce; /* in the host's `nonces` when `nonce_listed`: a request of ours */
+    bool nonce_listed;
+    bool came_back;      /* of ours: the fresh connection brought the number */
+    bool paid;           /* of ours: data was sent; of the peer's: its request has come */
+    uint32_t addr_index; /* of the peer's: what is dialled */
+    uint64_t owed_bytes; /* data that it has to send before */
+    struct pc_ip_port dial_to;
 };
 
 /* Begin as the opener; `result` becomes the talk's, NULL for identify and its push. ENOMEM: `result` stays the caller's.

@@ -71,6 +71,8 @@ void pc_libp2p_stream_free(struct pc_stream *stream)
     pc_base_heap_remove(&connection->host->stream_timers, &stream->timer);
     if (stream->talk.asked)
         pc_base_map_remove(&connection->host->asks, &stream->talk.ask);
+    if (stream->talk.nonce_listed)
+        pc_base_map_remove(&connection->host->nonces, &stream->talk.by_nonce);
     if (stream->next)
         stream->next->previous = stream->previous;
     if (stream->previous)

@@ -4,13 +4,15 @@
  */
 #include "node/internal.h"
 
+#include "libp2p/protocol.h"
+
 bool pc_node_announcement(const struct pc_node *node, struct pc_maddr ret_addrs[PC_LIBP2P_LISTEN_ADDRS_MAX],
                           size_t *ret_count)
 {
     const struct pc_maddr *addrs = node->announce_count > 0 ? node->announce : node->own_addrs;
-    *ret_count = 0;
+    *ret_count = node->options.automatic ? pc_node_reach_proven(node, ret_addrs) : 0;
     if (!node->options.server)
-        return false;
+        return *ret_count > 0;
     *ret_count = node->announce_count > 0 ? node->announce_count : node->own_addr_count;
     memcpy(ret_addrs, addrs, *ret_count * sizeof(*addrs));
     return true;
@@ -30,9 +32,14 @@ void pc_node_announce_pump(struct pc_node *node)
 {
     struct pc_maddr addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
     size_t count;
-    bool serves = pc_node_announcement(node, addrs, &count);
-    if (is_told(node, serves, addrs, count) || !pc_node_has_room(node, 0))
+    if (!node->announce_due || !pc_node_has_room(node, 0))
         return;
+    node->announce_due = false;
+    bool serves = pc_node_announcement(node, addrs, &count);
+    if (is_told(node, serves, addrs, count))
+        return;
+    if (node->options.automatic && serves != node->serves)
+        pc_base_log(node->options.log, PC_LOG_INFO, "node", serves ? "serves from now on" : "serves no more");
     node->serves = serves;
     node->announced_count = count;
     memcpy(node->announced, addrs, count * sizeof(*addrs));
@@ -53,7 +60,7 @@ void pc_node_own_addr(struct pc_node *node, const struct pc_maddr *addr)
                     peercache_strerror(result));
 }
 
-static bool is_among(const struct pc_maddr *addr, const struct pc_maddr *addrs, size_t count)
+bool pc_node_is_among(const struct pc_maddr *addr, const struct pc_maddr *addrs, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (pc_bytes_equal(pc_addr_maddr_bytes(addr), pc_addr_maddr_bytes(&addrs[i])))
@@ -61,13 +68,21 @@ static bool is_among(const struct pc_maddr *addr, const struct pc_maddr *addrs, 
     return false;
 }
 
+/* Unless it is ours in another way too. */
+void pc_node_disown_addr(struct pc_node *node, const struct pc_maddr *addr)
+{
+    if (!pc_node_is_among(addr, node->announce, node->announce_count))
+        pc_cache_set_disown_addr(node->set, pc_addr_maddr_bytes(addr));
+}
+
 void pc_node_listens(struct pc_node *node, const struct pc_maddr *addrs, size_t count)
 {
     size_t kept = 0, told = 0;
+    node->announce_due = true;
     for (size_t i = 0; i < node->own_addr_count; i++) {
-        if (!is_among(&node->own_addrs[i], addrs, count)) {
-            if (!is_among(&node->own_addrs[i], node->announce, node->announce_count))
-                pc_cache_set_disown_addr(node->set, pc_addr_maddr_bytes(&node->own_addrs[i]));
+        if (!pc_node_is_among(&node->own_addrs[i], addrs, count)) {
+            if (!pc_node_is_among(&node->own_addrs[i], node->agreed, node->agreed_count))
+                pc_node_disown_addr(node, &node->own_addrs[i]);
             continue;
         }
         told += i < node->own_addrs_told;
@@ -76,7 +91,7 @@ void pc_node_listens(struct pc_node *node, const struct pc_maddr *addrs, size_t 
     node->own_addr_count = kept;
     node->own_addrs_told = told; /* they are told in order: the told ones are the first */
     for (size_t i = 0; i < count && node->own_addr_count < PC_LIBP2P_LISTEN_ADDRS_MAX; i++) {
-        if (is_among(&addrs[i], node->own_addrs, node->own_addr_count))
+        if (pc_node_is_among(&addrs[i], node->own_addrs, node->own_addr_count))
             continue;
         node->own_addrs[node->own_addr_count++] = addrs[i];
         pc_node_own_addr(node, &addrs[i]);
@@ -95,6 +110,8 @@ void pc_node_on_identified(struct pc_node *node, const struct pc_libp2p_event *w
     struct connection *connection = pc_node_connection_find(node, wire->connection);
     if (!connection || connection->cancelled || connection->purpose == FOR_PING || !identify)
         return;
+    if (identify->protocol_count > 0)
+        connection->dials_back = pc_node_names(identify, PC_PROTOCOL_DIAL);
     if (identify->protocol_count > 0 && !pc_node_speaks_our_protocol(node, identify)) {
         pc_node_table_remove(node, &connection->id);
         return;

@@ -51,6 +51,8 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
         pc_node_connection_cancel(node, connection);
         return;
     }
+    if (connection->purpose != FOR_PING && wire->identify)
+        pc_node_reach_opened(node, connection, wire);
     bool counts = connection->purpose == FOR_JOIN || connection->purpose == FOR_WALK ||
                   connection->purpose == FOR_PROBE || connection->purpose == FOR_CRAWL; /* for the cache */
     if (!ours && counts) {
@@ -130,6 +132,9 @@ static void request_failed(struct pc_node *node, struct request *request, peerca
         if (connection)
             pc_node_crawl_unanswered(node, connection, outcome, detail);
         break;
+    case REQUEST_PROBE:
+        pc_node_probe_answered(node, request, connection, PC_LIBP2P_UNDECIDED);
+        break;
     }
     /* A peer that breaks the protocol in an answer is not one to remember as good. */
     if (connection && outcome == PEERCACHE_MISBEHAVED && connection->purpose != FOR_PING) {
@@ -180,6 +185,9 @@ static void answered(struct pc_node *node, const struct pc_libp2p_event *wire)
             pc_node_learn_answer(node, connection, wire->kad);
             pc_node_crawl_answered(node, connection, wire->kad);
             break;
+        case REQUEST_PROBE:
+            pc_node_probe_answered(node, request, connection, wire->probe);
+            break;
         }
     }
     if (request->kind == REQUEST_JOIN)
@@ -209,6 +217,7 @@ void pc_node_on_wire(struct pc_node *node, const struct pc_libp2p_event *wire)
             pc_node_connection_gone(node, connection);
         break;
     case PC_LIBP2P_ANSWERED:
+    case PC_LIBP2P_PROBED:
         answered(node, wire);
         break;
     case PC_LIBP2P_REQUEST_FAILED:
@@ -221,6 +230,9 @@ void pc_node_on_wire(struct pc_node *node, const struct pc_libp2p_event *wire)
         break;
     case PC_LIBP2P_IDENTIFIED:
         pc_node_on_identified(node, wire);
+        break;
+    case PC_LIBP2P_DIAL_ASKED:
+        pc_node_dial_asked(node, wire);
         break;
     }
 }

@@ -12,6 +12,7 @@
 #include "kad/targets.h"
 #include "node/node.h"
 #include "node/pool.h"
+#include "node/reach.h"
 
 enum node_phase {
     PHASE_IDLE,
@@ -49,8 +50,10 @@ struct connection {
     int64_t opened_us;
     int64_t used_us; /* asked over, by either side */
     bool open;
-    bool is_test;   /* FOR_PROBE: of a member, who leaves the table when it fails */
-    bool cancelled; /* to be closed by the pump: nobody waits for it any more */
+    bool is_test;              /* FOR_PROBE: of a member, who leaves the table when it fails */
+    bool dials_back;           /* for those who ask (AutoNAT) */
+    int64_t dial_back_next_us; /* when the peer may ask us to */
+    bool cancelled;            /* to be closed by the pump: nobody waits for it any more */
     uint64_t number;
     enum connection_purpose purpose;
     uint64_t join_dial;   /* FOR_JOIN */
@@ -69,7 +72,8 @@ enum request_kind {
     REQUEST_WALK,
     REQUEST_PING,
     REQUEST_CRAWL,
-    REQUEST_TEST, /* a ping of a member of the table */
+    REQUEST_TEST,  /* a ping of a member of the table */
+    REQUEST_PROBE, /* to be dialled */
 };
 
 struct request {
@@ -78,6 +82,7 @@ struct request {
     uint64_t connection;
     enum request_kind kind;
     struct pc_peer_id id;
+    struct pc_ip_port probed; /* PROBE */
 };
 
 /* One dial as the application is told of it, with room for its texts. */
@@ -135,9 +140,19 @@ struct pc_node {
     size_t own_addrs_told;
     struct pc_maddr announce[PC_LIBP2P_LISTEN_ADDRS_MAX]; /* of the options */
     size_t announce_count;
-    bool serves; /* as the host was told last, and the addresses */
+    bool announce_due; /* what is to be announced may have changed */
+    bool serves;       /* as the host was told last, and the addresses */
     struct pc_maddr announced[PC_LIBP2P_LISTEN_ADDRS_MAX];
     size_t announced_count;
+
+    struct pc_reach *reach; /* NULL: it is not asked whether we can be reached */
+    uint64_t reach_version; /* as of which the following is */
+    enum pc_reachability reachability;
+    struct pc_maddr agreed[PC_REACH_ADDRS_MAX];
+    size_t agreed_count;
+    struct pc_maddr probed; /* what this step's PROBE borrows */
+    int64_t dial_back_credit_us;
+    int64_t dial_back_at_us;
 
     /* joining */
     struct pc_join_plan *plan; /* from START on; NULL: memory was out */
@@ -257,8 +272,26 @@ bool pc_node_announcement(const struct pc_node *node, struct pc_maddr ret_addrs[
                           size_t *ret_count);
 void pc_node_announce_pump(struct pc_node *node);
 void pc_node_own_addr(struct pc_node *node, const struct pc_maddr *addr);
+bool pc_node_is_among(const struct pc_maddr *addr, const struct pc_maddr *addrs, size_t count);
+void pc_node_disown_addr(struct pc_node *node, const struct pc_maddr *addr);
 void pc_node_listens(struct pc_node *node, const struct pc_maddr *addrs, size_t count);
 void pc_node_on_identified(struct pc_node *node, const struct pc_libp2p_event *wire);
+
+/* reaching.c */
+/* A connection has opened: what the peer says of us. */
+void pc_node_reach_opened(struct pc_node *node, struct connection *connection,
+                          const struct pc_libp2p_event *wire);
+/* The dials among this step's actions. */
+void pc_node_reach_sent(struct pc_node *node);
+/* A probe ended; the connection it went over may be gone. */
+void pc_node_probe_answered(struct pc_node *node, const struct request *request,
+                            const struct connection *connection, enum pc_libp2p_probe probe);
+void pc_node_reach_pump(struct pc_node *node);
+size_t pc_node_reach_proven(const struct pc_node *node,
+                            struct pc_maddr ret_addrs[PC_LIBP2P_LISTEN_ADDRS_MAX]);
+
+/* dialing_back.c */
+void pc_node_dial_asked(struct pc_node *node, const struct pc_libp2p_event *wire);
 
 /* joining.c */
 void pc_node_join_begin(struct pc_node *node);
@@ -345,6 +378,8 @@ void pc_node_remember(struct pc_node *node, const struct pc_peer_id *id, const s
                       peercache_source source, const struct pc_netgroup *teller);
 /* Something answered us: failures held back until then count. */
 void pc_node_answered(struct pc_node *node);
+/* Whether identify names the protocol; whether that of our network. */
+bool pc_node_names(const struct pc_identify *identify, const char *protocol);
 bool pc_node_speaks_our_protocol(const struct pc_node *node, const struct pc_identify *identify);
 void pc_node_answer(struct pc_node *node, const struct pc_libp2p_event *asked);
 

@@ -12,13 +12,18 @@ static void note(struct pc_node *node, int result, const struct pc_reason *reaso
                     reason ? reason->text : "");
 }
 
-bool pc_node_speaks_our_protocol(const struct pc_node *node, const struct pc_identify *identify)
+bool pc_node_names(const struct pc_identify *identify, const char *protocol)
 {
-    struct pc_bytes ours = pc_bytes_of(node->kad_protocol, strlen(node->kad_protocol));
+    struct pc_bytes name = pc_bytes_of(protocol, strlen(protocol));
     for (size_t i = 0; i < identify->protocol_count; i++)
-        if (pc_bytes_equal(identify->protocols[i], ours))
+        if (pc_bytes_equal(identify->protocols[i], name))
             return true;
     return false;
+}
+
+bool pc_node_speaks_our_protocol(const struct pc_node *node, const struct pc_identify *identify)
+{
+    return pc_node_names(identify, node->kad_protocol);
 }
 
 static peercache_source source_of_dial(const struct connection *connection)

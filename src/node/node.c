@@ -120,6 +120,13 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
     result = pc_kad_table_new(&table_options, &node->table);
     if (result)
         goto free_node;
+    if (options->automatic || (options->server && options->mode == PC_NETGROUP_PUBLIC)) {
+        result = PEERCACHE_ENOMEM;
+        node->reach = malloc(sizeof(*node->reach));
+        if (!node->reach)
+            goto free_node;
+        pc_reach_init(node->reach);
+    }
     result = pc_kad_candidates_new(&options->own_id, PC_KAD_CANDIDATES_PER_GROUP, &node->candidates);
     if (result)
         goto free_node;
@@ -129,6 +136,8 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
         if (result)
             goto free_node;
     }
+    node->dial_back_credit_us = PC_NODE_DIALS_BACK_BURST * PC_NODE_DIAL_BACK_EVERY_US;
+    node->announce_due = true;
     for (size_t i = 0; i < node->announce_count; i++)
         pc_node_own_addr(node, &node->announce[i]);
     *ret_node = node;
@@ -162,6 +171,7 @@ void pc_node_free(struct pc_node *node)
     pc_kad_candidates_free(node->candidates);
     pc_kad_table_free(node->table);
     pc_cache_set_free(node->set);
+    free(node->reach);
     free(node->sources);
     free(node->kad_protocol);
     free(node);
@@ -261,6 +271,7 @@ static void on_listening(struct pc_node *node, struct pc_bytes addr)
         pc_addr_maddr_from_bytes(addr, &node->own_addrs[node->own_addr_count]))
         return;
     pc_node_own_addr(node, &node->own_addrs[node->own_addr_count++]);
+    node->announce_due = true;
 }
 
 static void on_loaded(struct pc_node *node, const struct pc_record *record)
@@ -336,6 +347,7 @@ static void pump(struct pc_node *node)
     pump_cancelled(node);
     if (node->phase != PHASE_IDLE) {
         tell_own_addrs(node);
+        pc_node_reach_pump(node);
         pc_node_announce_pump(node);
     }
     /* Not a switch: one phase may lead to the next in the same step. */
@@ -359,10 +371,22 @@ static void pump(struct pc_node *node)
         pump_stop(node);
 }
 
+/* What the operator announces is to be proven, where it is asked at all whether we can be reached. */
+static void begin_reach(struct pc_node *node)
+{
+    struct pc_ip_port addr;
+    for (size_t i = 0; node->reach && i < node->announce_count; i++)
+        if (pc_addr_classify(pc_addr_maddr_bytes(&node->announce[i]), &addr) == PC_ADDR_QUIC_V1 &&
+            pc_reach_announced(node->reach, &addr, node->now.mono_us))
+            pc_node_warn(node, "more than %d addresses are announced: the others are not tried",
+                         PC_REACH_ADDRS_MAX);
+}
+
 static void start(struct pc_node *node)
 {
     if (node->phase != PHASE_IDLE)
         return;
+    begin_reach(node);
     pc_node_save_begin(node);
     pc_node_tend_begin(node);
     if (node->options.ping_count > 0) {
@@ -412,6 +436,8 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
     case PC_NODE_ROUTES:
         pc_node_join_routes(node, event->has_ip4, event->has_ip6);
         pc_kad_schedule_network_changed(&node->schedule, node->now.mono_us);
+        if (node->reach)
+            pc_reach_network_changed(node->reach, node->now.mono_us);
         break;
     case PC_NODE_FETCHED:
         if (node->phase != PHASE_STOPPING)
@@ -440,6 +466,7 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
     }
     if (!only_asked)
         pump(node);
+    pc_node_reach_sent(node);
     *ret_actions = node->actions;
     return node->action_count;
 }
@@ -473,6 +500,8 @@ int64_t pc_node_deadline(const struct pc_node *node)
     case PHASE_STOPPED:
         return PC_TIME_NEVER;
     }
+    if (node->reach)
+        at = pc_base_time_min(at, pc_reach_deadline(node->reach));
     if (node->plan && pc_node_join_is_open(node))
         at = pc_base_time_min(at, pc_plan_deadline(node->plan));
     if (is_at_work(node))

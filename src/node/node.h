@@ -49,6 +49,11 @@
 #define PC_NODE_RECALLS            4 /* of the cache, dialled for the table after each refresh */
 #define PC_NODE_REJOIN_FIRST_US    (5 * PC_US_PER_S)
 #define PC_NODE_REJOIN_MAX_US      (300 * PC_US_PER_S)
+#define PC_NODE_PROBE_TIMEOUT_US                                                                             \
+    (40 * PC_US_PER_S)                         /* a server may dial for 15 s, and wait for 30 KB of data */
+#define PC_NODE_DIALS_BACK_BURST   10          /* for peers who ask: so many at once */
+#define PC_NODE_DIAL_BACK_EVERY_US PC_US_PER_S /* and then one in so long */
+#define PC_NODE_DIAL_BACK_PEER_US  (5 * PC_US_PER_S) /* between two of one peer */
 #define PC_NODE_PING_EVERY_US      PC_US_PER_S
 
 struct pc_node_source {
@@ -61,7 +66,8 @@ struct pc_node_source {
 struct pc_node_options {
     struct pc_peer_id own_id;
     const char *kad_protocol; /* copied */
-    bool server;              /* of its own accord, from the start */
+    bool server;              /* serves from the start */
+    bool automatic; /* serves as long as it can be reached (reach.h); not with `server`, nor in local mode */
     /* Announced in place of the addresses it listens on; copied. At most PC_LIBP2P_LISTEN_ADDRS_MAX. */
     const struct pc_maddr *announce;
     size_t announce_count;
@@ -177,7 +183,10 @@ enum pc_node_action_kind {
     PC_NODE_TELL,      /* event: for the application */
     PC_NODE_KEEP,      /* connection, keep: whether it is needed; not answered */
     PC_NODE_STOPPED,   /* the last action; nothing may be stepped afterwards */
-    PC_NODE_ANNOUNCE,  /* is_server, addrs: what we are from now on; at first a client without addresses */
+    PC_NODE_PROBE,     /* connection, request, addrs (one), deadline_us: to be dialled there (AutoNAT) */
+    PC_NODE_DIAL_BACK, /* asked, remote, count (which of the addresses), data_bytes (that are owed before) */
+    PC_NODE_REFUSE_DIAL, /* asked, status */
+    PC_NODE_ANNOUNCE,    /* is_server, addrs: what we are from now on; at first a client without addresses */
 };
 
 struct pc_node_action {
@@ -197,6 +206,8 @@ struct pc_node_action {
     struct pc_bytes key;
     const struct pc_kad_peer *peers;
     size_t peer_count;
+    uint32_t data_bytes;
+    enum pc_autonat_status status;
     bool is_server;
     const struct pc_maddr *addrs;
     size_t addr_count;

@@ -141,8 +141,10 @@ void pc_node_status_of(const struct pc_node *node, peercache_time now, struct pc
     struct pc_node_status *status = ret_status;
     *status = (struct pc_node_status){ .phase = phase_name((enum node_phase)node->phase),
                                        .id = node->options.own_id,
-                                       .is_server = node->options.server,
+                                       .is_automatic = node->options.automatic,
+                                       .reachability = node->reachability,
                                        .own_addr_count = node->own_addr_count };
+    status->is_server = pc_node_announcement(node, status->announced, &status->announced_count);
     memcpy(status->own_addrs, node->own_addrs, node->own_addr_count * sizeof(status->own_addrs[0]));
     look_at_join(node, status);
     status->standing = standing_of(node, status->verified);

@@ -3,6 +3,7 @@
 #define PC_NODE_STATUS_H
 
 #include "node/node.h"
+#include "node/reach.h"
 
 #define PC_NODE_TABLE_BUCKETS 256
 
@@ -29,7 +30,11 @@ struct pc_node_status {
         *phase; /* "idle", "joining", "walking", "living", "pinging", "crawling", "stopping", "stopped" */
     enum pc_node_standing standing;
     struct pc_peer_id id;
-    bool is_server;
+    bool is_automatic; /* serves as long as it can be reached */
+    bool is_server;    /* it serves now */
+    enum pc_reachability reachability;
+    struct pc_maddr announced[PC_LIBP2P_LISTEN_ADDRS_MAX];
+    size_t announced_count;
     struct pc_maddr own_addrs[PC_LIBP2P_LISTEN_ADDRS_MAX];
     size_t own_addr_count;
 

@@ -64,6 +64,17 @@ static void apply(struct pc_wire *wire, peercache_time now, const struct pc_node
         /* The stream may be gone, which is no fault. */
         (void)pc_libp2p_host_answer(wire->host, now, action->asked, action->peers, action->peer_count);
         break;
+    case PC_NODE_PROBE:
+        result = pc_libp2p_host_probe(wire->host, now, action->connection, action->request,
+                                      pc_addr_maddr_bytes(&action->addrs[0]), action->deadline_us);
+        break;
+    case PC_NODE_DIAL_BACK: /* as with an answer: and over a limit of the host it refuses by itself */
+        (void)pc_libp2p_host_dial_back(wire->host, now, action->asked, action->count, &action->remote,
+                                       action->data_bytes);
+        break;
+    case PC_NODE_REFUSE_DIAL:
+        (void)pc_libp2p_host_refuse_dial(wire->host, now, action->asked, action->status);
+        break;
     case PC_NODE_ANNOUNCE:
         /* Within the host's bound, which is the node's too. */
         (void)pc_libp2p_host_announce(wire->host, now, action->is_server, action->addrs, action->addr_count);

@@ -125,6 +125,35 @@ static void put_endpoints(const struct pc_node_status *node, struct pc_observe_t
             node->join.questions_failed);
 }
 
+static void put_reach(const struct pc_node_status *node, struct pc_observe_text *text)
+{
+    static const char name[] = "peercache_reachability";
+    family(text, name, "gauge",
+           "Whether the node can be reached from outside: 1 for the one state that holds.");
+    for (unsigned i = 0; i < PC_REACHABILITY_COUNT; i++)
+        sample(text, name, "state", pc_reachability_name((enum pc_reachability)i), i == node->reachability);
+    gauge(text, "peercache_serves", "1 when the node announces that it serves.", node->is_server);
+    gauge(text, "peercache_announced_addresses", "Addresses that the node announces.", node->announced_count);
+}
+
+static void put_signed(const struct pc_libp2p_counts *counts, struct pc_observe_text *text)
+{
+    static const char pushes[] = "peercache_identify_pushes_total";
+    static const char records[] = "peercache_peer_records_total";
+    family(text, pushes, "counter",
+           "Identify pushes: sent to peers, received of them, and refused as too many.");
+    sample(text, pushes, "kind", "sent", counts->pushes_sent);
+    sample(text, pushes, "kind", "received", counts->pushes_received);
+    sample(text, pushes, "kind", "refused", counts->pushes_refused);
+    family(text, records, "counter",
+           "Signed peer records received: good, bad, and older than one seen before.");
+    sample(text, records, "kind", "good", counts->records_good);
+    sample(text, records, "kind", "bad", counts->records_bad);
+    sample(text, records, "kind", "stale", counts->records_stale);
+    counter(text, "peercache_dials_back_total", "Dials for peers who asked whether they can be reached.",
+            counts->dials_back);
+}
+
 static void put_wire(const struct pc_node_status *node, struct pc_observe_text *text)
 {
     static const char connections[] = "peercache_connections";
@@ -217,6 +246,8 @@ void pc_observe_metrics(const struct pc_observation *observation, struct pc_obse
     put_endpoints(&observation->node, text);
     put_wire(&observation->node, text);
     put_turned_away(&observation->turned_away, text);
+    put_reach(&observation->node, text);
+    put_signed(&observation->counts, text);
     put_table(&observation->node, text);
     put_cache(observation, text);
 }

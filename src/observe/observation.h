@@ -21,6 +21,7 @@ struct pc_observation {
     uint64_t datagrams_received;
     uint64_t datagrams_sent;
     struct pc_libp2p_counters turned_away; /* by libp2p */
+    struct pc_libp2p_counts counts;
 };
 
 #endif

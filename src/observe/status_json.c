@@ -47,19 +47,38 @@ static void put_known(struct pc_observe_text *text, uint64_t number)
         pc_observe_put(text, "%" PRIu64, number);
 }
 
-static void put_addresses(const struct pc_node_status *node, struct pc_observe_text *text)
+static void put_addrs(const struct pc_node_status *node, const struct pc_maddr *addrs, size_t count,
+                      struct pc_observe_text *text)
 {
     char addr[PC_MULTIADDR_TEXT_BYTES];
     const char *before = "";
-    pc_observe_put(text, MEMBER("addresses") "[");
-    for (size_t i = 0; i < node->own_addr_count; i++) {
-        if (pc_addr_format_with_id(pc_addr_maddr_bytes(&node->own_addrs[i]), &node->id, addr, sizeof(addr)))
+    pc_observe_put(text, "[");
+    for (size_t i = 0; i < count; i++) {
+        if (pc_addr_format_with_id(pc_addr_maddr_bytes(&addrs[i]), &node->id, addr, sizeof(addr)))
             continue;
         pc_observe_put(text, "%s", before);
         pc_observe_put_json(text, addr);
         before = ",";
     }
     pc_observe_put(text, "]");
+}
+
+/* Where it listens, and what it tells its peers. */
+static void put_addresses(const struct pc_node_status *node, struct pc_observe_text *text)
+{
+    pc_observe_put(text, MEMBER("reachability") "\"%s\"" MEMBER("serves") "%s",
+                   pc_reachability_name(node->reachability), truth(node->is_server));
+    pc_observe_put(text, MEMBER("addresses"));
+    put_addrs(node, node->own_addrs, node->own_addr_count, text);
+    pc_observe_put(text, MEMBER("announced"));
+    put_addrs(node, node->announced, node->announced_count, text);
+}
+
+static const char *mode_of(const struct pc_node_status *node)
+{
+    if (node->is_automatic)
+        return "auto";
+    return node->is_server ? "server" : "client";
 }
 
 static void put_dials(const struct pc_join_metrics *join, struct pc_observe_text *text)
@@ -188,7 +207,7 @@ void pc_observe_status_json(const struct pc_observation *observation, struct pc_
     char id[PC_PEER_ID_TEXT_BYTES];
     pc_addr_peer_id_format(&node->id, id);
     pc_observe_put(text, "{\n\"status\":\"%s\"" MEMBER("phase") "\"%s\"" MEMBER("mode") "\"%s\"",
-                   pc_node_standing_name(node->standing), node->phase, node->is_server ? "server" : "client");
+                   pc_node_standing_name(node->standing), node->phase, mode_of(node));
     pc_observe_put(text, MEMBER("id"));
     put_word(text, id);
     pc_observe_put(text, MEMBER("network"));

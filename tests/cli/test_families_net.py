@@ -34,7 +34,7 @@ def world(place, ip4=True, ip6=True):
 class PublicNode(Node):
     """Outside of local mode, at public addresses; the network's description names nobody."""
 
-    COMMAND = ('run',)
+    COMMAND = ('run', '--mode', 'server')
 
 
 def far_join(cable, place, *arguments, code=0):

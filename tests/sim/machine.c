@@ -195,6 +195,9 @@ static void mix_action(struct world *world, const struct pc_node_action *action)
     case PC_NODE_CANCEL_RESOLVE:
     case PC_NODE_KEEP_JOIN:
     case PC_NODE_TAKE_IN:
+    case PC_NODE_PROBE:
+    case PC_NODE_DIAL_BACK:
+    case PC_NODE_REFUSE_DIAL:
     case PC_NODE_STOPPED:
         break;
     case PC_NODE_KEEP:
@@ -311,6 +314,11 @@ static bool act(struct machine *machine, const struct pc_node_action *action)
     case PC_NODE_TAKE_IN:  /* nobody else writes to its cache */
     case PC_NODE_KEEP:     /* no connection ends here because it is not used */
     case PC_NODE_ANNOUNCE: /* what it is was set when it was made */
+        break;
+    case PC_NODE_PROBE:
+    case PC_NODE_DIAL_BACK:
+    case PC_NODE_REFUSE_DIAL:
+        world_fail(machine->world, machine, "a node of a set mode is busy with its reachability");
         break;
     case PC_NODE_KEEP_JOIN:
         machine->last_verified = action->count;

@@ -148,6 +148,19 @@ static void on_request(const struct pc_node_action *action)
     }
 }
 
+/* Who is asked to dial us back does, and says what came of it. */
+static void on_probe(const struct pc_node_action *action)
+{
+    struct peer *peer = peer_of_connection(action->connection);
+    assert_non_null(peer);
+    assert_int_equal(action->addr_count, 1);
+    world->probed = action->addrs[0];
+    world->probes++;
+    struct pending *end = push(LATENCY_US, PC_LIBP2P_PROBED, action->connection, peer);
+    end->event.request = action->request;
+    end->event.probe = world->probe;
+}
+
 static void on_close(uint64_t connection)
 {
     world->closes++;
@@ -308,6 +321,18 @@ void step(const struct pc_node_event *event)
                 if (pc_addr_peer_id_equal(&actions[i].peers[j].id, &world->asker))
                     world->answer_holds_asker = true;
             break;
+        case PC_NODE_PROBE:
+            on_probe(&actions[i]);
+            break;
+        case PC_NODE_DIAL_BACK:
+            world->dialled_back = actions[i].remote;
+            world->data_bytes = actions[i].data_bytes;
+            world->dials_back++;
+            break;
+        case PC_NODE_REFUSE_DIAL:
+            world->refusal = actions[i].status;
+            world->refusals++;
+            break;
         case PC_NODE_ANNOUNCE:
             world->serves = actions[i].is_server;
             world->announced_count = actions[i].addr_count;
@@ -401,6 +426,10 @@ static void deliver(struct pending *pending)
         identify.protocols[identify.protocol_count++] = pc_bytes_of(protocol, strlen(protocol));
         identify.addrs[identify.addr_count++] = pc_addr_maddr_bytes(&peer->addr);
         identify.agent = pc_bytes_of("test/1", strlen("test/1"));
+        if (world->peers_dial_back)
+            identify.protocols[identify.protocol_count++] =
+                pc_bytes_of(PC_PROTOCOL_DIAL, strlen(PC_PROTOCOL_DIAL));
+        identify.observed_addr = pc_addr_maddr_bytes(&world->observed);
         event.identify = &identify;
         world->open[world->open_count].number = event.connection;
         world->open[world->open_count++].peer = peer;

@@ -8,6 +8,7 @@
 #include "check.h"
 
 #include "base/time.h"
+#include "libp2p/protocol.h"
 #include "node/node.h"
 
 #include <stdio.h>
@@ -113,6 +114,16 @@ struct world {
     bool answer_holds_asker;
     struct pc_peer_id asker;
     unsigned listening;
+    struct pc_maddr observed; /* where all peers see us; empty: they don't say */
+    bool peers_dial_back;
+    enum pc_libp2p_probe probe; /* what comes of each probe */
+    unsigned probes;
+    struct pc_maddr probed; /* the last */
+    struct pc_ip_port dialled_back;
+    uint32_t data_bytes;
+    unsigned dials_back;
+    enum pc_autonat_status refusal;
+    unsigned refusals;
     bool serves; /* as announced last */
     unsigned announcements;
     size_t announced_count;

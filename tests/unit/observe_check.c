@@ -58,6 +58,10 @@ void example_observation(struct pc_observation *ret_observation)
                   .is_server = true,
                   .own_addrs = { example_addr(1), example_addr(2) },
                   .own_addr_count = 2,
+                  .is_automatic = true,
+                  .reachability = PC_REACH_PUBLIC,
+                  .announced = { example_addr(2) },
+                  .announced_count = 1,
                   .target = 5,
                   .min = 1,
                   .verified = 3,
@@ -104,6 +108,13 @@ void example_observation(struct pc_observation *ret_observation)
         .descriptors_max = 1024,
         .datagrams_received = 123456,
         .datagrams_sent = 654321,
+        .counts = { .pushes_sent = 41,
+                    .pushes_received = 42,
+                    .pushes_refused = 43,
+                    .records_good = 44,
+                    .records_bad = 45,
+                    .records_stale = 46,
+                    .dials_back = 47 },
     };
     for (unsigned i = 0; i < PC_SHED_COUNT; i++)
         ret_observation->turned_away.shed[i] = 2000 + i;

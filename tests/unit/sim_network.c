@@ -148,6 +148,8 @@ static void take_events(struct sim *sim, size_t index)
     size_t asked_count = 0;
     while (node->host && pc_libp2p_host_next_event(node->host, &event)) {
         copy_event(sim, index, &event);
+        if (event.kind == PC_LIBP2P_DIAL_ASKED && sim->dial_asked)
+            sim->dial_asked(sim, index, &event);
         if (event.kind == PC_LIBP2P_ASKED && !sim->leave_unanswered) {
             assert_true(asked_count < 256);
             asked[asked_count++] = event.asked;
@@ -172,6 +174,8 @@ static void send_all(struct sim *sim, size_t index)
         if (datagram.local.family) { /* an inbound connection answers from where it was asked */
             assert_true(pc_addr_ip_port_equal(&datagram.local, &node->address));
             assert_int_equal(datagram.socket, SIM_SOCKET);
+        } else if (node->host && datagram.socket == PC_LIBP2P_SOCKET_APART) {
+            flight.from.port += SIM_APART;
         } else if (node->host) {
             assert_int_equal(datagram.socket, PC_LIBP2P_SOCKET_ANY);
         }
@@ -202,7 +206,10 @@ static void deliver(struct sim *sim)
     sim->flights = flight->next;
     for (size_t i = 0; i < sim->node_count; i++) {
         struct sim_node *node = &sim->nodes[i];
-        if (!pc_addr_ip_port_equal(&node->address, &flight->to))
+        struct pc_ip_port apart = node->address;
+        apart.port += SIM_APART;
+        if (!pc_addr_ip_port_equal(&node->address, &flight->to) &&
+            !pc_addr_ip_port_equal(&apart, &flight->to))
             continue;
         struct pc_datagram datagram = { .socket = SIM_SOCKET,
                                         .local = flight->to,

@@ -11,6 +11,7 @@
 #define SIM_NODES_MAX    256
 #define SIM_EVENTS_MAX   4096
 #define SIM_DATAGRAM_MAX 2048
+#define SIM_APART        1000 /* the socket apart has the port that is so much higher */
 
 /* Whatever speaks datagrams: a host, or a bad peer made by a test. */
 struct sim_node {
@@ -72,6 +73,8 @@ struct sim {
     const struct pc_kad_peer *answer;
     size_t answer_count;
     bool leave_unanswered;
+    /* Answers a request to be dialled when set. */
+    void (*dial_asked)(struct sim *sim, size_t node, const struct pc_libp2p_event *event);
 };
 
 void sim_init(struct sim *sim, uint64_t seed);

@@ -97,11 +97,13 @@ static void check_dial(uint8_t family)
     assert_int_equal(opened->event.outcome, PEERCACHE_OK);
     assert_true(pc_addr_peer_id_equal(&opened->event.id, id_of(1)));
     assert_true(pc_addr_ip_port_equal(&opened->event.remote, &sim->nodes[1].address));
-    assert_int_equal(opened->protocol_count, 4);
+    assert_int_equal(opened->protocol_count, 6);
     assert_string_equal(opened->protocols[0], "/ipfs/id/1.0.0");
     assert_string_equal(opened->protocols[1], "/ipfs/ping/1.0.0");
     assert_string_equal(opened->protocols[2], "/test/kad/1.0.0");
     assert_string_equal(opened->protocols[3], "/ipfs/id/push/1.0.0");
+    assert_string_equal(opened->protocols[4], "/libp2p/autonat/2/dial-request");
+    assert_string_equal(opened->protocols[5], "/libp2p/autonat/2/dial-back");
     assert_string_equal(opened->agent, "peercache/0.1.0");
     assert_int_equal(opened->addr_count, 1);
     struct pc_maddr observed;

@@ -198,7 +198,7 @@ static void a_change_is_pushed_to_the_one_who_dialled_and_to_the_one_who_was(voi
     struct sim *sim = new_pair(false);
     announce(sim, 1, false, 1);
     struct sim_event *opened = open_pair(sim);
-    assert_int_equal(opened->protocol_count, 3); /* no kad */
+    assert_int_equal(opened->protocol_count, 4); /* no kad */
     assert_int_equal(counts_of(sim, 0)->records_good, 1);
     assert_int_equal(counts_of(sim, 1)->records_good, 1);
 
@@ -206,7 +206,7 @@ static void a_change_is_pushed_to_the_one_who_dialled_and_to_the_one_who_was(voi
     struct sim_event *told = sim_run_until(sim, 0, PC_LIBP2P_IDENTIFIED, sim->now.mono_us + S);
     assert_non_null(told);
     assert_int_equal(told->event.connection, 1);
-    assert_int_equal(told->protocol_count, 4);
+    assert_int_equal(told->protocol_count, 6);
     assert_string_equal(told->protocols[2], "/test/kad/1.0.0");
     assert_int_equal(told->addr_count, 1);
 
@@ -245,7 +245,7 @@ static void a_change_while_the_handshake_goes_on_is_not_lost(void **state)
                                              sim->events[i].event.kind == PC_LIBP2P_IDENTIFIED))
                 last = &sim->events[i];
         assert_non_null(last);
-        assert_int_equal(last->protocol_count, 4); /* the last that it heard is what holds */
+        assert_int_equal(last->protocol_count, 6); /* the last that it heard is what holds */
         free_sim(sim);
     }
 }
