@@ -109,7 +109,8 @@ int64_t pc_kad_schedule_due_us(const struct pc_kad_schedule *schedule)
     return pc_base_time_max(due_us, schedule->now_us);
 }
 
-/* Should bucket a be refreshed before b? Thin ones first, then those refreshed longest ago. */
+/* Should bucket a be refreshed before b? Thin ones first, then those refreshed longest ago; of equals the one offered
+ * first. */
 static bool comes_before(const struct pc_kad_schedule *schedule, const struct pc_kad_table *table, uint8_t a,
                          uint8_t b)
 {
@@ -125,7 +126,9 @@ static void choose_buckets(const struct pc_kad_schedule *schedule, const struct 
 {
     struct pc_kad_refresh refresh = { 0 };
     unsigned edge = pc_kad_table_edge(table);
-    for (uint8_t i = 0; i < PC_KAD_TARGETS && i <= edge; i++) {
+    /* The nearest first: its few peers are found by nobody but each other, and must be whole for us to be found. */
+    for (unsigned nearer = edge < PC_KAD_TARGETS ? edge + 1 : PC_KAD_TARGETS; nearer > 0; nearer--) {
+        uint8_t i = (uint8_t)(nearer - 1);
         int64_t age_us = pc_base_time_sub(schedule->now_us, schedule->bucket_refreshed_us[i]);
         if (pc_kad_table_bucket_count(table, i) >= PC_KAD_K && age_us < PC_KAD_BUCKET_OLD_US)
             continue;
@@ -142,13 +145,18 @@ static void choose_buckets(const struct pc_kad_schedule *schedule, const struct 
     *ret_refresh = refresh;
 }
 
-void pc_kad_schedule_begin(struct pc_kad_schedule *schedule, const struct pc_kad_table *table, int64_t now_us,
-                           struct pc_kad_refresh *ret_refresh)
+void pc_kad_schedule_begin(struct pc_kad_schedule *schedule, int64_t now_us)
 {
     pc_base_fsm_move(allowed, &schedule->state, RUNNING);
     schedule->now_us = now_us;
     schedule->begun_us = now_us;
     schedule->urgency = PC_KAD_BY_PERIOD;
+}
+
+void pc_kad_schedule_buckets(struct pc_kad_schedule *schedule, const struct pc_kad_table *table,
+                             int64_t now_us, struct pc_kad_refresh *ret_refresh)
+{
+    schedule->now_us = now_us;
     choose_buckets(schedule, table, ret_refresh);
     for (size_t i = 0; i < ret_refresh->bucket_count; i++)
         schedule->bucket_refreshed_us[ret_refresh->buckets[i]] = now_us;

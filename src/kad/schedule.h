@@ -78,13 +78,15 @@ void pc_kad_schedule_neighbour_left(struct pc_kad_schedule *schedule, int64_t no
 void pc_kad_schedule_network_changed(struct pc_kad_schedule *schedule, int64_t now_us);
 /* When the next refresh is to begin: never before the time told last. NEVER: not started. */
 int64_t pc_kad_schedule_due_us(const struct pc_kad_schedule *schedule);
+/* Begin a refresh, due or not, with the lookup of our own id. The schedule must have been started. */
+void pc_kad_schedule_begin(struct pc_kad_schedule *schedule, int64_t now_us);
 /*
- * Begin a refresh, due or not. Its buckets are those not deeper than our neighbours that are thin (fewer than
- * k members) or were not refreshed for an hour: thin ones first, and the one refreshed longest ago first.
- * The schedule must have been started.
+ * Our own id has been looked up: which buckets come next. Those not deeper than our neighbours, whom that lookup has just
+ * found, that are thin (fewer than k members) or were not refreshed for an hour: thin ones first, of them the one refreshed
+ * longest ago, of equals the nearest to us. Once a refresh.
  */
-void pc_kad_schedule_begin(struct pc_kad_schedule *schedule, const struct pc_kad_table *table, int64_t now_us,
-                           struct pc_kad_refresh *ret_refresh);
+void pc_kad_schedule_buckets(struct pc_kad_schedule *schedule, const struct pc_kad_table *table,
+                             int64_t now_us, struct pc_kad_refresh *ret_refresh);
 /* The lookups of the refresh have ended, whatever they brought. */
 void pc_kad_schedule_ended(struct pc_kad_schedule *schedule, struct pc_rng *rng, int64_t now_us);
 

@@ -154,8 +154,11 @@ void pc_node_walk_end(struct pc_node *node)
         pc_node_find_end(node, timed_out);
         return;
     }
-    if (pc_addr_peer_id_equal(&node->walk_target, &node->options.own_id))
+    if (pc_addr_peer_id_equal(&node->walk_target, &node->options.own_id)) {
         pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_WALKED, .count = count });
+        if (!node->options.once)
+            pc_kad_schedule_buckets(&node->schedule, node->table, node->now.mono_us, &node->refresh);
+    }
     if (look_up_next(node))
         node->unfinished = true; /* nothing is under way yet: the next step begins with it */
     else

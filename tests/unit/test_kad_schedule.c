@@ -68,7 +68,8 @@ static int64_t refresh(struct life *life)
     int64_t wait_us = due(life) - life->now_us;
     assert_true(wait_us >= 0); /* never in the past */
     life->now_us += wait_us;
-    pc_kad_schedule_begin(&life->schedule, life->table, life->now_us, &life->last);
+    pc_kad_schedule_begin(&life->schedule, life->now_us);
+    pc_kad_schedule_buckets(&life->schedule, life->table, life->now_us, &life->last);
     assert_int_equal(due(life), life->now_us + PC_KAD_REFRESH_MAX_US);
     life->now_us += 5 * S;
     pc_kad_schedule_ended(&life->schedule, &life->rng, life->now_us);
@@ -145,7 +146,8 @@ static void neighbour_and_thin_table_come_soon(void **state)
     assert_int_equal(due(&life), life.now_us + PC_KAD_SOON_US);
     /* What happens while one runs is heard when it has ended. */
     life.now_us += PC_KAD_SOON_US;
-    pc_kad_schedule_begin(&life.schedule, life.table, life.now_us, &life.last);
+    pc_kad_schedule_begin(&life.schedule, life.now_us);
+    pc_kad_schedule_buckets(&life.schedule, life.table, life.now_us, &life.last);
     pc_kad_schedule_neighbour_left(&life.schedule, life.now_us);
     assert_int_equal(due(&life), life.now_us + PC_KAD_REFRESH_MAX_US);
     pc_kad_schedule_ended(&life.schedule, &life.rng, life.now_us);
@@ -171,7 +173,8 @@ static void period_follows_the_table(void **state)
     assert_true(due(&life) - life.now_us <= (before_us - life.now_us) / 2 + 1);
     /* A table larger than any: capped. */
     pc_kad_schedule_peers(&life.schedule, 5120, life.now_us);
-    pc_kad_schedule_begin(&life.schedule, life.table, life.now_us, &life.last);
+    pc_kad_schedule_begin(&life.schedule, life.now_us);
+    pc_kad_schedule_buckets(&life.schedule, life.table, life.now_us, &life.last);
     pc_kad_schedule_ended(&life.schedule, &life.rng, life.now_us);
     check_jittered(due(&life) - life.now_us, PC_KAD_PERIOD_MAX_US);
     pc_kad_table_free(life.table);
@@ -190,7 +193,8 @@ static void no_wait_is_longer_than_the_longest(void **state)
         grow_to(&life, sizes[i]);
         pc_kad_schedule_start(&life.schedule, life.now_us);
         for (int round = 0; round < 200; round++) {
-            pc_kad_schedule_begin(&life.schedule, life.table, life.now_us, &refresh);
+            pc_kad_schedule_begin(&life.schedule, life.now_us);
+            pc_kad_schedule_buckets(&life.schedule, life.table, life.now_us, &refresh);
             pc_kad_schedule_ended(&life.schedule, &life.rng, life.now_us);
             int64_t wait_us = pc_kad_schedule_due_us(&life.schedule) - life.now_us;
             assert_in_range(wait_us, 35 * S / 10, 45 * S / 10);
@@ -206,9 +210,11 @@ static void a_refresh_never_told_to_end_does_not_hold_up(void **state)
     struct life life;
     life_init(&life, 5);
     pc_kad_schedule_start(&life.schedule, life.now_us);
-    pc_kad_schedule_begin(&life.schedule, life.table, life.now_us, &life.last);
+    pc_kad_schedule_begin(&life.schedule, life.now_us);
+    pc_kad_schedule_buckets(&life.schedule, life.table, life.now_us, &life.last);
     life.now_us = due(&life);
-    pc_kad_schedule_begin(&life.schedule, life.table, life.now_us, &life.last);
+    pc_kad_schedule_begin(&life.schedule, life.now_us);
+    pc_kad_schedule_buckets(&life.schedule, life.table, life.now_us, &life.last);
     assert_int_equal(due(&life), life.now_us + PC_KAD_REFRESH_MAX_US);
     pc_kad_table_free(life.table);
 }
@@ -244,15 +250,17 @@ static void thin_buckets_first_and_the_oldest_first(void **state)
     grow_to(&life, 170);
     unsigned edge = pc_kad_table_edge(life.table);
     assert_true(edge >= 4);
-    /* Buckets 2 and 3 become thin, so they come first. Bucket 0 is full and was refreshed. */
+    /* Buckets 2 and 3 become thin, so they come before 1. Bucket 0 is full and was refreshed. */
     for (unsigned bucket = 0; bucket <= 3; bucket++)
         assert_int_equal(pc_kad_table_bucket_count(life.table, bucket), PC_KAD_K);
     make_thin(&life, 2);
     make_thin(&life, 3);
     refresh(&life);
     assert_int_equal(life.last.bucket_count, PC_KAD_REFRESH_BUCKETS);
-    assert_int_equal(life.last.buckets[0], 2);
-    assert_int_equal(life.last.buckets[1], 3);
+    unsigned nearest = edge;
+    while (!is_thin(&life, nearest))
+        nearest--;
+    assert_int_equal(life.last.buckets[0], nearest); /* all had no turn yet: from our neighbours outwards */
     for (size_t i = 1; i < life.last.bucket_count; i++) {
         assert_int_not_equal(life.last.buckets[i], 0);
         assert_true(is_thin(&life, life.last.buckets[i - 1]) || !is_thin(&life, life.last.buckets[i]));
@@ -272,9 +280,9 @@ static void among_the_thin_the_oldest_first(void **state)
     for (unsigned i = 0; i < 5; i++)
         make_thin(&life, i);
     for (unsigned round = 0; round < 20; round++) {
-        unsigned oldest = 0;
-        for (unsigned i = 0; i <= pc_kad_table_edge(life.table); i++)
-            if (is_thin(&life, i) && turn_us[i] < turn_us[oldest])
+        unsigned oldest = 0; /* which is thin */
+        for (unsigned i = pc_kad_table_edge(life.table); i > 0; i--)
+            if (is_thin(&life, i) && (oldest == 0 ? turn_us[i] <= turn_us[0] : turn_us[i] < turn_us[oldest]))
                 oldest = i;
         refresh(&life);
         assert_int_equal(life.last.buckets[0], oldest);
