@@ -33,6 +33,7 @@ struct question {
 struct pc_names {
     bool asks_again;
     uint64_t last_question;
+    size_t open_count; /* questions that wait or are under way: mostly none, and then no place is looked at */
     size_t under_way;
     size_t root_count;
     struct root roots[PC_NAMES_MAX];
@@ -108,6 +109,7 @@ static bool put_question(struct pc_names *names, size_t root, enum pc_record_typ
         struct question *question = &names->questions[i];
         if (question->number)
             continue;
+        names->open_count++;
         *question = (struct question){ .number = ++names->last_question,
                                        .root = root,
                                        .type = type,
@@ -172,7 +174,7 @@ static void write_name(const struct question *question, char ret_name[PC_NAME_TE
 bool pc_names_next(struct pc_names *names, int64_t now_us, struct pc_name_question *ret_question)
 {
     begin_roots(names, now_us);
-    if (names->under_way == PC_NAMES_AT_ONCE_MAX)
+    if (names->under_way == names->open_count || names->under_way == PC_NAMES_AT_ONCE_MAX)
         return false;
     struct question *best = NULL;
     for (size_t i = 0; i < PC_NAMES_QUESTIONS_MAX; i++) {
@@ -271,6 +273,7 @@ bool pc_names_ended(struct pc_names *names, uint64_t number, bool failed, struct
         return false;
     struct root *root = &names->roots[question->root];
     question->number = 0;
+    names->open_count--;
     names->under_way--;
     root->failed += failed;
     if (--root->open > 0)
@@ -302,7 +305,7 @@ bool pc_names_next_lost(struct pc_names *names, struct pc_joiner_candidate *ret_
 
 bool pc_names_overdue(const struct pc_names *names, int64_t now_us, uint64_t *ret_question)
 {
-    for (size_t i = 0; i < PC_NAMES_QUESTIONS_MAX; i++) {
+    for (size_t i = 0; names->under_way > 0 && i < PC_NAMES_QUESTIONS_MAX; i++) {
         const struct question *question = &names->questions[i];
         if (question->number && question->is_under_way && question->deadline_us <= now_us) {
             *ret_question = question->number;
@@ -320,7 +323,7 @@ bool pc_names_under_way(const struct pc_names *names, uint64_t *ret_question)
 int64_t pc_names_deadline(const struct pc_names *names, bool may_begin)
 {
     int64_t at = PC_TIME_NEVER;
-    for (size_t i = 0; i < PC_NAMES_QUESTIONS_MAX; i++) {
+    for (size_t i = 0; names->open_count > 0 && i < PC_NAMES_QUESTIONS_MAX; i++) {
         const struct question *question = &names->questions[i];
         if (question->number && question->is_under_way)
             at = pc_base_time_min(at, question->deadline_us);

@@ -33,7 +33,7 @@
 #include <peercache/node.h>
 
 #define PC_NODE_ACTIONS_MAX        64
-#define PC_NODE_TELLS_MAX          16   /* of them TELL */
+#define PC_NODE_TELLS_MAX          16 /* of them TELL of a dial or an address of ours, whose texts are kept */
 #define PC_NODE_PEERS_MAX          256  /* given by flags */
 #define PC_NODE_REPORT_MAX         1000 /* dials listed in a report, of either kind */
 #define PC_NODE_CACHE_OFFER_MAX    1024 /* cached candidates offered to one join */

@@ -141,7 +141,7 @@ static void check_actions(struct machine *machine, const struct pc_node_action *
             world_fail(machine->world, machine, "a deadline is in the past");
         if (stopped)
             world_fail(machine->world, machine, "it acts after it has stopped");
-        tells += actions[i].kind == PC_NODE_TELL;
+        tells += actions[i].kind == PC_NODE_TELL && (actions[i].event.dial || actions[i].event.addr);
         stopped = actions[i].kind == PC_NODE_STOPPED;
     }
     if (count > PC_NODE_ACTIONS_MAX || tells > PC_NODE_TELLS_MAX)

@@ -51,6 +51,24 @@ void figures_deinit(struct figures *figures)
 
 /* ----- looking ----- */
 
+void figures_verified(struct machine *machine)
+{
+    const struct pc_node *node = machine->node;
+    struct figures *figures = &machine->world->figures;
+    uint32_t verified = node->plan ? pc_plan_verified_count(node->plan) : 0;
+    int64_t since_us = machine->world->now_us - machine->started_us;
+    if (verified >= 1 && machine->first_verified_us < 0) {
+        machine->first_verified_us = since_us;
+        figures->lives_joined++;
+        samples_add(&figures->first_us, since_us);
+    }
+    if (verified >= 5) {
+        machine->fifth_verified_us = since_us;
+        figures->lives_at_five++;
+        samples_add(&figures->fifth_us, since_us);
+    }
+}
+
 /* Of those that live and can be reached from here, the closest to it: how many has it in its table? */
 static void look_at_neighbours(struct world *world, const struct machine *machine)
 {

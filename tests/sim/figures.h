@@ -48,6 +48,9 @@ struct figures {
 void figures_deinit(struct figures *figures);
 
 struct world;
+struct machine;
+/* After a step of a process that has fewer than five verified peers: has it more now? */
+void figures_verified(struct machine *machine);
 /* Look at tables and caches of all who run. */
 void figures_look(struct world *world);
 void figures_print(struct world *world, FILE *out);

@@ -108,7 +108,6 @@ void life_start(struct machine *machine)
     machine->disturbed_us = world->now_us;
     machine->alone_since_us = world->now_us;
     machine->walking_since_us = PC_TIME_NEVER;
-    machine->verified = 0;
     machine->joined = false;
     machine->first_verified_us = machine->fifth_verified_us = -1;
     machine->is_stopping = false;
@@ -212,6 +211,7 @@ void life_wake(struct machine *machine, bool moved)
     }
     size_t count = machine->stale_count;
     machine->stale_count = 0;
+    machine->is_waking = true;
     for (size_t i = 0; i < count && machine->node; i++) {
         const struct pc_libp2p_event event = {
             .kind = machine->stale[i].was_open ? PC_LIBP2P_CLOSED : PC_LIBP2P_FAILED,
@@ -222,6 +222,7 @@ void life_wake(struct machine *machine, bool moved)
         };
         machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_WIRE, .wire = &event });
     }
+    machine->is_waking = false;
     if (machine->node)
         errand_wake_all(machine);
     if (moved && machine->node)

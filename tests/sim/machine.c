@@ -230,22 +230,7 @@ static void on_tell(struct machine *machine, const peercache_node_event *event)
     struct world *world = machine->world;
     struct figures *figures = &world->figures;
     struct trace_line line = { .at_us = world->now_us, .a = machine->number, .b = TRACE_NOBODY };
-    int64_t since_us = world->now_us - machine->started_us;
     switch (event->kind) {
-    case PEERCACHE_NODE_VERIFIED:
-        machine->verified++;
-        if (machine->verified == 1)
-            machine->first_verified_us = since_us;
-        if (machine->verified == 5)
-            machine->fifth_verified_us = since_us;
-        if (machine->counts && machine->verified == 1) {
-            figures->lives_joined++;
-            samples_add(&figures->first_us, since_us);
-        } else if (machine->counts && machine->verified == 5) {
-            figures->lives_at_five++;
-            samples_add(&figures->fifth_us, since_us);
-        }
-        break;
     case PEERCACHE_NODE_JOIN_DONE:
         line.kind = TRACE_JOINED;
         line.n = event->report->verified;
@@ -265,6 +250,7 @@ static void on_tell(struct machine *machine, const peercache_node_event *event)
         break;
     case PEERCACHE_NODE_LISTENING:
     case PEERCACHE_NODE_DIALING:
+    case PEERCACHE_NODE_VERIFIED:
     case PEERCACHE_NODE_UNJOINED:
     case PEERCACHE_NODE_FETCHED:
     case PEERCACHE_NODE_PONG:
@@ -347,6 +333,8 @@ static bool step(struct machine *machine, const struct pc_node_event *event)
     check_before(machine, event);
     size_t count = pc_node_step(machine->node, now, event, &actions);
     check_after(machine, event, actions, count);
+    if (machine->counts && machine->fifth_verified_us < 0)
+        figures_verified(machine);
     for (size_t i = 0; i < count; i++)
         ended |= act(machine, &actions[i]);
     return !ended;

@@ -425,6 +425,8 @@ void net_ask(struct machine *machine, const struct pc_node_action *action)
 {
     struct world *world = machine->world;
     struct link_end *end = find_end(machine, action->connection);
+    if (!end && machine->is_waking)
+        return;                  /* it hears of that connection's end next, and forgets what it asked */
     if (!end || !end->is_told) { /* the node would have been told of its end before this step */
         world_fail(world, machine, "it asks over a connection that is not open");
         return;

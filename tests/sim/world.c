@@ -79,7 +79,7 @@ void world_fail(struct world *world, const struct machine *machine, const char *
 static void look(struct world *world, uint64_t round)
 {
     check_all(world);
-    if (round % 6 == 0)
+    if (round % 6 == 0 || world->options.length_us <= HOURS(6))
         figures_look(world);
     world_at(world, world->now_us + LOOK_EVERY_US, look, round + 1);
 }

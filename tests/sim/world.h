@@ -115,6 +115,7 @@ struct machine {
     bool is_core;   /* stays for days */
     bool churns;
     bool is_asleep;
+    bool is_waking; /* not all its dead connections were told yet */
     bool is_laptop;
     bool is_watched; /* checked at every step, not now and then: check.c */
     bool uses_endpoints;
@@ -148,7 +149,6 @@ struct machine {
     bool has_breaker[WORLD_ENDPOINTS_MAX];
 
     /* of this life, for checks and figures */
-    uint32_t verified;
     bool joined;
     int64_t first_verified_us; /* -1: not yet */
     int64_t fifth_verified_us;

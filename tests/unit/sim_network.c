@@ -92,6 +92,8 @@ static void transmit(struct sim *sim, const struct sim_flight *flight)
     sim->sent_count++;
     if (sim->tap)
         sim->tap(sim, sim->tap_context, flight);
+    if (sim->swallows && sim->swallows(sim, sim->swallows_context, flight))
+        return;
     unsigned copies = chance(sim, sim->loss_percent) ? 0 : chance(sim, sim->double_percent) ? 2 : 1;
     for (unsigned i = 0; i < copies; i++) {
         struct sim_flight *copy = malloc(sizeof(*copy));
@@ -102,7 +104,10 @@ static void transmit(struct sim *sim, const struct sim_flight *flight)
         if (chance(sim, sim->damage_percent))
             copy->data[pc_base_rng_below(&sim->rng, copy->size)] ^=
                 (uint8_t)(1 + pc_base_rng_below(&sim->rng, 255));
-        fly(sim, copy, chance(sim, sim->reorder_percent) ? 2 * sim->delay_us : sim->delay_us);
+        int64_t delay_us = chance(sim, sim->reorder_percent) ? 2 * sim->delay_us : sim->delay_us;
+        if (sim->jitter_us > 0)
+            delay_us += (int64_t)pc_base_rng_below(&sim->rng, (uint64_t)sim->jitter_us);
+        fly(sim, copy, delay_us);
     }
 }
 
@@ -140,6 +145,11 @@ static void copy_event(struct sim *sim, size_t node, const struct pc_libp2p_even
     kept->key_size = event->key.size;
 }
 
+static const struct pc_ip_port *outside(const struct sim_node *node)
+{
+    return node->seen_as.family ? &node->seen_as : &node->address;
+}
+
 static void take_events(struct sim *sim, size_t index)
 {
     struct sim_node *node = &sim->nodes[index];
@@ -164,7 +174,7 @@ static void send_all(struct sim *sim, size_t index)
 {
     struct sim_node *node = &sim->nodes[index];
     for (;;) {
-        struct sim_flight flight = { .from = node->address };
+        struct sim_flight flight = { .from = *outside(node) };
         struct pc_datagram datagram = { .data = flight.data, .size = sizeof(flight.data) };
         bool sent = node->host ? pc_libp2p_host_send(node->host, sim->now, &datagram)
                                : node->send && node->send(node->context, sim->now, &datagram);
@@ -208,11 +218,11 @@ static void deliver(struct sim *sim)
         struct sim_node *node = &sim->nodes[i];
         struct pc_ip_port apart = node->address;
         apart.port += SIM_APART;
-        if (!pc_addr_ip_port_equal(&node->address, &flight->to) &&
-            !pc_addr_ip_port_equal(&apart, &flight->to))
+        bool is_apart = pc_addr_ip_port_equal(&apart, &flight->to);
+        if (!is_apart && !pc_addr_ip_port_equal(outside(node), &flight->to))
             continue;
         struct pc_datagram datagram = { .socket = SIM_SOCKET,
-                                        .local = flight->to,
+                                        .local = is_apart ? apart : node->address,
                                         .remote = flight->from,
                                         .data = flight->data,
                                         .size = flight->size };

@@ -16,6 +16,7 @@
 /* Whatever speaks datagrams: a host, or a bad peer made by a test. */
 struct sim_node {
     struct pc_ip_port address;
+    struct pc_ip_port seen_as;   /* behind a NAT, as others see it; family 0: the address itself */
     struct pc_libp2p_host *host; /* NULL: the functions below */
     void *context;
     void (*receive)(void *context, peercache_time now, const struct pc_datagram *datagram);
@@ -60,6 +61,10 @@ struct sim {
     unsigned truncate_percent;
     unsigned damage_percent;
     unsigned reorder_percent;
+    int64_t jitter_us; /* at most so much is added to each delay */
+    /* Whether a datagram is swallowed on its way, such as by a network that is down; NULL: none is. */
+    bool (*swallows)(struct sim *sim, void *context, const struct sim_flight *flight);
+    void *swallows_context;
     struct sim_node nodes[SIM_NODES_MAX];
     size_t node_count;
     struct sim_event events[SIM_EVENTS_MAX];
