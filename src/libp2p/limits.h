@@ -80,7 +80,7 @@ void pc_libp2p_limits_init(struct pc_libp2p_limits *limits);
     X(PC_SHED_HALF_OPEN_GROUP, "half_open_group")                                                            \
     X(PC_SHED_HANDSHAKES, "handshakes") /* over the rate: dropped, and will come again */                    \
     X(PC_SHED_HANDSHAKES_GROUP, "handshakes_group")                                                          \
-    X(PC_SHED_RETRY_RATE, "retry_rate") /* over the rate of Retries: dropped */                                    \
+    X(PC_SHED_RETRY_RATE, "retry_rate") /* over the rate of Retries: dropped */                              \
     X(PC_SHED_CROWDED, "crowded") /* closed: of the most crowded group, for a newcomer of a smaller one */   \
     X(PC_SHED_GREEDY, "greedy")   /* closed: it went on asking over its rate */                              \
     X(PC_SHED_STREAMS, "streams")                                                                            \

@@ -469,7 +469,8 @@ static void who_does_not_read_is_closed(void **state)
         sim_run(sim, sim->now.mono_us + S);
         assert_int_equal(count_events(sim, other, PC_LIBP2P_ANSWERED), 8);
         sim_run(sim, sim->now.mono_us + 60 * S);
-        assert_int_equal(pc_libp2p_host_counters(server_of(sim))->buffered_bytes, 0); /* all that was counted was given back */
+        assert_int_equal(pc_libp2p_host_counters(server_of(sim))->buffered_bytes,
+                         0); /* all that was counted was given back */
         free_sim(sim);
     }
 }
