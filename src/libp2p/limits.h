@@ -60,7 +60,7 @@ struct pc_libp2p_limits {
     uint32_t streams;                           /* inbound, open; of one connection: options.streams_max */
     uint32_t streams_per_group;
     uint32_t streams_per_peer;
-    struct pc_libp2p_rate requests; /* FIND_NODE, pings and identify, asked of us */
+    struct pc_libp2p_rate requests; /* FIND_NODE, pings, identify and the like, asked of us */
     struct pc_libp2p_rate requests_per_group;
     struct pc_libp2p_rate requests_per_peer;
     size_t memory_bytes; /* buffered on streams: not read by us, or not by them */

@@ -265,6 +265,10 @@ static void take(struct actor *actor, peercache_time now, const struct pc_libp2p
         else
             answer_posing(actor, now, event->asked);
         break;
+    case PC_LIBP2P_IDENTIFIED:
+    case PC_LIBP2P_PROBED:
+    case PC_LIBP2P_DIAL_ASKED: /* is left without an answer */
+        break;
     }
 }
 
