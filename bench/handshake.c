@@ -87,6 +87,7 @@ static void open_side(struct side *side, bool server, uint16_t *ret_port)
     options.agent = "bench";
     options.server = server;
     options.connections_max = 100000;
+    options.limits = (struct pc_libp2p_limits){ 0 }; /* the rate is what is measured */
     randombytes_buf(seed, sizeof(seed));
     pc_base_rng_init(&options.rng, seed);
     if (pc_libp2p_host_new(&options, &side->host))

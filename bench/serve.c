@@ -185,7 +185,9 @@ _Noreturn static void run_server(const struct network *network, int to)
     require(options != NULL, "options");
     peercache_node_options_set_mode(options, PEERCACHE_MODE_SERVER);
     peercache_node_options_set_local(options, true);
-    if (peercache_node_options_set_network(options, "swarm") != 0 ||
+    if (peercache_node_options_set_connections(options, CONNECTIONS_MAX, CONNECTIONS_MAX) != 0 ||
+        peercache_node_options_set_connection_idle(options, 0) != 0 ||
+        peercache_node_options_set_network(options, "swarm") != 0 ||
         peercache_node_options_set_kad_protocol(options, network->protocol) != 0)
         die("options", peercache_node_options_errmsg(options));
     for (size_t i = 0; i < network->peer_count; i++)
@@ -193,7 +195,9 @@ _Noreturn static void run_server(const struct network *network, int to)
             die("options", peercache_node_options_errmsg(options));
     if (peercache_node_new(options, &node) != 0)
         die("the server", node ? peercache_node_errmsg(node) : "out of memory");
+    /* One asker holds thousands of connections and asks as fast as it can: what the limits are there to stop. */
     node->wire.host->options.connections_max = CONNECTIONS_MAX;
+    node->wire.host->options.limits = (struct pc_libp2p_limits){ .half_open = CONNECTIONS_MAX };
     struct telling telling = { .to = to, .server = { .at = node->listening[0] } };
     peercache_node_on_event(node, on_event, &telling);
     (void)peercache_node_run(node);
@@ -260,6 +264,7 @@ static void open_asker(struct asker *asker, const char *protocol, const struct p
     options.kad_protocol = protocol;
     options.agent = "bench";
     options.connections_max = CONNECTIONS_MAX;
+    options.limits = (struct pc_libp2p_limits){ 0 };
     pc_base_rng_init(&options.rng, seed);
     require(pc_libp2p_host_new(&options, &asker->host) == 0, "a host");
 }

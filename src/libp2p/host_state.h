@@ -73,8 +73,6 @@ struct pc_libp2p_host {
     struct pc_connection *hand; /* shedding.h: the next to be looked at; NULL: the first */
     struct pc_accounts groups;
     struct pc_accounts peers;
-    size_t stream_count; /* inbound */
-    size_t memory_bytes; /* buffered on streams */
     struct pc_libp2p_bucket requests;
     struct pc_libp2p_bucket handshakes;
     struct pc_connection *sending_first;

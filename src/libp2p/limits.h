@@ -60,7 +60,7 @@ struct pc_libp2p_limits {
     uint32_t streams;                           /* inbound, open; of one connection: options.streams_max */
     uint32_t streams_per_group;
     uint32_t streams_per_peer;
-    struct pc_libp2p_rate requests; /* FIND_NODE, pings and identify, asked of us */
+    struct pc_libp2p_rate requests; /* FIND_NODE, pings, identify and the like, asked of us */
     struct pc_libp2p_rate requests_per_group;
     struct pc_libp2p_rate requests_per_peer;
     size_t memory_bytes; /* buffered on streams: not read by us, or not by them */
@@ -80,7 +80,7 @@ void pc_libp2p_limits_init(struct pc_libp2p_limits *limits);
     X(PC_SHED_HALF_OPEN_GROUP, "half_open_group")                                                            \
     X(PC_SHED_HANDSHAKES, "handshakes") /* over the rate: dropped, and will come again */                    \
     X(PC_SHED_HANDSHAKES_GROUP, "handshakes_group")                                                          \
-    X(PC_SHED_RETRIES, "retries") /* over the rate of Retries: dropped */                                    \
+    X(PC_SHED_RETRY_RATE, "retry_rate") /* over the rate of Retries: dropped */                              \
     X(PC_SHED_CROWDED, "crowded") /* closed: of the most crowded group, for a newcomer of a smaller one */   \
     X(PC_SHED_GREEDY, "greedy")   /* closed: it went on asking over its rate */                              \
     X(PC_SHED_STREAMS, "streams")                                                                            \
@@ -102,10 +102,13 @@ enum pc_libp2p_shed {
 /* "client"; "unknown" outside of the list. */
 const char *pc_libp2p_shed_name(enum pc_libp2p_shed shed);
 
-/* Counted since the host was made. */
 struct pc_libp2p_counters {
+    /* since the host was made */
     uint64_t shed[PC_SHED_COUNT];
     uint64_t retries; /* sent */
+    /* now */
+    size_t streams; /* inbound */
+    size_t buffered_bytes;
 };
 
 #endif

@@ -150,7 +150,7 @@ void pc_libp2p_loose_retry(struct pc_libp2p_host *host, const struct pc_datagram
     struct pc_path path;
     ngtcp2_cid source;
     if (!allowed(host, &host->retry_bucket, PC_LIBP2P_RETRY_RATE)) {
-        host->counters.shed[PC_SHED_RETRIES]++;
+        host->counters.shed[PC_SHED_RETRY_RATE]++;
         return;
     }
     pc_libp2p_path_init(&path, true, &datagram->local, &datagram->remote, datagram->socket);

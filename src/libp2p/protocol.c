@@ -348,7 +348,10 @@ static void proposed(struct pc_stream *stream, struct pc_bytes line)
         return;
     }
     pc_base_fsm_move(moves, &talk->state, PC_TALK_TALK);
-    if (talk->protocol == PC_SPEAKS_IDENTIFY && may_ask(stream))
+    /* A stream of pings or of FIND_NODE may have many requests, each counted when it comes; the others are one. */
+    if (talk->protocol != PC_SPEAKS_PING && talk->protocol != PC_SPEAKS_KAD && !may_ask(stream))
+        return;
+    if (talk->protocol == PC_SPEAKS_IDENTIFY)
         pc_libp2p_identify_answer(stream);
 }
 

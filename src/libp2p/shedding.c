@@ -27,7 +27,7 @@ bool pc_libp2p_shedding_stream(struct pc_stream *stream)
     struct pc_libp2p_host *host = connection->host;
     const struct pc_libp2p_limits *limits = &host->options.limits;
     stream->counted = true;
-    host->stream_count++;
+    host->counters.streams++;
     connection->stream_count++;
     connection->group->streams++;
     if (connection->peer)
@@ -36,7 +36,7 @@ bool pc_libp2p_shedding_stream(struct pc_stream *stream)
         host->counters.shed[PC_SHED_STREAMS_PEER]++;
     else if (is_over(connection->group->streams, limits->streams_per_group))
         host->counters.shed[PC_SHED_STREAMS_GROUP]++;
-    else if (is_over(host->stream_count, limits->streams))
+    else if (is_over(host->counters.streams, limits->streams))
         host->counters.shed[PC_SHED_STREAMS]++;
     else
         return true;
@@ -49,7 +49,7 @@ void pc_libp2p_shedding_stream_gone(struct pc_stream *stream)
     if (!stream->counted)
         return;
     stream->counted = false;
-    connection->host->stream_count--;
+    connection->host->counters.streams--;
     connection->stream_count--;
     connection->group->streams--;
     if (connection->peer)
@@ -126,7 +126,7 @@ void pc_libp2p_shedding_buffered(struct pc_connection *connection, size_t size)
     const struct pc_libp2p_limits *limits = &host->options.limits;
     struct pc_account *group = connection->group;
     connection->memory_bytes += size;
-    host->memory_bytes += size;
+    host->counters.buffered_bytes += size;
     group->memory_bytes += size;
     if (connection->peer)
         connection->peer->memory_bytes += size;
@@ -136,15 +136,15 @@ void pc_libp2p_shedding_buffered(struct pc_connection *connection, size_t size)
     else if (is_over(group->memory_bytes, limits->memory_per_group_bytes) &&
              own * group->users >= group->memory_bytes)
         shed(connection, PC_SHED_MEMORY_GROUP, PC_LIBP2P_CODE_RESOURCE_LIMIT);
-    else if (is_over(host->memory_bytes, limits->memory_bytes) &&
-             own * host->alive_count >= host->memory_bytes)
+    else if (is_over(host->counters.buffered_bytes, limits->memory_bytes) &&
+             own * host->alive_count >= host->counters.buffered_bytes)
         shed(connection, PC_SHED_MEMORY, PC_LIBP2P_CODE_RESOURCE_LIMIT);
 }
 
 void pc_libp2p_shedding_unbuffered(struct pc_connection *connection, size_t size)
 {
     connection->memory_bytes -= size;
-    connection->host->memory_bytes -= size;
+    connection->host->counters.buffered_bytes -= size;
     connection->group->memory_bytes -= size;
     if (connection->peer)
         connection->peer->memory_bytes -= size;

@@ -41,6 +41,7 @@ void pc_node_announce_pump(struct pc_node *node)
     if (node->options.automatic && serves != node->serves)
         pc_base_log(node->options.log, PC_LOG_INFO, "node", serves ? "serves from now on" : "serves no more");
     node->serves = serves;
+    pc_node_pool_table_changed(node); /* a server has connections that it needs */
     node->announced_count = count;
     memcpy(node->announced, addrs, count * sizeof(*addrs));
     struct pc_node_action *action = pc_node_act(node, PC_NODE_ANNOUNCE);

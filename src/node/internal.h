@@ -42,6 +42,7 @@ struct connection {
     struct connection *sibling; /* another open one of its peer, which is not used */
     bool is_double;             /* it is such: pool.h */
     bool is_neighbour;          /* of a neighbour in the table */
+    bool is_kept;               /* as the host was told last */
     int64_t double_until_us;
     struct connection *double_previous;
     struct connection *double_next;

@@ -306,20 +306,22 @@ static bool is_among(const uint64_t *numbers, size_t count, uint64_t number)
     return false;
 }
 
-static void keep(struct pc_node *node, uint64_t number, bool needed)
+/* Whether it is that of a neighbour; of a server it is kept then. Who is in nobody's table loses nothing by dialling again. */
+static void judge_need(struct pc_node *node, uint64_t number, bool is_neighbour)
 {
     struct connection *connection = pc_node_connection_find(node, number);
     if (!connection)
         return;
-    connection->is_neighbour = needed;
-    if (!node->options.server && needed)
-        return; /* who is in nobody's table loses nothing by dialling again */
+    bool is_needed = is_neighbour && node->serves;
+    connection->is_neighbour = is_neighbour;
+    if (connection->is_kept == is_needed)
+        return;
+    connection->is_kept = is_needed;
     struct pc_node_action *action = pc_node_act(node, PC_NODE_KEEP);
     action->connection = number;
-    action->keep = needed;
+    action->keep = is_needed;
 }
 
-/* Which connections are those of neighbours; libp2p is told what has changed. */
 static void look_at_neighbours(struct pc_node *node)
 {
     struct pc_node_pool *pool = &node->pool;
@@ -342,10 +344,9 @@ static void look_at_neighbours(struct pc_node *node)
     }
     for (size_t i = 0; i < pool->neighbour_count; i++)
         if (!is_among(numbers, count, pool->neighbours[i]))
-            keep(node, pool->neighbours[i], false);
+            judge_need(node, pool->neighbours[i], false);
     for (size_t i = 0; i < count; i++)
-        if (!is_among(pool->neighbours, pool->neighbour_count, numbers[i]))
-            keep(node, numbers[i], true);
+        judge_need(node, numbers[i], true);
     memcpy(pool->neighbours, numbers, count * sizeof(numbers[0]));
     pool->neighbour_count = count;
 }

@@ -69,7 +69,7 @@ void pc_node_pool_gone(struct pc_node *node, struct connection *connection);
 void pc_node_pool_used(struct pc_node *node, struct connection *connection);
 /* A request of ours over it has ended. */
 void pc_node_pool_request_ended(struct pc_node *node, struct connection *connection);
-/* The routing table has changed. */
+/* The routing table has changed, or whether we serve. */
 void pc_node_pool_table_changed(struct pc_node *node);
 void pc_node_pool_pump(struct pc_node *node);
 int64_t pc_node_pool_deadline(const struct pc_node *node);

@@ -180,6 +180,9 @@ static void put_turned_away(const struct pc_libp2p_counters *counters, struct pc
     counter(text, "peercache_retries_sent_total",
             "Clients asked to show that they are where they say, before they get a connection.",
             counters->retries);
+    gauge(text, "peercache_inbound_streams", "Streams open that peers opened.", counters->streams);
+    gauge(text, "peercache_buffered_bytes", "Bytes on streams that somebody has yet to read.",
+          counters->buffered_bytes);
 }
 
 static void put_table(const struct pc_node_status *node, struct pc_observe_text *text)

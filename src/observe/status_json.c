@@ -144,7 +144,7 @@ static void put_endpoints(const struct pc_node_status *node, struct pc_observe_t
 
 static void put_turned_away(const struct pc_libp2p_counters *counters, struct pc_observe_text *text)
 {
-    pc_observe_put(text, MEMBER("turned_away") "{\"retries\":%" PRIu64, counters->retries);
+    pc_observe_put(text, MEMBER("turned_away") "{\"retries_sent\":%" PRIu64, counters->retries);
     for (unsigned i = 0; i < PC_SHED_COUNT; i++)
         pc_observe_put(text, ",\"%s\":%" PRIu64, pc_libp2p_shed_name((enum pc_libp2p_shed)i),
                        counters->shed[i]);
@@ -229,6 +229,8 @@ void pc_observe_status_json(const struct pc_observation *observation, struct pc_
                    node->doubles);
     put_ms(text, node->answered_ago_us);
     pc_observe_put(text, "}");
+    pc_observe_put(text, MEMBER("load") "{\"inbound_streams\":%zu,\"buffered_bytes\":%zu}",
+                   observation->turned_away.streams, observation->turned_away.buffered_bytes);
     put_turned_away(&observation->turned_away, text);
     put_table(node, text);
     put_cache(observation, text);

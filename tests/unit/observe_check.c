@@ -119,6 +119,8 @@ void example_observation(struct pc_observation *ret_observation)
     for (unsigned i = 0; i < PC_SHED_COUNT; i++)
         ret_observation->turned_away.shed[i] = 2000 + i;
     ret_observation->turned_away.retries = 1999;
+    ret_observation->turned_away.streams = 17;
+    ret_observation->turned_away.buffered_bytes = 18000;
     example_join(&ret_observation->node.join);
 }
 

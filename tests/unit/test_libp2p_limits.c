@@ -340,7 +340,7 @@ static void streams_have_a_limit(void **state)
                                                    : PC_SHED_STREAMS),
                          5);
         sim_run(sim, sim->now.mono_us + 20 * S);
-        assert_int_equal(server_of(sim)->stream_count, 0);
+        assert_int_equal(pc_libp2p_host_counters(server_of(sim))->streams, 0);
         free_sim(sim);
     }
 }
@@ -462,14 +462,15 @@ static void who_does_not_read_is_closed(void **state)
                          1);
         assert_int_equal(count_events(sim, 0, PC_LIBP2P_CLOSED), 1);
         assert_int_equal(server_of(sim)->alive_count, 1); /* the other one stays */
-        assert_true(server_of(sim)->memory_bytes < 60000);
+        assert_true(pc_libp2p_host_counters(server_of(sim))->buffered_bytes < 60000);
         sim->loss_percent = 0;
         sim->event_count = 0;
         ask(sim, other, 1, 8);
         sim_run(sim, sim->now.mono_us + S);
         assert_int_equal(count_events(sim, other, PC_LIBP2P_ANSWERED), 8);
         sim_run(sim, sim->now.mono_us + 60 * S);
-        assert_int_equal(server_of(sim)->memory_bytes, 0); /* all that was counted was given back */
+        assert_int_equal(pc_libp2p_host_counters(server_of(sim))->buffered_bytes,
+                         0); /* all that was counted was given back */
         free_sim(sim);
     }
 }

@@ -375,6 +375,12 @@ static void a_client_keeps_nobody(void **state)
     pass(2 * PC_POOL_KEEP_GAP_US);
     assert_int_equal(pc_node_table_count(node), 1);
     assert_int_equal(kept_count, 0);
+    for (unsigned i = 0; i < 2; i++) { /* one that finds out that it can be reached, and then that it can't */
+        node->serves = i == 0;
+        pc_node_pool_table_changed(node);
+        pass(2 * PC_POOL_KEEP_GAP_US);
+        assert_int_equal(kept_count, i == 0);
+    }
 }
 
 static void a_server_keeps_the_closest(void **state)
