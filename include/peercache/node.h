@@ -377,6 +377,22 @@ PEERCACHE_API int peercache_node_wait_stopped(peercache_node *node);
  * thread, in callback, before the node is run too. EPARSE no peer id; EINVAL the node's own; ELIMIT 64 wait already. The
  * text is that of peercache_strerror. */
 PEERCACHE_API int peercache_node_find_peer(peercache_node *node, const char *peer_id);
+/*
+ * Save to the cache now all that the node has learnt, the members of its routing table among it, and wait until that is done: 0, it
+ * survives the death of the process. The node saves by itself too (peercache_node_options_set_save_period); this is for a moment of the
+ * application's choice. Without a cache, or with one that may not be written, it is 0 and nothing happens. From any thread but the
+ * node's own; with a timeout of 0 from any thread and in callback: it is then only asked for, 0 is returned, and a failure is told
+ * as a WARNING. Errors: EBUSY not within the time, or the lock of the cache is held (it goes on, and is tried again on schedule); EFULL,
+ * EIO, EPERM, ECORRUPT, ENOTFOUND as of peercache_flush; ESTATE the node does not run, stopped meanwhile, or this is its own thread.
+ */
+PEERCACHE_API int peercache_node_save_peers_to_cache(peercache_node *node, uint32_t timeout_ms);
+/*
+ * Take in now what other processes have saved to the cache, and offer all cached peers to the buckets of the routing table that they
+ * would fill: they are dialled there as others that the node is told of, in time. A cache that is only read was read when the
+ * node was made, and is not read again. Threads, timeout and errors as of save; EIO, ECORRUPT, ENOMEM it could not be read, ELIMIT not
+ * all of it was.
+ */
+PEERCACHE_API int peercache_node_load_peers_from_cache(peercache_node *node, uint32_t timeout_ms);
 /* Begin a graceful stop; run returns soon after. From any thread or signal handler. A node that lives for one
  * join (`once`) tells JOIN_DONE first, with what it has: dials under way have failed as CANCELLED. */
 PEERCACHE_API void peercache_node_stop(peercache_node *node);

@@ -134,6 +134,9 @@ void pc_driver_loop_edge(void *context, const struct pc_node_action *action)
         if (node->take_in)
             pc_driver_take_in_begin(node->take_in);
         return;
+    case PC_NODE_SAVED:
+        pc_driver_asked_ended(node, PC_DRIVER_SAVE, action->result);
+        return;
     case PC_NODE_STOPPED:
         node->state = PC_DRIVER_FLUSHING;
         if (!node->stop_asked) /* it stops by itself */
@@ -225,16 +228,44 @@ static void took_in_record(void *context, const struct pc_record *record)
     serve(context, &event);
 }
 
-static void took_not_all_in(void *context, const char *why)
+/* What it has ended with is of use to the table at once when somebody waits for that. */
+static void loaded(struct peercache_node *node, int result)
 {
-    const struct peercache_node *node = context;
-    pc_base_log(&node->log, PC_LOG_WARNING, "driver", "what others committed is not taken in: %s", why);
+    struct pc_node_event event = { .kind = PC_NODE_RECALL };
+    node->loading = false;
+    serve(node, &event);
+    pc_driver_asked_ended(node, PC_DRIVER_LOAD, result);
+}
+
+static void took_in(void *context, int result, const char *why)
+{
+    struct peercache_node *node = context;
+    if (result != 0)
+        pc_base_log(&node->log, PC_LOG_WARNING, "driver", "what others committed is not taken in: %s", why);
+    if (node->loading)
+        loaded(node, result);
+}
+
+void pc_driver_loop_save(struct peercache_node *node)
+{
+    struct pc_node_event event = { .kind = PC_NODE_SAVE };
+    serve(node, &event);
+}
+
+void pc_driver_loop_load(struct peercache_node *node)
+{
+    if (node->take_in) {
+        node->loading = true;
+        pc_driver_take_in_begin(node->take_in);
+    } else {
+        loaded(node, 0);
+    }
 }
 
 struct pc_driver_take_in_handler pc_driver_loop_take_in_handler(struct peercache_node *node)
 {
     return (struct pc_driver_take_in_handler){
-        .context = node, .ban = took_in_ban, .record = took_in_record, .lost = took_not_all_in
+        .context = node, .ban = took_in_ban, .record = took_in_record, .done = took_in
     };
 }
 
@@ -454,6 +485,9 @@ int pc_driver_loop_open(struct peercache_node *node)
         node->stop_signals[i].data = node;
         node->signals_open++;
     }
+    result = pc_driver_asked_open(node);
+    if (result != 0)
+        return result;
     return pc_driver_timer_open(&node->timer, &node->loop, on_due, node, &node->error);
 }
 
@@ -471,6 +505,7 @@ int pc_driver_loop_start_signals(struct peercache_node *node)
 void pc_driver_loop_begin(struct peercache_node *node)
 {
     struct pc_node_event event = { .kind = PC_NODE_START, .is_part = node->store && node->store->has_more };
+    pc_driver_progress_begun(&node->progress);
     pc_driver_notified_ready(node);
     serve(node, &event);
 }
@@ -505,6 +540,7 @@ void pc_driver_loop_close(struct peercache_node *node)
         uv_close((uv_handle_t *)&node->network_async, NULL);
     if (node->find_async_open)
         uv_close((uv_handle_t *)&node->find_async, NULL);
+    pc_driver_asked_close(node);
     pc_driver_observed_close(node);
     pc_driver_notified_close(node);
     pc_driver_routes_close(node->routes);

@@ -40,6 +40,8 @@ struct peercache_node {
     uv_async_t find_async;    /* the application wants a peer found */
     uv_async_t network_async; /* the application says that the network has changed */
     uv_signal_t stop_signals[PC_DRIVER_STOP_SIGNALS];
+    uv_async_t asked_async; /* another thread asks for something, see asked.h */
+    bool asked_async_open;
     bool async_open;
     bool network_async_open;
     bool find_async_open;
@@ -63,6 +65,7 @@ struct peercache_node {
     struct pc_reason cache_busy; /* why it could not be opened for writing yet; "" it could */
     struct pc_reason cache_lost; /* why what the cache held is not used; "" it is */
     struct pc_driver_store_worker *worker;
+    bool loading;                      /* somebody waits for the end of a taking in */
     struct pc_driver_take_in *take_in; /* NULL without a worker */
     bool refused_commit; /* a COMMIT that the worker could not take: to be answered after the step */
     int refused_result;
@@ -133,6 +136,9 @@ void pc_driver_loop_edge(void *node, const struct pc_node_action *action);
 void pc_driver_loop_fetched(void *node, const struct pc_node_fetched *fetched);
 void pc_driver_loop_resolved(void *node, const struct pc_node_resolved *resolved);
 void pc_driver_loop_routes(void *node, bool has_ip4, bool has_ip6);
+/* What was asked for is begun; asked.h is told of its end. */
+void pc_driver_loop_save(struct peercache_node *node);
+void pc_driver_loop_load(struct peercache_node *node);
 /* Tell the application a WARNING. */
 void pc_driver_loop_warn(struct peercache_node *node, const char *text);
 

@@ -624,6 +624,7 @@ int pc_driver_node_prepare(struct peercache_node *node)
     if (result != 0)
         return result;
     node->state = PC_DRIVER_RUNNING;
+    pc_driver_progress_started(&node->progress, true);
     node->started = pc_driver_clock_now(&node->clock);
     warn_at_start(node);
     return 0;

@@ -37,6 +37,21 @@ void pc_driver_progress_close(struct pc_driver_progress *progress)
     progress->open = false;
 }
 
+void pc_driver_progress_started(struct pc_driver_progress *progress, bool started)
+{
+    uv_mutex_lock(&progress->lock);
+    progress->started = started;
+    uv_mutex_unlock(&progress->lock);
+}
+
+void pc_driver_progress_begun(struct pc_driver_progress *progress)
+{
+    uv_mutex_lock(&progress->lock);
+    progress->loop_thread = uv_thread_self();
+    progress->has_loop_thread = true;
+    uv_mutex_unlock(&progress->lock);
+}
+
 void pc_driver_progress_joined(struct pc_driver_progress *progress, peercache_join_status status)
 {
     uv_mutex_lock(&progress->lock);
@@ -99,6 +114,7 @@ int peercache_node_start(peercache_node *node)
         return result;
     int error = uv_thread_create(&node->thread, run, node);
     if (error != 0) {
+        pc_driver_progress_started(&node->progress, false);
         node->state = PC_DRIVER_NEW; /* nothing has run: it may be started in another way */
         return fail(node, PEERCACHE_EIO, uv_strerror(error));
     }

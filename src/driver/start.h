@@ -2,6 +2,8 @@
 #ifndef PC_DRIVER_START_H
 #define PC_DRIVER_START_H
 
+#include "driver/asked.h"
+
 #include <peercache/node.h>
 
 #include <uv.h>
@@ -13,7 +15,11 @@ struct pc_driver_progress {
     bool open;   /* lock and cond are made */
     bool joined; /* the first join is over, with `status` */
     peercache_join_status status;
-    bool ended; /* it runs no more */
+    bool started; /* it runs, or is about to */
+    bool ended;   /* it runs no more */
+    bool has_loop_thread;
+    uv_thread_t loop_thread;
+    struct pc_driver_asked asked[PC_DRIVER_ASKED_COUNT];
 };
 
 struct peercache_node;
@@ -21,6 +27,10 @@ struct peercache_node;
 /* EIO. */
 int pc_driver_progress_open(struct pc_driver_progress *progress);
 void pc_driver_progress_close(struct pc_driver_progress *progress);
+/* It is to run, or (false) could not be begun after all. */
+void pc_driver_progress_started(struct pc_driver_progress *progress, bool started);
+/* This thread runs its loop. */
+void pc_driver_progress_begun(struct pc_driver_progress *progress);
 void pc_driver_progress_joined(struct pc_driver_progress *progress, peercache_join_status status);
 void pc_driver_progress_ended(struct pc_driver_progress *progress);
 /* Wait for the thread of peercache_node_start, if there is one, after asking the node to stop. */

@@ -15,6 +15,8 @@ struct pc_driver_take_in {
     struct pc_driver_take_in_handler handler;
     struct pc_driver_store_job job;
     bool is_under_way;
+    bool is_wanted_again;
+    int result;
     struct pc_reason failure; /* "": none */
     struct pc_ban *bans;
     size_t ban_count;
@@ -46,6 +48,7 @@ static void empty(struct pc_driver_take_in *take_in)
     take_in->ban_count = take_in->ban_room = 0;
     take_in->size = take_in->room = 0;
     take_in->failure.text[0] = '\0';
+    take_in->result = 0;
 }
 
 void pc_driver_take_in_free(struct pc_driver_take_in *take_in)
@@ -116,6 +119,7 @@ static void work(void *context, struct pc_store *store)
     int result = pc_store_bans(store, keep_ban, take_in);
     if (result == 0)
         result = pc_store_query(store, &changed, keep_record, take_in);
+    take_in->result = result;
     if (result == PEERCACHE_ELIMIT || result == PEERCACHE_ENOMEM)
         pc_base_reason(&take_in->failure, "%s", peercache_strerror(result));
     else if (result != 0)
@@ -147,23 +151,35 @@ static void done(void *context, int result)
     struct pc_driver_take_in *take_in = context;
     struct pc_record record;
     struct pc_reader r;
-    take_in->is_under_way = false;
-    if (result != 0)
+    if (result != 0) {
+        take_in->result = result;
         pc_base_reason(&take_in->failure, "no thread read it");
+    }
     for (size_t i = 0; i < take_in->ban_count; i++)
         take_in->handler.ban(take_in->handler.context, &take_in->bans[i]);
     pc_base_reader_init(&r, take_in->packed, take_in->size);
     while (next_record(&r, &record))
         take_in->handler.record(take_in->handler.context, &record);
-    if (take_in->failure.text[0] != '\0')
-        take_in->handler.lost(take_in->handler.context, take_in->failure.text);
+    result = take_in->result;
+    struct pc_reason failure = take_in->failure;
     empty(take_in);
+    take_in->is_under_way =
+        false; /* only now: being told may ask for more, and a thread would fill what is read here */
+    if (take_in->is_wanted_again && result == 0) {
+        pc_driver_take_in_begin(take_in);
+    } else {
+        take_in->is_wanted_again = false;
+        take_in->handler.done(take_in->handler.context, result, failure.text);
+    }
 }
 
 void pc_driver_take_in_begin(struct pc_driver_take_in *take_in)
 {
+    take_in->is_wanted_again = take_in->is_under_way;
     if (take_in->is_under_way)
         return;
     take_in->job = (struct pc_driver_store_job){ .work = work, .done = done, .context = take_in };
     take_in->is_under_way = pc_driver_store_worker_do(take_in->worker, &take_in->job) == 0;
+    if (!take_in->is_under_way)
+        take_in->handler.done(take_in->handler.context, PEERCACHE_EIO, "no thread read it");
 }

@@ -205,6 +205,7 @@ struct pc_node {
     struct pc_kad_candidates *candidates;
     size_t probe_count;
     bool wants_candidates;
+    bool wants_deep_candidates; /* also of the buckets beyond our neighbours */
     int64_t feeler_at_us;
     bool recall_wanted;
 
@@ -219,7 +220,8 @@ struct pc_node {
     /* saving: saving.c */
     bool commit_wanted; /* now, until nothing is pending */
     bool take_in_wanted;
-    bool has_news; /* that are saved once the pause since the last save is over */
+    bool save_asked; /* SAVED is owed */
+    bool has_news;   /* that are saved once the pause since the last save is over */
     bool commit_out;
     bool committed_any;
     bool commit_failed;
@@ -352,6 +354,8 @@ void pc_node_find_end(struct pc_node *node, bool timed_out);
 
 /* tending.c */
 void pc_node_tend_begin(struct pc_node *node);
+/* Every cached peer is a candidate for its bucket. */
+void pc_node_recall_all(struct pc_node *node);
 void pc_node_tend_pump(struct pc_node *node);
 int64_t pc_node_tend_deadline(const struct pc_node *node);
 void pc_node_probe_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome);
@@ -418,6 +422,8 @@ void pc_node_connection_gone(struct pc_node *node, struct connection *connection
 void pc_node_save_begin(struct pc_node *node);
 /* Something is known that the cache does not have: it is saved soon. */
 void pc_node_save_news(struct pc_node *node);
+/* The owner wants all that is known saved now, members of the table too, and to be told. */
+void pc_node_save_asked(struct pc_node *node);
 /* All that is known is to be saved now, one more time whatever failed before. */
 void pc_node_save_at_stop(struct pc_node *node);
 void pc_node_on_committed(struct pc_node *node, const struct pc_node_event *event);

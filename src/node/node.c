@@ -458,6 +458,12 @@ size_t pc_node_step(struct pc_node *node, peercache_time now, const struct pc_no
     case PC_NODE_FIND:
         pc_node_on_find(node, event->id);
         break;
+    case PC_NODE_SAVE:
+        pc_node_save_asked(node);
+        break;
+    case PC_NODE_RECALL:
+        pc_node_recall_all(node);
+        break;
     case PC_NODE_STOP:
         pc_node_begin_stop(node);
         break;

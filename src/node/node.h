@@ -3,7 +3,7 @@
  *
  *   START, LISTENING, LOADED, ENDPOINT,              ┌──────────────┐   DIAL, CLOSE, PING, FIND_NODE, ANSWER,
  *   WIRE, FETCHED, RESOLVED, ROUTES,              ─► │ pc_node_step │ ─► FETCH, RESOLVE, CANCEL…, COMMIT,
- *   TIME, COMMITTED, LISTENS, STOP                   └──────────────┘   TAKE_IN, KEEP…, ANNOUNCE, TELL, STOPPED
+ *   TIME, COMMITTED, SAVE, RECALL, LISTENS, STOP     └──────────────┘   TAKE_IN, SAVED, KEEP…, ANNOUNCE, TELL, STOPPED
  *
  * The life of a node:
  *
@@ -123,6 +123,8 @@ enum pc_node_event_kind {
     PC_NODE_COMMITTED, /* `result` of the one COMMIT under way; `text` says why it failed */
     PC_NODE_FIND,      /* `id`: a peer to be found, told as FOUND; only while pc_node_may_find */
     PC_NODE_STOP,
+    PC_NODE_SAVE,   /* all that is known is to be committed now; answered by SAVED */
+    PC_NODE_RECALL, /* the cached peers are to be offered to the buckets that they would fill */
     PC_NODE_LISTENS, /* `addrs`: all addresses we can be reached at from now on, in place of those told before */
 };
 
@@ -182,6 +184,7 @@ enum pc_node_action_kind {
     PC_NODE_TAKE_IN,   /* what others committed is wanted, told as BANNED and LOADED; not answered */
     PC_NODE_TELL,      /* event: for the application */
     PC_NODE_KEEP,      /* connection, keep: whether it is needed; not answered */
+    PC_NODE_SAVED,     /* result: of every SAVE so far; 0 also when there is nothing to save to */
     PC_NODE_STOPPED,   /* the last action; nothing may be stepped afterwards */
     PC_NODE_PROBE,     /* connection, request, addrs (one), deadline_us: to be dialled there (AutoNAT) */
     PC_NODE_DIAL_BACK, /* asked, remote, count (which of the addresses), data_bytes (that are owed before) */
@@ -211,6 +214,7 @@ struct pc_node_action {
     bool is_server;
     const struct pc_maddr *addrs;
     size_t addr_count;
+    int result;
     const struct pc_delta *deltas;
     size_t delta_count;
     peercache_node_event event;

@@ -47,6 +47,46 @@ void pc_node_save_at_stop(struct pc_node *node)
     node->commit_failed = false;
 }
 
+/* Who is connected lives; who is not, and is known to the table alone, was heard of. */
+static void remember_members(struct pc_node *node)
+{
+    const struct pc_kad_entry *member = NULL;
+    while ((member = pc_kad_table_next(node->table, member)) != NULL) {
+        struct pc_cache_report alive = { .outcome = PEERCACHE_OK,
+                                         .count = 1,
+                                         .unverified = true,
+                                         .rtt_us = PC_RTT_UNKNOWN,
+                                         .source = PEERCACHE_SOURCE_DHT };
+        bool is_connected = pc_node_pool_find(node, &member->id) != NULL;
+        if (!is_connected && pc_cache_set_find(node->set, &member->id))
+            continue;
+        for (size_t i = 0; i < member->addr_count; i++) {
+            if (!is_connected)
+                pc_node_remember(node, &member->id, &member->addrs[i], PEERCACHE_SOURCE_DHT, &member->group);
+            else if (i == 0 &&
+                     pc_cache_set_report_more(node->set, &member->id, pc_addr_maddr_bytes(&member->addrs[i]),
+                                              &alive, node->now.wall_ms) == PEERCACHE_ENOMEM)
+                pc_base_log(node->options.log, PC_LOG_ERROR, "node",
+                            "out of memory: a member is not remembered");
+        }
+    }
+}
+
+void pc_node_save_asked(struct pc_node *node)
+{
+    remember_members(node);
+    want_commit(node);
+    node->save_asked = true;
+    node->commit_failed = false; /* one more try */
+}
+
+static void answer_asked(struct pc_node *node, int result)
+{
+    if (node->save_asked)
+        pc_node_act(node, PC_NODE_SAVED)->result = result;
+    node->save_asked = false;
+}
+
 void pc_node_on_committed(struct pc_node *node, const struct pc_node_event *event)
 {
     node->commit_out = false;
@@ -62,6 +102,7 @@ void pc_node_on_committed(struct pc_node *node, const struct pc_node_event *even
     node->commit_wanted = false; /* again on schedule */
     node->commit_at_us = in(node, PC_NODE_COMMIT_FIRST_US);
     node->commit_from_us = node->commit_at_us;
+    answer_asked(node, event->result);
     pc_node_warn(node, "the cache is not saved: %s",
                  event->text ? event->text : peercache_strerror(event->result));
 }
@@ -83,10 +124,12 @@ static void look_at_time(struct pc_node *node)
 void pc_node_save_pump(struct pc_node *node)
 {
     const struct pc_delta *deltas;
+    if (!node->options.save && node->save_asked && pc_node_has_room(node, 0))
+        answer_asked(node, 0); /* there is nothing to save to */
     if (!node->options.save)
         return;
     look_at_time(node);
-    if (!node->commit_wanted || node->commit_out || !pc_node_has_room(node, 1))
+    if (!node->commit_wanted || node->commit_out || !pc_node_has_room(node, 2))
         return;
     size_t count = pc_cache_set_take(node->set, &deltas, PC_CACHE_BATCH_MAX);
     if (count > 0) {
@@ -96,6 +139,7 @@ void pc_node_save_pump(struct pc_node *node)
         action->delta_count = count;
     } else {
         node->commit_wanted = false;
+        answer_asked(node, 0);
     }
     if (node->take_in_wanted) {
         node->take_in_wanted = false;

@@ -125,10 +125,11 @@ void pc_node_offer_candidate(struct pc_node *node, const struct pc_peer_id *id, 
     node->wants_candidates = true;
 }
 
-/* For buckets with room, not deeper than our neighbours: those are found by lookups of our own id. */
+/* For buckets with room, not deeper than our neighbours: those are found by lookups of our own id. But of whom the cache alone
+ * tells no lookup finds. */
 static void dial_candidates(struct pc_node *node)
 {
-    unsigned edge = pc_kad_table_edge(node->table);
+    unsigned edge = node->wants_deep_candidates ? PC_KAD_BUCKETS - 1 : pc_kad_table_edge(node->table);
     if (!node->wants_candidates || node->options.exclusive)
         return;
     for (unsigned bucket = 0; bucket < PC_KAD_BUCKETS && bucket <= edge; bucket++) {
@@ -143,7 +144,7 @@ static void dial_candidates(struct pc_node *node)
                 (void)probe(node, &entry.id, entry.addrs, entry.addr_count, PEERCACHE_VIA_DHT, false);
         }
     }
-    node->wants_candidates = false;
+    node->wants_candidates = node->wants_deep_candidates = false;
 }
 
 /* ----- of the cache ----- */
@@ -172,6 +173,25 @@ static void recall(struct pc_node *node)
         if (picks[i].id.size > 0 && !pc_kad_table_find(node->table, &picks[i].id) &&
             !pc_node_pool_find(node, &picks[i].id) && has_place(node, &picks[i].id))
             recalled += probe(node, &picks[i].id, &picks[i].addr, 1, PEERCACHE_VIA_CACHE, false);
+}
+
+/* Those never verified first, so that the others come in as the newest, which stay. */
+void pc_node_recall_all(struct pc_node *node)
+{
+    static const peercache_state order[] = { PEERCACHE_NEW, PEERCACHE_TRIED };
+    if (node->options.exclusive || !node->options.dial_cached)
+        return;
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+        for (const struct pc_record *record = pc_cache_set_next(node->set, NULL); record;
+             record = pc_cache_set_next(node->set, record)) {
+            struct pc_maddr addrs[PEERCACHE_ADDRS_PER_PEER];
+            if (record->state != order[i] || record->id.size == 0 || !has_place(node, &record->id))
+                continue;
+            for (size_t j = 0; j < record->addr_count; j++)
+                addrs[j] = record->addrs[j].addr;
+            pc_node_offer_candidate(node, &record->id, addrs, record->addr_count);
+        }
+    node->wants_deep_candidates = true;
 }
 
 /* ----- feelers ----- */

@@ -94,6 +94,7 @@ static void apply(struct pc_wire *wire, peercache_time now, const struct pc_node
     case PC_NODE_KEEP_JOIN:
     case PC_NODE_COMMIT:
     case PC_NODE_TAKE_IN:
+    case PC_NODE_SAVED:
     case PC_NODE_TELL:
         wire->edge(wire->context, action);
         break;

@@ -372,6 +372,11 @@ void step(const struct pc_node_event *event)
         case PC_NODE_TAKE_IN:
             world->taken_in++;
             break;
+        case PC_NODE_SAVED:
+            assert_false(world->commit_out); /* all of it is on the disk, or failed */
+            world->saved_told++;
+            world->saved_result = actions[i].result;
+            break;
         case PC_NODE_TELL:
             on_tell(&actions[i].event);
             break;

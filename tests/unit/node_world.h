@@ -81,6 +81,8 @@ struct world {
     int commit_result;
     unsigned commits;
     unsigned taken_in;
+    unsigned saved_told; /* SAVED */
+    int saved_result;
     size_t committed; /* deltas */
     uint32_t blamed;  /* failures in them */
     struct pc_delta last_batch[1000];

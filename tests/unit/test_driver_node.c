@@ -8,12 +8,14 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +51,7 @@ struct witness {
     uint32_t warnings;
     char warning[TEXT_BYTES];
     peercache_crawl_report crawl; /* its lists are gone */
+    uint32_t met;                 /* JOIN_DONE with somebody verified */
     uint32_t stopped;
     bool saved;
     uint32_t after_stopped;
@@ -81,6 +84,7 @@ static void on_event(void *context, const peercache_node_event *event)
         break;
     case PEERCACHE_NODE_JOIN_DONE:
         w->done++;
+        w->met += event->report->verified > 0;
         w->status = event->report->status;
         w->elapsed_us = event->report->elapsed_us;
         (void)snprintf(w->cause, sizeof(w->cause), "%s", event->report->cause ? event->report->cause : "");
@@ -427,6 +431,128 @@ static void waiting_for_a_join_has_an_end(void **state)
     assert_int_equal(peercache_node_wait_joined(client.node, PATIENCE_MS, &status), PEERCACHE_ESTATE);
     witness_deinit(&client);
     (void)close(silent);
+}
+
+/* ----- saving and loading when asked to ----- */
+
+struct asking {
+    struct witness witness;
+    int waiting; /* what was returned in callback */
+    int asking;
+};
+
+static void ask_in_callback(void *context, const peercache_node_event *event)
+{
+    struct asking *a = context;
+    if (event->kind == PEERCACHE_NODE_JOIN_DONE) {
+        a->waiting = peercache_node_save_peers_to_cache(a->witness.node, 1000);
+        a->asking = peercache_node_save_peers_to_cache(a->witness.node, 0);
+    }
+    on_event(&a->witness, event);
+}
+
+static int count_record(void *context, const struct pc_record *record)
+{
+    (void)record;
+    ++*(size_t *)context;
+    return 0;
+}
+
+static size_t peers_in(const char *path)
+{
+    const struct pc_store_query all = { .kind = PC_STORE_ALL };
+    struct pc_store_options options = {
+        .network = "ipfs", .mode = PC_NETGROUP_LOCAL, .timeout_ms = 5000, .read_only = true
+    };
+    struct pc_store *store = NULL;
+    struct pc_reason why = { "" };
+    size_t count = 0;
+    assert_int_equal(pc_store_open(path, &options, &store, &why), 0);
+    assert_int_equal(pc_store_query(store, &all, count_record, &count), 0);
+    pc_store_close(store);
+    return count;
+}
+
+/* Another process learns of a node. */
+static void put_in(const char *path, const char *multiaddr)
+{
+    struct pc_store_options options = { .network = "ipfs", .mode = PC_NETGROUP_LOCAL, .timeout_ms = 5000 };
+    struct pc_store *store = NULL;
+    struct pc_reason why = { "" };
+    uint8_t bytes[PC_MULTIADDR_MAX_BYTES];
+    size_t size;
+    struct pc_maddr addr;
+    struct pc_peer_id id;
+    struct pc_delta delta;
+    assert_int_equal(pc_addr_multiaddr_parse(multiaddr, strlen(multiaddr), bytes, sizeof(bytes), &size, &why),
+                     0);
+    assert_int_equal(pc_addr_multiaddr_split(pc_bytes_of(bytes, size), &addr, &id), 0);
+    pc_cache_delta_init(&delta, &id, pc_addr_maddr_bytes(&addr));
+    delta.history.last_seen_ms = delta.first_seen_ms = 1000;
+    options.writer_id = 77;
+    assert_int_equal(pc_store_open(path, &options, &store, &why), 0);
+    assert_int_equal(pc_store_commit(store, 1, &delta, 1, 2000, 5000), 0);
+    pc_store_close(store);
+}
+
+static void saves_and_loads_when_asked(void **state)
+{
+    (void)state;
+    struct witness server, stranger;
+    struct asking a = { .waiting = 1, .asking = 1 };
+    peercache_join_status status;
+    char path[512], lock_path[520];
+    path_in("asked.db", path, sizeof(path));
+    (void)snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
+    start_server(&server);
+    start_server(&stranger);
+    witness_init(&a.witness);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_SERVER);
+    assert_int_equal(peercache_node_options_add_peer(options, server.addr), 0);
+    assert_int_equal(peercache_node_options_set_cache(options, path), 0);
+    make(&a.witness, options);
+    peercache_node_on_event(a.witness.node, ask_in_callback, &a);
+    assert_int_equal(peercache_node_save_peers_to_cache(a.witness.node, 1000), PEERCACHE_ESTATE);
+    assert_int_equal(peercache_node_load_peers_from_cache(a.witness.node, 0), PEERCACHE_ESTATE);
+    assert_int_equal(peercache_node_start(a.witness.node), 0);
+    assert_int_equal(peercache_node_wait_joined(a.witness.node, PATIENCE_MS, &status), 0);
+    assert_int_equal(peercache_node_save_peers_to_cache(a.witness.node, PATIENCE_MS), 0);
+    assert_int_equal(peers_in(path), 1);
+    assert_int_equal(a.waiting, PEERCACHE_ESTATE); /* it would have waited for itself */
+    assert_int_equal(a.asking, 0);
+
+    /* While another holds the lock nothing is saved, and who waits is told when its time is over. */
+    int lock = open(lock_path, O_RDWR | O_CLOEXEC);
+    assert_true(lock >= 0);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    assert_int_equal(peercache_node_save_peers_to_cache(a.witness.node, 50), PEERCACHE_EBUSY);
+    assert_int_equal(close(lock), 0);
+    assert_int_equal(peercache_node_save_peers_to_cache(a.witness.node, PATIENCE_MS), 0);
+
+    /* The stranger was alone, and is dialled as soon as it is taken in. */
+    put_in(path, stranger.addr);
+    assert_int_equal(peercache_node_load_peers_from_cache(a.witness.node, PATIENCE_MS), 0);
+    wait_for(&stranger, &stranger.met);
+    peercache_node_stop(a.witness.node);
+    assert_int_equal(peercache_node_wait_stopped(a.witness.node), 0);
+    assert_int_equal(peercache_node_save_peers_to_cache(a.witness.node, 1000), PEERCACHE_ESTATE);
+    witness_deinit(&a.witness);
+    assert_int_equal(peers_in(path), 2);
+    finish_server(&stranger);
+    finish_server(&server);
+}
+
+/* Without a cache the same calls do nothing, and go well. */
+static void saves_and_loads_without_a_cache(void **state)
+{
+    (void)state;
+    struct witness server;
+    witness_init(&server);
+    make(&server, local_options(PEERCACHE_MODE_SERVER));
+    assert_int_equal(peercache_node_start(server.node), 0);
+    assert_int_equal(peercache_node_save_peers_to_cache(server.node, PATIENCE_MS), 0);
+    assert_int_equal(peercache_node_load_peers_from_cache(server.node, PATIENCE_MS), 0);
+    witness_deinit(&server);
 }
 
 struct application {
@@ -982,6 +1108,8 @@ int main(void)
         TEST(nothing_to_try),
         TEST(on_a_thread_of_its_own),
         TEST(waiting_for_a_join_has_an_end),
+        TEST(saves_and_loads_when_asked),
+        TEST(saves_and_loads_without_a_cache),
         TEST(within_the_loop_of_an_application),
         TEST(stop_from_the_callback_and_before_run),
         TEST(a_client_remembers_and_rejoins_from_memory),
