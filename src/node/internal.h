@@ -175,7 +175,7 @@ struct pc_node {
     uint64_t ping_connection;
 
     /* saving: saving.c */
-    bool commit_wanted; /* now, until nothing is pending */
+    bool commit_wanted; /* now, as long as batches are full; at the stop until nothing is pending */
     bool take_in_wanted;
     bool has_news; /* that are saved once the pause since the last save is over */
     bool commit_out;
