@@ -49,9 +49,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct pc_reader reader;
     struct pc_record_addr addr;
-    struct pc_peer_id id;
-    pc_cache_key_id(pc_bytes_of(data, size), &id);
-    require(id.size <= sizeof(id.bytes));
     pc_base_reader_init(&reader, data, size);
     while (pc_base_reader_left(&reader) > 0) {
         (void)pc_cache_packed_addr(pc_bytes_of(reader.at, pc_base_reader_left(&reader)));

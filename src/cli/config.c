@@ -35,9 +35,9 @@ static int look_at_line(struct parsing *parsing, struct pc_bytes line)
     if (line.size > PC_CLI_CONFIG_LINE_BYTES)
         return refuse(parsing, PEERCACHE_ELIMIT, "longer than 196 characters");
     size_t blank = 0;
-    while (blank < line.size && (text[blank] == ' ' || text[blank] == '\t'))
+    while (blank < line.size && strchr(" \t\r\v\f", text[blank])) /* what libinih takes for white space */
         blank++;
-    if (blank > 0 && blank < line.size && !strchr(";#\r", text[blank]))
+    if (blank > 0 && blank < line.size && !strchr(";#", text[blank]))
         return refuse(parsing, PEERCACHE_EPARSE, "it begins with white space");
     if (line.size > 0 && text[0] == '[' &&
         (line.size < sizeof(section) - 1 || memcmp(text, section, sizeof(section) - 1) != 0))

@@ -131,7 +131,11 @@ int main(int argc, char **argv)
         struct pc_reason reason = { "" };
         if (strcmp(argv[1], table[i].name) != 0)
             continue;
-        if (pc_cli_options_parse(&table[i], argc - 1, argv + 1, &options, &reason) != 0)
+        int error = pc_cli_options_parse(&table[i], argc - 1, argv + 1, &options, &reason);
+        if (error == PEERCACHE_ENOMEM)
+            return (int)pc_cli_fail(json, pc_cli_error_exit(error), pc_cli_error_code(error), "%s",
+                                    *reason.text ? reason.text : peercache_strerror(error));
+        if (error)
             return (int)pc_cli_fail(json, PC_CLI_USAGE, "usage", "%s", reason.text);
         enum pc_cli_exit exit = PC_CLI_DONE;
         if (options.help) {

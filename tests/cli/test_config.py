@@ -134,6 +134,7 @@ def what_is_wrong_is_said_with_file_line_and_key(place):
             ('[peercache', 'line 1: '),
             ('[peercache]\n local = yes', 'line 2: it begins with white space'),
             ('peer = %s\n  %s' % (peer, peer), 'line 2: it begins with white space'),
+            ('peer = %s\n\v%s' % (peer, peer), 'line 2: it begins with white space'),
             ('local', 'line 1: not of the form key = value'),
             ('cache =', 'line 1: cache: the PATH is empty'),
             ('local = yes\n# none\nlocal = yes', 'line 3: local: given in line 1 already'),
