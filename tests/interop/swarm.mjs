@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 // A swarm of js-libp2p nodes in one process, on 127.0.0.1 over QUIC, driven by JSON lines on stdin.
 //
-//   node swarm.mjs [--count 20] [--kad-protocol /ipfs/kad/1.0.0] [--max-seconds 300]
+//   node swarm.mjs [--count 20] [--kad-protocol /ipfs/kad/1.0.0] [--max-seconds 300] [--push] [--listen IP]...
+//
+// With --push the nodes push changes to their peers and take theirs in; with --listen they listen on these IPs in turn, dial
+// everywhere, and serve AutoNAT v2.
 //
 // stdout, one JSON object a line:
 //   {"event":"listening","index","id","key","addrs"}  once a node, in index order
@@ -20,6 +23,9 @@
 //       asks the network, not the own peer store, unless "cache":true; "via" is the peer that gave the answer
 //   {"cmd":"closest","index","id"}       -> {"event":"closest","index","id","peers","queried"}
 //   {"cmd":"peers","index"}              -> {"event":"peers","index","size","peers","connected"}
+//   {"cmd":"known","index","id"}         -> {"event":"known","index","id","protocols","addrs","signed"}
+//       what the peer store holds of a peer: from identify and identify-push; "signed": a signed record of it
+//   {"cmd":"client","index"}             -> {"event":"client","index"}; serves no more, and pushes that to its peers
 //   {"cmd":"exit"}                       -> {"event":"exit","reason"}, then the process ends
 // A command that fails is answered {"event":"error","cmd","index","message"}. Commands run concurrently: answers come in
 // the order of completion. Those given before "ready" wait for it, except exit.
@@ -30,8 +36,9 @@ import './polyfill.mjs' // stays first
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { quic } from '@chainsafe/libp2p-quic'
+import { autoNATv2 } from '@libp2p/autonat-v2'
 import { generateKeyPair } from '@libp2p/crypto/keys'
-import { identify } from '@libp2p/identify'
+import { identify, identifyPush } from '@libp2p/identify'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
@@ -46,7 +53,7 @@ const KEYS = [['Ed25519'], ['secp256k1'], ['RSA', 2048]]
 const PING = { maxInboundStreams: 64, maxOutboundStreams: 64 }
 
 function usage (message) {
-  process.stderr.write(`swarm: ${message}\nusage: node swarm.mjs [--count N] [--kad-protocol P] [--max-seconds S]\n`)
+  process.stderr.write(`swarm: ${message}\nusage: node swarm.mjs [--count N] [--kad-protocol P] [--max-seconds S] [--push] [--listen IP]...\n`)
   process.exit(2)
 }
 
@@ -57,7 +64,9 @@ function options () {
       options: {
         count: { type: 'string', default: '20' },
         'kad-protocol': { type: 'string', default: '/ipfs/kad/1.0.0' },
-        'max-seconds': { type: 'string', default: '300' }
+        'max-seconds': { type: 'string', default: '300' },
+        push: { type: 'boolean', default: false },
+        listen: { type: 'string', multiple: true, default: [] }
       }
     }).values
   } catch (err) {
@@ -68,10 +77,10 @@ function options () {
   if (!Number.isInteger(count) || count < 1) usage('--count must be a whole number above 0')
   if (!(maxSeconds > 0 && maxSeconds <= 86_400)) usage('--max-seconds must be above 0 and at most 86400')
   if (!values['kad-protocol'].startsWith('/')) usage('--kad-protocol must start with /')
-  return { count, maxSeconds, kadProtocol: values['kad-protocol'] }
+  return { count, maxSeconds, kadProtocol: values['kad-protocol'], push: values.push, listen: values.listen }
 }
 
-const { count, maxSeconds, kadProtocol } = options()
+const { count, maxSeconds, kadProtocol, push, listen } = options()
 const started = performance.now()
 
 const emit = (object) => process.stdout.write(JSON.stringify(object) + '\n')
@@ -96,13 +105,16 @@ function notLoopback (addr) {
   return !(first?.name === 'ip4' && first.value === '127.0.0.1')
 }
 
-async function makeNode (index) {
+async function makeNode (index, ip) {
   keys[index] ??= await generateKeyPair(...KEYS[index % KEYS.length])
   const node = await createLibp2p({
     privateKey: keys[index],
-    addresses: { listen: ['/ip4/127.0.0.1/udp/0/quic-v1'] },
+    // A public address it would keep to itself until others proved it, unless it is announced.
+    addresses: ip
+      ? { listen: [`/ip4/${ip}/udp/4001/quic-v1`], announce: [`/ip4/${ip}/udp/4001/quic-v1`] }
+      : { listen: ['/ip4/127.0.0.1/udp/0/quic-v1'] },
     transports: [quic({ ipv6: false })],
-    connectionGater: { denyDialMultiaddr: notLoopback }, // the default denies loopback and private addresses
+    connectionGater: { denyDialMultiaddr: ip ? () => false : notLoopback }, // the default denies loopback and private addresses
     connectionManager: { // the defaults drop all beyond 5 a second from one address
       maxConnections: 10_000,
       inboundConnectionThreshold: 100_000,
@@ -110,6 +122,8 @@ async function makeNode (index) {
     },
     services: {
       identify: identify(),
+      ...(push ? { identifyPush: identifyPush() } : {}),
+      ...(ip ? { autoNAT: autoNATv2() } : {}),
       ping: ping(PING),
       dht: kadDHT({
         protocol: kadProtocol,
@@ -162,7 +176,7 @@ function tableAtLeast (node, size) {
 }
 
 async function start () {
-  const starting = Array.from({ length: count }, (_, i) => makeNode(i))
+  const starting = Array.from({ length: count }, (_, i) => makeNode(i, listen[i % listen.length]))
   starting.forEach((promise) => promise.catch(() => {}))
   for (let i = 0; i < count; i++) {
     const node = nodes[i] = await starting[i]
@@ -211,7 +225,7 @@ async function connect (node, command, signal) {
 
 const commands = {
   async start (none, command, signal) {
-    const node = await makeNode(command.index)
+    const node = await makeNode(command.index, listen[command.index % listen.length])
     const connection = await node.dial(addrOf(command), { signal })
     await identified.get(connection)
     nodes[command.index] = node
@@ -293,6 +307,22 @@ const commands = {
       if (event.name === 'FINAL_PEER') peers.push(event.peer.id.toString())
     }
     return { event: 'closest', id: command.id, peers, queried }
+  },
+
+  async known (node, command) {
+    const peer = await node.peerStore.get(idOf(command))
+    return {
+      event: 'known',
+      id: command.id,
+      protocols: peer.protocols,
+      addrs: peer.addresses.map(({ multiaddr }) => multiaddr.toString()),
+      signed: peer.peerRecordEnvelope !== undefined
+    }
+  },
+
+  async client (node) {
+    await node.services.dht.setMode('client')
+    return { event: 'client' }
   },
 
   async peers (node) {

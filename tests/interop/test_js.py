@@ -3,10 +3,8 @@ remembers; killed in part, it is rejoined from the cache alone; and a js node fi
 `run`. Arguments: the binary, a directory for npm's packages."""
 import os
 
-from js import Swarm, harness  # what they share knows the way to the harness
-from harness import case, run
-
-COUNT = 20
+from swarm import COUNT, Swarm, harness
+from harness import case, run  # found by the path that the swarm has set
 
 
 def join(place, *arguments):

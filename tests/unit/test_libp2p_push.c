@@ -257,8 +257,9 @@ static void who_pushes_too_often_is_not_heard(void **state)
     (void)open_pair(sim);
     for (uint8_t i = 0; i < 20; i++) {
         announce(sim, 1, true, i + 1);
-        sim_run(sim, sim->now.mono_us + S / 10);
+        sim_run(sim, sim->now.mono_us + S / 100);
     }
+    sim_run(sim, sim->now.mono_us + S / 2);
     assert_int_equal(counts_of(sim, 1)->pushes_sent, 20);
     assert_int_equal(counts_of(sim, 0)->pushes_received, PC_PUSHES_AT_ONCE);
     assert_int_equal(counts_of(sim, 0)->pushes_refused, 20 - PC_PUSHES_AT_ONCE);

@@ -1,5 +1,5 @@
-"""A swarm of js-libp2p nodes, for the tests of this folder: npm's packages, installed once, and the process that runs them. The
-second argument of such a test program is a directory for the packages."""
+"""A swarm of js-libp2p nodes in one process, driven by swarm.mjs. Arguments of the tests: the binary, a directory for npm's
+packages."""
 import json
 import os
 import select
@@ -14,9 +14,9 @@ import harness  # pylint: disable=wrong-import-position
 
 PACKAGES = os.path.abspath(sys.argv[2])
 FILES = ('package.json', 'package-lock.json', '.npmrc', 'swarm.mjs', 'polyfill.mjs')
+COUNT = 20
 START_S = 180.0 # only how long a hang is waited for
 COMMAND_S = 90.0
-MAX_S = 600  # of a swarm, whatever happens to the test
 
 
 def install():
@@ -50,9 +50,12 @@ def install():
 class Swarm:
     """The js nodes, in one process, spoken to by JSON lines."""
 
-    def __init__(self, count):
+    def __init__(self, count=COUNT, push=False, listen=()):
         node = install()
-        self.process = subprocess.Popen([node, 'swarm.mjs', '--count', str(count), '--max-seconds', str(MAX_S)],
+        more = ['--push'] if push else []
+        for ip in listen:
+            more += ['--listen', ip]
+        self.process = subprocess.Popen([node, 'swarm.mjs', '--count', str(count), '--max-seconds', '600', *more],
                                         cwd=PACKAGES, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL)
         self.buffer = b''
