@@ -4,7 +4,7 @@
  *
  *   serve SWARM [--connections N] [--seconds N] [--idle SECONDS] [--load CONNECTIONS:IN_FLIGHT]
  *
- * (`--load`: that one alone, to be profiled; the server's process is named so.)
+ * (`--load`: that one alone, to be profiled; the server's process is named so. 0:1 is none: the connections alone.)
  *
  * Three processes: a small network of ours (the program SWARM), so that there are real peers to tell of; the server, a
  * node of that network as any program would run it (the whole driver), which is what is measured, with its limits on
@@ -595,7 +595,7 @@ int main(int argc, char **argv)
         end_process(network.pid);
         return 0;
     }
-    for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++)
+    for (size_t i = 0; arguments.load_in_flight == 0 && i < sizeof(loads) / sizeof(loads[0]); i++)
         measure_answers(&network, &arguments, loads[i].connections, loads[i].in_flight);
     measure_connections(&network, &arguments);
     (void)printf("floor of an answer: cryptography %.2f us, kernel %.2f us (%d datagrams a call)\n",
