@@ -4,11 +4,12 @@
  *
  *   serve SWARM [--connections N] [--seconds N] [--idle SECONDS] [--load CONNECTIONS:IN_FLIGHT]
  *
- * (`--load`: that one alone, to be profiled; the server's process is named so.)
+ * (`--load`: that one alone, to be profiled; the server's process is named so. 0:1 is none: the connections alone.)
  *
  * Three processes: a small network of ours (the program SWARM), so that there are real peers to tell of; the server, a
- * node of that network as any program would run it (the whole driver), which is what is measured; and this one, which
- * asks: hosts of libp2p without a node above them. A server's processor time is that of its one thread.
+ * node of that network as any program would run it (the whole driver), which is what is measured, with its limits on
+ * peers and requests lifted; and this one, which asks: hosts of libp2p without a node above them, each a peer of its own with
+ * one connection. A server's processor time is that of its one thread.
  *
  * Beside it the floor of the same run: what GnuTLS takes to open a packet as large as a request comes in and to seal
  * one as large as an answer, and what the kernel takes to receive and send them; no server of QUIC does without.
@@ -42,6 +43,7 @@
 #define REQUEST_US      (5 * PC_US_PER_S)
 #define BATCH           32
 #define CONNECTIONS_MAX 4000
+#define IDLE_US         (300 * PC_US_PER_S) /* none ends while it is measured, however slow the machine */
 
 struct arguments {
     const char *swarm;
@@ -186,7 +188,6 @@ _Noreturn static void run_server(const struct network *network, int to)
     peercache_node_options_set_mode(options, PEERCACHE_MODE_SERVER);
     peercache_node_options_set_local(options, true);
     if (peercache_node_options_set_connections(options, CONNECTIONS_MAX, CONNECTIONS_MAX) != 0 ||
-        peercache_node_options_set_connection_idle(options, 0) != 0 ||
         peercache_node_options_set_network(options, "swarm") != 0 ||
         peercache_node_options_set_kad_protocol(options, network->protocol) != 0)
         die("options", peercache_node_options_errmsg(options));
@@ -197,7 +198,10 @@ _Noreturn static void run_server(const struct network *network, int to)
         die("the server", node ? peercache_node_errmsg(node) : "out of memory");
     /* One asker holds thousands of connections and asks as fast as it can: what the limits are there to stop. */
     node->wire.host->options.connections_max = CONNECTIONS_MAX;
-    node->wire.host->options.limits = (struct pc_libp2p_limits){ .half_open = CONNECTIONS_MAX };
+    node->wire.host->options.idle_timeout_us = IDLE_US;
+    node->wire.host->options.unused_timeout_us = IDLE_US;
+    node->wire.host->options.limits =
+        (struct pc_libp2p_limits){ .half_open = CONNECTIONS_MAX }; /* 0: no limit */
     struct telling telling = { .to = to, .server = { .at = node->listening[0] } };
     peercache_node_on_event(node, on_event, &telling);
     (void)peercache_node_run(node);
@@ -224,22 +228,29 @@ static void start_server(const struct network *network, struct server *ret_serve
 
 /* ---- who asks ------------------------------------------------------------------------------------------ */
 
+#define CONNECTION 1 /* the number of each asker's only one */
+
 struct asker {
     int fd;
     uint16_t port;
     struct pc_identity *identity;
     struct pc_libp2p_host *host;
-    struct pc_ip_port server;
-    size_t open;
-    size_t failed;
-    uint64_t next_connection;
-    uint64_t next_request;
-    uint64_t answered;
-    uint64_t peers; /* told of in the answers */
-    bool asks_again;
 };
 
-static void open_asker(struct asker *asker, const char *protocol, const struct pc_ip_port *server)
+struct askers {
+    struct pc_ip_port server;
+    size_t count;
+    struct asker *each;
+    struct pollfd *fds;
+    size_t open;
+    size_t failed;
+    uint64_t requests;
+    uint64_t answered;
+    uint64_t peers; /* told of in the answers */
+    bool ask_again;
+};
+
+static void open_asker(struct asker *asker, const char *protocol)
 {
     uint8_t seed[32], key[PC_PRIVATE_KEY_MAX_BYTES];
     size_t key_size;
@@ -247,7 +258,6 @@ static void open_asker(struct asker *asker, const char *protocol, const struct p
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t size = sizeof(address);
     const int buffer_bytes = 4 << 20;
-    *asker = (struct asker){ .server = *server };
     asker->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     require(asker->fd >= 0 && bind(asker->fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
                 getsockname(asker->fd, (struct sockaddr *)&address, &size) == 0,
@@ -265,24 +275,42 @@ static void open_asker(struct asker *asker, const char *protocol, const struct p
     options.agent = "bench";
     options.connections_max = CONNECTIONS_MAX;
     options.limits = (struct pc_libp2p_limits){ 0 };
+    options.idle_timeout_us = IDLE_US;
     pc_base_rng_init(&options.rng, seed);
     require(pc_libp2p_host_new(&options, &asker->host) == 0, "a host");
 }
 
-static void close_asker(struct asker *asker)
+static void open_askers(struct askers *askers, const char *protocol, const struct pc_ip_port *server,
+                        size_t count)
 {
-    pc_libp2p_host_free(asker->host);
-    pc_libp2p_identity_free(asker->identity);
-    (void)close(asker->fd);
+    *askers = (struct askers){ .server = *server, .count = count };
+    askers->each = calloc(count, sizeof(*askers->each));
+    askers->fds = calloc(count, sizeof(*askers->fds));
+    require(askers->each && askers->fds, "memory");
+    for (size_t i = 0; i < count; i++) {
+        open_asker(&askers->each[i], protocol);
+        askers->fds[i] = (struct pollfd){ .fd = askers->each[i].fd, .events = POLLIN };
+    }
 }
 
-static void send_all(struct asker *asker)
+static void close_askers(struct askers *askers)
+{
+    for (size_t i = 0; i < askers->count; i++) {
+        pc_libp2p_host_free(askers->each[i].host);
+        pc_libp2p_identity_free(askers->each[i].identity);
+        (void)close(askers->each[i].fd);
+    }
+    free(askers->each);
+    free(askers->fds);
+}
+
+static void send_all(const struct askers *askers, struct asker *asker)
 {
     static uint8_t bytes[BATCH][PC_LIBP2P_DATAGRAM_MAX_BYTES];
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(asker->server.port) };
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(askers->server.port) };
     struct mmsghdr messages[BATCH];
     struct iovec parts[BATCH];
-    memcpy(&to.sin_addr, asker->server.ip, 4);
+    memcpy(&to.sin_addr, askers->server.ip, 4);
     for (unsigned count = BATCH; count == BATCH;) {
         for (count = 0; count < BATCH; count++) {
             struct pc_datagram datagram = { .data = bytes[count], .size = sizeof(bytes[count]) };
@@ -298,7 +326,7 @@ static void send_all(struct asker *asker)
     }
 }
 
-static void receive_all(struct asker *asker)
+static void receive_all(const struct askers *askers, struct asker *asker)
 {
     static uint8_t bytes[BATCH][2048];
     struct mmsghdr messages[BATCH];
@@ -312,7 +340,7 @@ static void receive_all(struct asker *asker)
         for (int i = 0; i < got; i++) {
             struct pc_datagram datagram = {
                 .local = { .family = 4, .ip = { 127, 0, 0, 1 }, .port = asker->port },
-                .remote = asker->server,
+                .remote = askers->server,
                 .data = bytes[i],
                 .size = messages[i].msg_len,
             };
@@ -323,83 +351,75 @@ static void receive_all(struct asker *asker)
     }
 }
 
-static void ask(struct asker *asker, uint64_t connection)
+static void ask(struct askers *askers, struct asker *asker)
 {
     uint8_t key[38] = { 0x00, 0x24, 0x08, 0x01, 0x12, 0x20 };
     peercache_time now = clock_now();
-    uint64_t request = ++asker->next_request;
+    uint64_t request = ++askers->requests;
     memcpy(key + 6, &request, sizeof(request)); /* another each time */
-    if (pc_libp2p_host_find_node(asker->host, now, connection, request, pc_bytes_of(key, sizeof(key)),
+    if (pc_libp2p_host_find_node(asker->host, now, CONNECTION, request, pc_bytes_of(key, sizeof(key)),
                                  now.mono_us + REQUEST_US) != 0)
-        asker->failed++;
+        askers->failed++;
 }
 
-static void take_events(struct asker *asker)
+static void take_events(struct askers *askers, struct asker *asker)
 {
     struct pc_libp2p_event event;
     while (pc_libp2p_host_next_event(asker->host, &event)) {
-        switch (event.kind) {
-        case PC_LIBP2P_OPENED:
-            asker->open++;
-            break;
-        case PC_LIBP2P_ANSWERED:
-            asker->answered++;
-            asker->peers += event.kad ? event.kad->peer_count : 0;
-            if (asker->asks_again)
-                ask(asker, event.connection);
-            break;
-        case PC_LIBP2P_FAILED:
-        case PC_LIBP2P_CLOSED:
-        case PC_LIBP2P_REQUEST_FAILED:
-            (void)fprintf(stderr, "serve: %s\n", event.detail);
-            asker->failed++;
-            break;
-        case PC_LIBP2P_ASKED:
-        case PC_LIBP2P_IDENTIFIED:
-        case PC_LIBP2P_PROBED:
-        case PC_LIBP2P_DIAL_ASKED:
-            break;
+        if (event.kind == PC_LIBP2P_OPENED) {
+            askers->open++;
+        } else if (event.kind == PC_LIBP2P_ANSWERED) {
+            askers->answered++;
+            askers->peers += event.kad ? event.kad->peer_count : 0;
+            if (askers->ask_again)
+                ask(askers, asker);
+        } else if (event.kind == PC_LIBP2P_FAILED || event.kind == PC_LIBP2P_CLOSED ||
+                   event.kind == PC_LIBP2P_REQUEST_FAILED) {
+            if (askers->failed++ == 0)
+                (void)fprintf(stderr, "serve: %s\n", event.detail);
         }
     }
 }
 
-static void turn(struct asker *asker)
+static void turn(struct askers *askers)
 {
-    int64_t deadline = pc_libp2p_host_deadline(asker->host);
-    int64_t wait_us = deadline == PC_TIME_NEVER ? 100000 : deadline - clock_now().mono_us;
-    struct pollfd poll_fd = { .fd = asker->fd, .events = POLLIN };
-    wait_us = pc_base_time_max(pc_base_time_min(wait_us, 100000), 0);
-    const struct timespec wait = { .tv_nsec = (long)wait_us * 1000 };
-    send_all(asker);
-    (void)ppoll(&poll_fd, 1, &wait, NULL);
-    receive_all(asker);
-    pc_libp2p_host_expire(asker->host, clock_now());
-    take_events(asker);
-    send_all(asker);
+    int64_t at_us = clock_now().mono_us + 100000;
+    for (size_t i = 0; i < askers->count; i++) {
+        send_all(askers, &askers->each[i]);
+        at_us = pc_base_time_min(at_us, pc_libp2p_host_deadline(askers->each[i].host));
+    }
+    const struct timespec wait = { .tv_nsec = (long)pc_base_time_max(at_us - clock_now().mono_us, 0) * 1000 };
+    (void)ppoll(askers->fds, askers->count, &wait, NULL);
+    for (size_t i = 0; i < askers->count; i++) {
+        struct asker *asker = &askers->each[i];
+        if (askers->fds[i].revents & POLLIN)
+            receive_all(askers, asker);
+        if (pc_libp2p_host_deadline(asker->host) <= clock_now().mono_us)
+            pc_libp2p_host_expire(asker->host, clock_now());
+        take_events(askers, asker);
+    }
 }
 
-/* Have so many connections open. */
-static void connect_to(struct asker *asker, size_t count)
+/* Have the connections of the first so many open, some at a time. */
+static void connect_to(struct askers *askers, size_t count)
 {
-    uint64_t first = asker->next_connection;
-    while (asker->open < count) {
-        while (asker->next_connection - first < count && asker->next_connection - first < asker->open + 20) {
+    for (size_t dialed = askers->open; askers->open < count; turn(askers)) {
+        for (; dialed < count && dialed < askers->open + 20; dialed++) {
             peercache_time now = clock_now();
-            require(pc_libp2p_host_dial(asker->host, now, ++asker->next_connection, &asker->server, NULL,
+            require(pc_libp2p_host_dial(askers->each[dialed].host, now, CONNECTION, &askers->server, NULL,
                                         now.mono_us + 20 * PC_US_PER_S) == 0,
                     "a dial");
         }
-        turn(asker);
-        if (asker->failed > 0)
+        if (askers->failed > 0)
             die("a connection", "it failed");
     }
 }
 
-static void stay(struct asker *asker, int64_t us)
+static void stay(struct askers *askers, int64_t us)
 {
     int64_t until_us = clock_now().mono_us + us;
     while (clock_now().mono_us < until_us)
-        turn(asker);
+        turn(askers);
 }
 
 /* ---- the floor ----------------------------------------------------------------------------------------- */
@@ -487,56 +507,57 @@ static double kernel_floor_us(size_t request_bytes, size_t answer_bytes)
 
 static void measure_connections(const struct network *network, const struct arguments *arguments)
 {
-    struct asker asker;
+    enum { WARM = 20 };
+    struct askers askers;
     struct server server;
     start_server(network, &server);
-    open_asker(&asker, network->protocol, &server.at);
-    connect_to(&asker, 20); /* warm */
-    stay(&asker, PC_US_PER_S);
+    open_askers(&askers, network->protocol, &server.at, arguments->connections + WARM);
+    connect_to(&askers, WARM);
+    stay(&askers, PC_US_PER_S);
     long before_kb = resident_kb(server.pid);
-    asker.open = 0;
-    connect_to(&asker, arguments->connections);
-    stay(&asker, 3 * PC_US_PER_S); /* what handshakes leave to be acknowledged */
+    connect_to(&askers, arguments->connections + WARM);
+    stay(&askers, 3 * PC_US_PER_S); /* what handshakes leave to be acknowledged */
     long after_kb = resident_kb(server.pid);
     int64_t before_us = cpu_us(server.pid), begun_us = clock_now().mono_us;
-    stay(&asker, arguments->idle_s * PC_US_PER_S);
+    stay(&askers, arguments->idle_s * PC_US_PER_S);
     double idle = (double)(cpu_us(server.pid) - before_us) / (double)(clock_now().mono_us - begun_us);
-    (void)printf("%zu connections: %.1f KB each (target 64), idle for %lld s: %.2f %% of a core (target 1)\n",
-                 arguments->connections, (double)(after_kb - before_kb) / (double)arguments->connections,
-                 (long long)arguments->idle_s, idle * 100);
+    (void)printf(
+        "%zu connections: %.1f KB each (target 64), idle for %lld s: %.2f %% of a core (target 1)%s\n",
+        arguments->connections, (double)(after_kb - before_kb) / (double)arguments->connections,
+        (long long)arguments->idle_s, idle * 100, askers.failed > 0 ? ", some were closed" : "");
     (void)fflush(stdout);
-    close_asker(&asker);
+    close_askers(&askers);
     end_process(server.pid);
 }
 
 static void measure_answers(const struct network *network, const struct arguments *arguments,
                             size_t connections, size_t in_flight)
 {
-    struct asker asker;
+    struct askers askers;
     struct server server;
     start_server(network, &server);
-    open_asker(&asker, network->protocol, &server.at);
-    connect_to(&asker, connections);
-    asker.asks_again = true;
-    for (uint64_t i = 1; i <= connections; i++)
+    open_askers(&askers, network->protocol, &server.at, connections);
+    connect_to(&askers, connections);
+    askers.ask_again = true;
+    for (size_t i = 0; i < connections; i++)
         for (size_t j = 0; j < in_flight; j++)
-            ask(&asker, i);
-    stay(&asker, PC_US_PER_S / 2);
-    uint64_t answered = asker.answered, peers = asker.peers;
-    int64_t before_us = cpu_us(server.pid), asker_us = own_cpu_us(), begun_us = clock_now().mono_us;
-    stay(&asker, arguments->seconds * PC_US_PER_S);
+            ask(&askers, &askers.each[i]);
+    stay(&askers, PC_US_PER_S / 2);
+    uint64_t answered = askers.answered, peers = askers.peers;
+    int64_t before_us = cpu_us(server.pid), own_us = own_cpu_us(), begun_us = clock_now().mono_us;
+    stay(&askers, arguments->seconds * PC_US_PER_S);
     int64_t took_us = clock_now().mono_us - begun_us, spent_us = cpu_us(server.pid) - before_us;
-    asker_us = own_cpu_us() - asker_us;
-    answered = asker.answered - answered;
-    peers = asker.peers - peers;
+    own_us = own_cpu_us() - own_us;
+    answered = askers.answered - answered;
+    peers = askers.peers - peers;
     (void)printf(
-        "%5zu connections, %3zu in flight on each: %7.0f answers a core-second (%5.1f us each; the asker "
+        "%5zu connections, %3zu in flight on each: %7.0f answers a core-second (%5.1f us each; who asks "
         "%5.1f us), %7.0f a second, %4.1f peers an answer, %zu failed\n",
         connections, in_flight, (double)answered * 1e6 / (double)spent_us,
-        (double)spent_us / (double)answered, (double)asker_us / (double)answered,
-        (double)answered * 1e6 / (double)took_us, (double)peers / (double)answered, asker.failed);
+        (double)spent_us / (double)answered, (double)own_us / (double)answered,
+        (double)answered * 1e6 / (double)took_us, (double)peers / (double)answered, askers.failed);
     (void)fflush(stdout);
-    close_asker(&asker);
+    close_askers(&askers);
     end_process(server.pid);
 }
 
@@ -577,7 +598,7 @@ int main(int argc, char **argv)
         end_process(network.pid);
         return 0;
     }
-    for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++)
+    for (size_t i = 0; arguments.load_in_flight == 0 && i < sizeof(loads) / sizeof(loads[0]); i++)
         measure_answers(&network, &arguments, loads[i].connections, loads[i].in_flight);
     measure_connections(&network, &arguments);
     (void)printf("floor of an answer: cryptography %.2f us, kernel %.2f us (%d datagrams a call)\n",

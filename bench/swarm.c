@@ -37,9 +37,13 @@
 #define KAD_PROTOCOL  "/swarm/kad/1.0.0"
 #define NODES_MAX     10000
 #define PROCESSES_MAX 64
-#define WAYS_IN       10  /* nodes that the others are told of, */
-#define TOLD          5   /* each of so many */
-#define LOOK_EVERY_MS 250 /* at all tables */
+#define WAYS_IN       10 /* nodes that the others are told of, */
+#define TOLD          5  /* each of so many */
+/* Marks of each node's pool: of 1,000 nodes at most some 3 GB. */
+#define CONNECTIONS_LOW  48
+#define CONNECTIONS_HIGH 64
+
+#define LOOK_EVERY_MS    250 /* at all tables */
 
 struct arguments {
     size_t nodes;
@@ -147,6 +151,8 @@ static void make_member(struct worker *worker, struct member *member)
     int result = peercache_node_options_set_network(options, "swarm");
     if (result == 0)
         result = peercache_node_options_set_kad_protocol(options, KAD_PROTOCOL);
+    if (result == 0)
+        result = peercache_node_options_set_connections(options, CONNECTIONS_LOW, CONNECTIONS_HIGH);
     if (result == 0 && member->seat > 0)
         result = peercache_node_options_set_target(options, member->seat < WAYS_IN ? 1 : TOLD, 1);
     if (result == 0 && member->seat > 0 && member->seat < WAYS_IN)
