@@ -9,7 +9,7 @@ BUILD_TSAN ?= build-tsan
 # warnings are errors in CI
 MESON_FLAGS ?=
 
-.PHONY: all build demo test tsan stress bench lint install fuzz coverage setup clean
+.PHONY: all build demo test tsan stress sim bench lint install fuzz coverage setup clean
 
 all: build
 
@@ -46,6 +46,12 @@ tsan: setup $(BUILD_TSAN)/build.ninja
 stress: build
 	@$(MESON) compile -C $(BUILD)
 	@PEERCACHE_STRESS=1 $(MESON) test -C $(BUILD) --no-rebuild --suite store --verbose --num-processes 1
+
+# The simulator in full, half an hour or so of two quiet cores; `make sim SIM_SHARE=10` is a tenth of the machines.
+SIM_SHARE ?= 1
+
+sim: build
+	@tests/sim/full.py $(BUILD)/tests/sim/peercache-sim $(SIM_SHARE)
 
 bench: build
 	@$(MESON) test -C $(BUILD) --benchmark --verbose

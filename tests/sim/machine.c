@@ -300,9 +300,11 @@ static bool act(struct machine *machine, const struct pc_node_action *action)
         memcpy(machine->breakers[action->endpoint], action->breaker, PC_BREAKER_BYTES);
         machine->has_breaker[action->endpoint] = true;
         break;
+    case PC_NODE_KEEP:
+        net_keep(machine, action->connection, action->keep);
+        break;
     case PC_NODE_SAVED:    /* nobody asked for it */
     case PC_NODE_TAKE_IN:  /* nobody else writes to its cache */
-    case PC_NODE_KEEP:     /* no connection ends here because it is not used */
     case PC_NODE_ANNOUNCE: /* what it is was set when it was made */
         break;
     case PC_NODE_PROBE:

@@ -342,6 +342,23 @@ void net_close(struct machine *machine, uint64_t number)
     leave(end->link, end == &end->link->ends[0] ? 0 : 1, true);
 }
 
+void net_keep(struct machine *machine, uint64_t number, bool keep)
+{
+    struct link_end *end = find_end(machine, number);
+    if (end)
+        end->keeps = keep;
+}
+
+/* Whether one of the ends breaks the silence, and the other hears it. */
+static bool is_kept(const struct link *link)
+{
+    const struct machine *a = link->ends[0].machine, *b = link->ends[1].machine;
+    if (b->persona == MODEL && !b->is_up)
+        return false;
+    return (link->ends[0].keeps || link->ends[1].keeps) && net_passes(a->world, a, b) &&
+           net_passes(b->world, b, a);
+}
+
 /* Tell what is left of it, at one end or both. */
 static void close_at(struct machine *machine, uint64_t number, peercache_outcome outcome)
 {
@@ -398,6 +415,8 @@ void net_link_happens(struct link *link)
         break;
     case LINK_OPEN: {
         struct world *world = link->ends[0].machine->world;
+        if (is_kept(link))
+            link->last_us = world->now_us;
         if (link->last_us + WORLD_IDLE_US > world->now_us)
             world_schedule(world, &link->life, link->last_us + WORLD_IDLE_US);
         else

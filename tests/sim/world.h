@@ -326,6 +326,7 @@ struct link_end {
     struct machine *machine; /* NULL: this end is gone */
     uint64_t number;
     bool is_told; /* the process knows it as open */
+    bool keeps;   /* the process needs it: its silence is broken, so that it stays open */
     struct link *next;
     struct link *before;
     struct question *requests;
@@ -369,6 +370,7 @@ struct question {
 bool net_passes(const struct world *world, const struct machine *from, const struct machine *to);
 void net_dial(struct machine *machine, const struct pc_node_action *action);
 void net_close(struct machine *machine, uint64_t number);
+void net_keep(struct machine *machine, uint64_t number, bool keep);
 void net_ask(struct machine *machine, const struct pc_node_action *action);
 void net_answer(struct machine *machine, const struct pc_node_action *action);
 void net_answer_peers(struct question *request, const struct pc_kad_peer *peers, size_t count);

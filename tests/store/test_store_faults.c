@@ -4,8 +4,7 @@
  * acknowledged is there.
  *
  * What is done is one commit of two deltas on a cache with a history, on an open handle; and the making of a
- * new file. A power cut is not simulated; for the JSON file the order of syncs is checked instead, and
- * SQLite's is its own.
+ * new file. A loss of power is test_store_power.c; here the order of the JSON file's syncs is checked too.
  */
 #include "conformance.h"
 #include "faults.h"

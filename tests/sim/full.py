@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""`make sim`: every scenario in full, and many seeds of everything at once; two runs at a time. Prints the tables of
+docs/simulation.md. Exit 1 when an invariant broke; the story is told then.
+
+usage: full.py PEERCACHE-SIM [SHARE]   SHARE: so many times fewer machines, and what lasts long so much shorter, for those who
+can't wait
+"""
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+
+SIM = os.path.abspath(sys.argv[1])
+SHARE = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+SEEDS = 2000 // SHARE
+LEAST, LEAST_H = 20, 3  # machines, hours
+AT_ONCE = min(2, os.cpu_count() or 1)
+
+
+def run(args):
+    done = subprocess.run([SIM] + args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    return args, done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def scenarios():
+    for line in subprocess.run([SIM, '--list'], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines():
+        name, nodes, hours = re.match(r'(\S+) +(\d+) nodes, +(\d+) h', line).groups()
+        yield name, max(int(nodes) // SHARE, min(int(nodes), LEAST)), max(int(hours) // SHARE, min(int(hours), LEAST_H))
+
+
+def value(out, name):
+    found = re.search(r'^%s +(.*)$' % re.escape(name), out, re.MULTILINE)
+    return found.group(1) if found else ''
+
+
+def share(out, name):
+    return value(out, name).split(' (')[0]
+
+
+def counts(out, name):
+    found = re.search(r'\((\d+) of (\d+)\)', value(out, name))
+    return '%s of %s' % found.groups() if found else ''
+
+
+def times(out, name):
+    return ' / '.join(re.findall(r'(\d+) ms', value(out, name))) or 'never'
+
+
+def tables(results):
+    rows = [(out.split()[1], out) for _, _, out, _ in results if out.startswith('peercache-sim')]
+    yield '| scenario | joins made of those tried | with five | joined again | to 1 verified, ms: median / 95th / worst | ' \
+        'to 5 verified | dials wasted | endpoint requests |'
+    yield '|---|---|---|---|---|---|---|---|'
+    for name, out in rows:
+        yield '| %s | %s | %s | %s | %s | %s | %s | %s |' % (
+            name, counts(out, 'joins made of those tried'), counts(out, 'with five verified'), value(out, 'joined again'),
+            times(out, 'to 1 verified peer'), times(out, 'to 5 verified peers'), share(out, 'dials wasted'),
+            value(out, 'endpoint requests'))
+    yield ''
+    yield '| scenario | bytes to disk, estimated | true neighbours in tables | picked peers that live | ' \
+        "picks of the attacker's | tables the attacker's | node-hours a CPU second |"
+    yield '|---|---|---|---|---|---|---|'
+    for name, out in rows:
+        yield '| %s | %s | %s | %s | %s | %s | %s |' % (
+            name, value(out, 'bytes to disk (news, packed)').split(' ')[0], share(out, 'true neighbours in tables'),
+            share(out, 'picked peers that live'), share(out, "picks of the attacker's"), share(out, "tables the attacker's"),
+            re.sub(r'.*: (\d+) a second', r'\1', value(out, 'speed')))
+    yield ''
+    yield '| command | hash |'
+    yield '|---|---|'
+    for _, out in rows:
+        yield '| `%s` | `%s` |' % (out.splitlines()[0], value(out, 'hash'))
+
+
+def main():
+    runs = [[name, '--nodes', str(nodes), '--hours', str(hours)] for name, nodes, hours in scenarios()]
+    per_run = max(SEEDS // 8, 1)
+    runs += [['chaos', '--nodes', '6', '--minutes', '40', '--check-all', '--seed', str(1 + i * per_run), '--seeds', str(per_run)]
+             for i in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        results = list(pool.map(run, runs))
+    for line in tables(results):
+        print(line)
+    broken = [result for result in results if result[1] != 0]
+    for args, _, _, err in broken:
+        print('\n%s\n%s' % (' '.join(args), err))
+    print('\n%d of %d runs hold' % (len(results) - len(broken), len(results)))
+    return 1 if broken else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
