@@ -34,7 +34,7 @@ with open(PEERCACHE, 'rb') as binary:
 class Victim(Node):
     """A server with default limits, at the far end; its status is read over a socket in the file system."""
 
-    COMMAND = ('run', '--no-cache')
+    COMMAND = ('run', '--mode', 'server', '--no-cache')
 
     def __init__(self, place, *arguments):
         self.path = os.path.join(place, 'http')
@@ -113,7 +113,7 @@ class World:
 
 
 class HonestNode(Node):
-    COMMAND = ('run',)
+    COMMAND = ('run', '--mode', 'server')
 
 
 @contextlib.contextmanager
