@@ -150,6 +150,8 @@ static void mix_event(struct machine *machine, const struct pc_node_event *event
     case PC_NODE_TIME:
     case PC_NODE_FIND:
     case PC_NODE_LISTENS:
+    case PC_NODE_SAVE:
+    case PC_NODE_RECALL:
     case PC_NODE_STOP:
         break;
     }
@@ -195,6 +197,7 @@ static void mix_action(struct world *world, const struct pc_node_action *action)
     case PC_NODE_CANCEL_RESOLVE:
     case PC_NODE_KEEP_JOIN:
     case PC_NODE_TAKE_IN:
+    case PC_NODE_SAVED:
     case PC_NODE_PROBE:
     case PC_NODE_DIAL_BACK:
     case PC_NODE_REFUSE_DIAL:
@@ -298,6 +301,7 @@ static bool act(struct machine *machine, const struct pc_node_action *action)
         machine->has_breaker[action->endpoint] = true;
         break;
     case PC_NODE_TAKE_IN:  /* nobody else writes to its cache */
+    case PC_NODE_SAVED:    /* nobody asks it to save */
     case PC_NODE_KEEP:     /* no connection ends here because it is not used */
     case PC_NODE_ANNOUNCE: /* what it is was set when it was made */
         break;
