@@ -63,9 +63,9 @@ static bool only_tells(const struct pc_node_event *event)
     case PC_NODE_RESOLVED:
     case PC_NODE_TIME:
     case PC_NODE_FIND:
-    case PC_NODE_LISTENS:
     case PC_NODE_SAVE:
     case PC_NODE_RECALL:
+    case PC_NODE_LISTENS:
     case PC_NODE_STOP:
         break;
     }
