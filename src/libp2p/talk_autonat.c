@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define DIAL_BACK_US (6 * PC_US_PER_S) /* for the fresh connection and its one message: two losses are survived */
+#define DIAL_BACK_US                                                                                         \
+    (6 * PC_US_PER_S) /* for the fresh connection and its one message: two losses are survived */
 
 static int send_message(struct pc_stream *stream, const struct pc_autonat_message *message)
 {

@@ -25,8 +25,8 @@
 /* So many voices, and no three for one address: a NAT that gives each peer another port. */
 #define PC_REACH_SCATTERED  8
 
-#define PC_REACH_PROBE_US   PC_US_PER_S        /* from agreement to the first probe */
-#define PC_REACH_RETRY_US   (5 * PC_US_PER_S)  /* after a probe that failed */
+#define PC_REACH_PROBE_US   PC_US_PER_S       /* from agreement to the first probe */
+#define PC_REACH_RETRY_US   (5 * PC_US_PER_S) /* after a probe that failed */
 #define PC_REACH_ASK_US     (60 * PC_US_PER_S) /* after one that decided nothing, or when nobody could be asked */
 #define PC_REACH_RECHECK_US (30 * 60 * PC_US_PER_S)
 #define PC_REACH_PROOF_US   (4 * PC_REACH_RECHECK_US)
