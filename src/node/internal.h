@@ -218,7 +218,7 @@ struct pc_node {
     struct crawling *crawling; /* crawling.h; NULL: it does not */
 
     /* saving: saving.c */
-    bool commit_wanted; /* now, until nothing is pending */
+    bool commit_wanted; /* now, as long as batches are full; at the stop until nothing is pending */
     bool take_in_wanted;
     bool save_asked; /* SAVED is owed */
     bool has_news;   /* that are saved once the pause since the last save is over */

@@ -99,7 +99,8 @@ void pc_node_on_committed(struct pc_node *node, const struct pc_node_event *even
         return;
     }
     node->commit_failed = true;
-    node->commit_wanted = false; /* again on schedule */
+    node->commit_wanted = false;
+    node->has_news = true; /* again on schedule, and what has come since with it */
     node->commit_at_us = in(node, PC_NODE_COMMIT_FIRST_US);
     node->commit_from_us = node->commit_at_us;
     answer_asked(node, event->result);
@@ -137,10 +138,13 @@ void pc_node_save_pump(struct pc_node *node)
         struct pc_node_action *action = pc_node_act(node, PC_NODE_COMMIT);
         action->deltas = deltas;
         action->delta_count = count;
-    } else {
-        node->commit_wanted = false;
-        answer_asked(node, 0);
     }
+    /* What comes while a commit is under way is news of its own. Only who is asked to save all, or stops, goes on until
+     * nothing is left. */
+    if (count == 0 || (count < PC_CACHE_BATCH_MAX && node->phase != PHASE_STOPPING && !node->save_asked))
+        node->commit_wanted = false;
+    if (count == 0)
+        answer_asked(node, 0);
     if (node->take_in_wanted) {
         node->take_in_wanted = false;
         pc_node_act(node, PC_NODE_TAKE_IN);

@@ -8,8 +8,8 @@ from harness import WAIT_S, Node
 class Serving:
     """`peercache run --http` on loopback with its events as JSON, asked over plain sockets."""
 
-    def __init__(self, place, *arguments, http='127.0.0.1:0'):
-        self.node = Node(place, '--json', '--http', http, *arguments)
+    def __init__(self, place, *arguments, http='127.0.0.1:0', kind=Node):
+        self.node = kind(place, '--json', '--http', http, *arguments)
         self.events = [json.loads(self.node.addr)]
         self.where = self.event('http')['addr']
         self.addr = self.event('listening')['addr']

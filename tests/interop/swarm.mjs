@@ -8,6 +8,10 @@
 //   {"event":"ready","count","ms","rss_mb"}           topology connected, routing tables filled
 // stdin, one JSON object a line; every command may carry "tag" (any value, echoed in its one answer) and "timeout_ms":
 //   {"cmd":"stop","index"}               -> {"event":"stopped","index"}
+//   {"cmd":"start","index","addr"}       -> {"event":"started","index","id","addrs"}
+//       a stopped node again, under its key, at another port; it dials addr, and nobody else
+//   {"cmd":"bootstrap","index","url"}    -> {"event":"bootstrapped","index","listed","connected"}
+//       dials all multiaddrs of the list at url, one a line
 //   {"cmd":"dial","index","addr"}        -> {"event":"dialed","index","addr","id","key","agent","protocols","addrs","observed","reused"}
 //       "reused":true says that there was a connection to just this address already; "force":true opens a new one anyway.
 //       (js-libp2p alone would take any connection to that peer, even an inbound one, and never try the address.)
@@ -79,6 +83,8 @@ process.on('unhandledRejection', (err) => warn(`unhandled rejection: ${err?.stac
 
 /** @type {Array<import('libp2p').Libp2p | undefined>} index -> node, undefined once stopped */
 const nodes = []
+/** index -> private key */
+const keys = []
 /** connection -> promise of what identify told about its remote */
 const identified = new WeakMap()
 
@@ -90,9 +96,10 @@ function notLoopback (addr) {
   return !(first?.name === 'ip4' && first.value === '127.0.0.1')
 }
 
-async function makeNode (keyArguments) {
+async function makeNode (index) {
+  keys[index] ??= await generateKeyPair(...KEYS[index % KEYS.length])
   const node = await createLibp2p({
-    privateKey: await generateKeyPair(...keyArguments),
+    privateKey: keys[index],
     addresses: { listen: ['/ip4/127.0.0.1/udp/0/quic-v1'] },
     transports: [quic({ ipv6: false })],
     connectionGater: { denyDialMultiaddr: notLoopback }, // the default denies loopback and private addresses
@@ -155,7 +162,7 @@ function tableAtLeast (node, size) {
 }
 
 async function start () {
-  const starting = Array.from({ length: count }, (_, i) => makeNode(KEYS[i % KEYS.length]))
+  const starting = Array.from({ length: count }, (_, i) => makeNode(i))
   starting.forEach((promise) => promise.catch(() => {}))
   for (let i = 0; i < count; i++) {
     const node = nodes[i] = await starting[i]
@@ -203,6 +210,28 @@ async function connect (node, command, signal) {
 }
 
 const commands = {
+  async start (none, command, signal) {
+    const node = await makeNode(command.index)
+    const connection = await node.dial(addrOf(command), { signal })
+    await identified.get(connection)
+    nodes[command.index] = node
+    return { event: 'started', id: node.peerId.toString(), addrs: node.getMultiaddrs().map(String) }
+  },
+
+  async bootstrap (node, command, signal) {
+    const response = await fetch(command.url, { signal })
+    if (!response.ok) throw new Error(`HTTP status ${response.status}`)
+    const listed = (await response.text()).split('\n').filter((line) => line !== '').map((line) => multiaddr(line))
+    const dialed = await Promise.allSettled(listed.map(async (addr) => {
+      await identified.get(await node.dial(addr, { signal }))
+    }))
+    return {
+      event: 'bootstrapped',
+      listed: listed.length,
+      connected: dialed.filter(({ status }) => status === 'fulfilled').length
+    }
+  },
+
   async stop (node, command) {
     nodes[command.index] = undefined
     await node.stop()
@@ -292,7 +321,7 @@ async function obey (line, ready) {
     await ready
     if (!Object.hasOwn(commands, cmd)) throw new Error('unknown command')
     const node = nodes[index]
-    if (node === undefined) throw new Error(Number.isInteger(index) && index >= 0 && index < count ? 'node is stopped' : 'no such node')
+    if (node === undefined && !(cmd === 'start' && keys[index] !== undefined)) throw new Error(Number.isInteger(index) && index >= 0 && index < count ? 'node is stopped' : 'no such node')
     const signal = AbortSignal.timeout(command.timeout_ms ?? COMMAND_TIMEOUT_MS)
     const { event, ...answer } = await commands[cmd](node, command, signal)
     emit({ event, index, ...answer, tag })

@@ -1,0 +1,81 @@
+"""Nodes that live among others who come and go: after a while they hold no more memory and no more descriptors than before.
+The second argument is for how many seconds: one minute in CI, an hour by `make soak`."""
+import contextlib
+import os
+import random
+import sys
+import time
+
+from harness import STRANGER, Node, addr_of, case, environment, expect, main, run, unused_port
+
+SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+STEADY = 3  # nodes that are looked at
+PEERS_MAX = 200  # of each cache, so that it is soon full
+GROWTH_KB = 6 * 1024  # of the resident memory, from the first third of the time to the last: what an allocator scatters
+
+
+def resident_kb(node):
+    with open('/proc/%d/status' % node.process.pid, encoding='ascii') as file:
+        return next(int(line.split()[1]) for line in file if line.startswith('VmRSS:'))
+
+
+def descriptors(node):
+    return len(os.listdir('/proc/%d/fd' % node.process.pid))
+
+
+class Guests:
+    """Who comes and goes."""
+
+    def __init__(self, place, stack, steady):
+        self.place, self.steady = place, steady
+        self.chance = random.Random(7)
+        self.living = []
+        stack.callback(lambda: [node.kill() for node in self.living])
+
+    def turn(self):
+        """One comes, one goes with or without a word, a client looks in, and somebody who was never there is named."""
+        through = self.chance.choice(self.steady).addr
+        self.living.append(Node(self.place, '--no-cache', '--peer', through))
+        if len(self.living) > 3:
+            gone = self.living.pop(self.chance.randrange(len(self.living)))
+            if self.chance.random() < 0.5:
+                assert gone.stop() == 0, gone.err
+            else:
+                gone.kill()
+        run(self.place, 'join', '--local', '--no-cache', '--target-peers', '2', '--timeout', '2s', '--peer', through, '--peer',
+            addr_of(unused_port(), STRANGER))
+
+
+@case
+def memory_and_descriptors_stay(place):
+    # the sanitizer keeps what was freed for a while, which is no growth of ours
+    options = os.environ.get('ASAN_OPTIONS', '') + ':quarantine_size_mb=1:thread_local_quarantine_size_kb=64'
+    env = environment(place, ASAN_OPTIONS=options.lstrip(':'))
+    with contextlib.ExitStack() as stack:
+        steady = []
+        for number in range(STEADY):
+            through = ['--peer', steady[0].addr] if steady else []
+            steady.append(stack.enter_context(Node(place, '--cache', os.path.join(place, 'peers-%d.db' % number), '--max-peers', str(PEERS_MAX),
+                                                   '--save-period', '1s', '--refresh-period', '1s', *through, env=env)))
+        guests = Guests(place, stack, steady)
+        samples = []  # (share of the time, resident memory, descriptors) of each steady node
+        begun = time.monotonic()
+        while time.monotonic() - begun < SECONDS:
+            guests.turn()
+            samples.append(((time.monotonic() - begun) / SECONDS, [resident_kb(node) for node in steady],
+                            [descriptors(node) for node in steady]))
+        early = [sample for sample in samples if 1 / 6 < sample[0] <= 1 / 2]
+        late = [sample for sample in samples if sample[0] > 2 / 3]
+        assert len(early) >= 3 and len(late) >= 3, 'too few turns to tell: %d' % len(samples)
+        for i in range(STEADY):
+            before, after = min(s[1][i] for s in early), min(s[1][i] for s in late)
+            fds_before, fds_after = min(s[2][i] for s in early), min(s[2][i] for s in late)
+            print('# %d turns: resident %d KB, then %d KB; descriptors %d, then %d' % (len(samples), before, after, fds_before, fds_after))
+            assert after <= before + GROWTH_KB, [s[1][i] for s in samples]
+            assert fds_after <= fds_before, [s[2][i] for s in samples]
+        for number, node in enumerate(steady):
+            assert node.stop() == 0, node.err
+            expect(run(place, 'check', '--local', '--cache', os.path.join(place, 'peers-%d.db' % number)), 0)
+
+
+main()
