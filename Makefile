@@ -9,7 +9,7 @@ BUILD_TSAN ?= build-tsan
 # warnings are errors in CI
 MESON_FLAGS ?=
 
-.PHONY: all build demo test tsan stress bench lint install fuzz coverage setup clean
+.PHONY: all build demo test tsan stress soak bench lint install fuzz coverage setup clean
 
 all: build
 
@@ -46,6 +46,10 @@ tsan: setup $(BUILD_TSAN)/build.ninja
 stress: build
 	@$(MESON) compile -C $(BUILD)
 	@PEERCACHE_STRESS=1 $(MESON) test -C $(BUILD) --no-rebuild --suite store --verbose --num-processes 1
+
+# What "make test" does for a minute, for an hour.
+soak: build
+	@python3 tests/cli/test_soak.py $(BUILD)/src/cli/peercache 3600
 
 bench: build
 	@$(MESON) test -C $(BUILD) --benchmark --verbose

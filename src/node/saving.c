@@ -98,6 +98,9 @@ void pc_node_on_committed(struct pc_node *node, const struct pc_node_event *even
         node->commit_from_us = in(node, PC_NODE_COMMIT_PAUSE_US);
         return;
     }
+    if (event->result == PEERCACHE_EBUSY && node->phase == PHASE_STOPPING &&
+        node->stop_tries++ < PC_NODE_STOP_TRIES)
+        return; /* many stop at once: each has its turn */
     node->commit_failed = true;
     node->commit_wanted = false;
     node->has_news = true; /* again on schedule, and what has come since with it */
