@@ -9,7 +9,7 @@ BUILD_TSAN ?= build-tsan
 # warnings are errors in CI
 MESON_FLAGS ?=
 
-.PHONY: all build demo test tsan stress sim bench lint install fuzz coverage setup clean
+.PHONY: all build demo test tsan stress sim soak bench lint install fuzz coverage setup clean
 
 all: build
 
@@ -52,6 +52,10 @@ SIM_SHARE ?= 1
 
 sim: build
 	@tests/sim/full.py $(BUILD)/tests/sim/peercache-sim $(SIM_SHARE)
+
+# What "make test" does for a minute, for an hour.
+soak: build
+	@python3 tests/cli/test_soak.py $(BUILD)/src/cli/peercache 3600
 
 bench: build
 	@$(MESON) test -C $(BUILD) --benchmark --verbose

@@ -325,8 +325,8 @@ static void row_text(const struct listing *listing, const struct row *row)
         printf(": %s", pc_cli_clean(pc_cli_endpoint_answer(&report, answer), clean));
     printf("\n");
     if (memory->answered_ms > 0)
-        printf("    %u peers of %s, %u of them ever verified\n", report.delivered,
-               pc_cli_time_text(memory->answered_ms, time), report.verified);
+        printf("    %u peer%s of %s, %u of them ever verified\n", report.delivered,
+               report.delivered == 1 ? "" : "s", pc_cli_time_text(memory->answered_ms, time), report.verified);
     if (report.next_try_ms < 0)
         printf("    is asked now\n");
     else if (report.next_try_ms > 0)

@@ -244,7 +244,7 @@ const char *pc_cli_endpoint_answer(const peercache_endpoint_report *e, char ret_
     if (e->status > 0)
         (void)snprintf(status, sizeof(status), " %d", e->status);
     if (has_peers)
-        (void)snprintf(peers, sizeof(peers), ": %u peers", e->delivered);
+        (void)snprintf(peers, sizeof(peers), ": %u peer%s", e->delivered, e->delivered == 1 ? "" : "s");
     (void)snprintf(ret_text, PC_CLI_TEXT_BYTES, "%s%s%s%s%.400s%s", e->result, status, peers,
                    *detail ? ": " : "", detail, e->was_shared ? " (shared by another process)" : "");
     return ret_text;

@@ -36,9 +36,10 @@ static enum pc_cli_exit list_all(struct pc_cli_cache *cache)
     else if (cache->missing)
         printf("0 peers\n");
     else
-        printf("%llu peers (%llu tried, %llu new), %llu addresses in %s\n", (unsigned long long)list.peers,
-               (unsigned long long)list.tried, (unsigned long long)(list.peers - list.tried),
-               (unsigned long long)list.addrs, cache->path);
+        printf("%llu peer%s (%llu tried, %llu new), %llu address%s in %s\n", (unsigned long long)list.peers,
+               list.peers == 1 ? "" : "s", (unsigned long long)list.tried,
+               (unsigned long long)(list.peers - list.tried), (unsigned long long)list.addrs,
+               list.addrs == 1 ? "" : "es", cache->path);
     return pc_cli_flush() ? PC_CLI_DONE : PC_CLI_COULD_NOT;
 }
 

@@ -284,6 +284,7 @@ void pc_driver_loop_committed(void *context, int result, const char *text)
     if (result == 0) { /* what could only be read at first was opened for writing since */
         node->store_opened = true;
         node->cache_busy.text[0] = '\0';
+        node->cache_lost.text[0] = '\0'; /* it was begun anew */
     }
     serve(node, &event);
 }

@@ -63,7 +63,7 @@ struct peercache_node {
     struct pc_store *store;      /* NULL: none */
     bool store_opened;           /* it is there; told apart from `store`, which the worker may replace */
     struct pc_reason cache_busy; /* why it could not be opened for writing yet; "" it could */
-    struct pc_reason cache_lost; /* why what the cache held is not used; "" it is */
+    struct pc_reason cache_lost; /* why what the cache held is not used; "" it is, or a save began it anew */
     struct pc_driver_store_worker *worker;
     bool loading;                      /* somebody waits for the end of a taking in */
     struct pc_driver_take_in *take_in; /* NULL without a worker */
@@ -74,6 +74,7 @@ struct peercache_node {
 
     size_t endpoint_count;
     const char *urls[PC_JOIN_ENDPOINTS_MAX]; /* of options or network */
+    size_t endpoints_left_out;               /* of the network, for which there was no room */
     uint64_t endpoint_sources[PC_JOIN_ENDPOINTS_MAX];
     struct pc_driver_names *names;
     struct pc_driver_endpoints *endpoints;

@@ -189,6 +189,8 @@ static int reopen_store(void *context, struct pc_store **store, int64_t now_ms, 
     const struct peercache_node *node = context;
     struct pc_store_options options = store_options(node, false, now_ms);
     struct pc_store *opened = NULL;
+    options.timeout_ms =
+        PC_STORE_LOCK_TIMEOUT_MS; /* nobody waits for this thread, and what is not saved is lost */
     int result = pc_store_open(node->options.cache, &options, &opened, ret_reason);
     if (result == 0 && opened->read_only) {
         *ret_reason = opened->warning;
@@ -256,6 +258,8 @@ static int open_outside(struct peercache_node *node)
     for (size_t i = 0; i < node->network->endpoint_count && node->endpoint_count < PC_JOIN_ENDPOINTS_MAX; i++)
         if (!is_given(node, node->network->endpoints[i]))
             node->urls[node->endpoint_count++] = node->network->endpoints[i];
+    for (size_t i = 0; i < node->network->endpoint_count; i++)
+        node->endpoints_left_out += !is_given(node, node->network->endpoints[i]);
     for (size_t i = 0; i < node->endpoint_count; i++) {
         uint8_t hash[crypto_hash_sha256_BYTES];
         crypto_hash_sha256(hash, (const uint8_t *)node->urls[i], strlen(node->urls[i]));
@@ -606,6 +610,13 @@ static void warn_at_start(struct peercache_node *node)
     if (node->cache_lost.text[0] != '\0') {
         struct pc_reason told;
         pc_base_reason(&told, "the cache is corrupt, what it held is not used: %s", node->cache_lost.text);
+        pc_driver_loop_warn(node, told.text);
+    }
+    if (node->endpoints_left_out > 0) {
+        struct pc_reason told;
+        pc_base_reason(&told,
+                       "%zu endpoints of the network are not asked: %d are, those that were given first",
+                       node->endpoints_left_out, PC_JOIN_ENDPOINTS_MAX);
         pc_driver_loop_warn(node, told.text);
     }
     if (node->wildcard_missing)

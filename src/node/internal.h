@@ -225,6 +225,7 @@ struct pc_node {
     bool commit_out;
     bool committed_any;
     bool commit_failed;
+    uint32_t stop_tries;    /* to save, at the stop, while others held the store */
     int64_t commit_at_us;   /* on schedule */
     int64_t commit_from_us; /* not sooner, of news */
     bool stopped_told;

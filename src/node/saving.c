@@ -96,10 +96,11 @@ void pc_node_on_committed(struct pc_node *node, const struct pc_node_event *even
         node->committed_any = true;
         node->commit_failed = false;
         node->commit_from_us = in(node, PC_NODE_COMMIT_PAUSE_US);
-        if (!node->commit_wanted)
-            answer_asked(node, 0);
         return;
     }
+    if (event->result == PEERCACHE_EBUSY && node->phase == PHASE_STOPPING &&
+        node->stop_tries++ < PC_NODE_STOP_TRIES)
+        return; /* many stop at once: each has its turn */
     node->commit_failed = true;
     node->commit_wanted = false;
     node->has_news = true; /* again on schedule, and what has come since with it */
@@ -141,8 +142,9 @@ void pc_node_save_pump(struct pc_node *node)
         action->deltas = deltas;
         action->delta_count = count;
     }
-    /* What comes while a commit is under way is news of its own. Only a stop goes on until nothing is left. */
-    if (count == 0 || (count < PC_CACHE_BATCH_MAX && node->phase != PHASE_STOPPING))
+    /* What comes while a commit is under way is news of its own. Only who is asked to save all, or stops, goes on until
+     * nothing is left. */
+    if (count == 0 || (count < PC_CACHE_BATCH_MAX && node->phase != PHASE_STOPPING && !node->save_asked))
         node->commit_wanted = false;
     if (count == 0)
         answer_asked(node, 0);

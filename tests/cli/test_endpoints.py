@@ -125,8 +125,8 @@ def in_words(place):
     result = run(place, 'endpoints', '--local', '--cache', path, '--endpoint', 'http://new.example/')
     expect(result, 0)
     assert result.out.startswith('http://new.example/  (flag)\n    closed; last asked never\n'), str(result)
-    assert re.search(r'https://good.example/  \(cache\)\n    closed; last asked \S+Z: ok 200: 1 peers\n'
-                     r'    1 peers of \S+Z, 1 of them ever verified\n', result.out), str(result)
+    assert re.search(r'https://good.example/  \(cache\)\n    closed; last asked \S+Z: ok 200: 1 peer\n'
+                     r'    1 peer of \S+Z, 1 of them ever verified\n', result.out), str(result)
     assert re.search(r'https://bad.example/  \(cache\)\n    open; last asked \S+Z: http_error 503: down\n'
                      r'    may be asked again in \d+ s\n', result.out), str(result)
     assert result.out.endswith('\n3 endpoints\n'), str(result)

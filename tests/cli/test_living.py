@@ -1,10 +1,11 @@
 """Nodes that live: what they save and when, what they take in of what others saved, what signals do to them, and a network
 that was cut in two and heals."""
+import json
 import os
 import time
 
 from harness import STRANGER, WAIT_S, Node, case, expect, main, run
-from joining import cached_ids, network
+from joining import cached_ids, describe, network
 from serving import Serving
 
 
@@ -24,6 +25,12 @@ def known_to(node):
     code, body = node.get('/peers?format=text')
     assert code == 200, body
     return {line.rsplit('/', 1)[1] for line in body.split()}
+
+
+def cached_ids_of(place, cache):
+    """With an id."""
+    result = run(place, 'list', '--local', '--json', '--cache', cache)
+    return {peer['id'] for peer in result.json()} if result.code == 0 else set()
 
 
 @case
@@ -77,6 +84,33 @@ def finds_peers_by_their_ids(place):
         assert result.out == nodes[1].addr + '\n', str(result)
     expect(run(place, 'find', '--local', '--no-cache', 'QmBad'), 2, 'QmBad')
     expect(run(place, 'find', '--local', '--no-cache', STRANGER), 1, 'no_sources')
+
+
+@case
+def endpoints_beyond_the_bound_are_told(place):
+    describe(place, 'crowded', 'kad_protocol = /x/kad/1.0.0', *['endpoint = http://127.0.0.1:9/%d' % i for i in range(30)])
+    given = [word for i in range(5) for word in ('--endpoint', 'http://127.0.0.1:9/given/%d' % i)]
+    with Node(place, '--network', 'crowded', '--no-cache', *given) as node:
+        assert node.stop() == 0
+    assert 'endpoints of the network' not in node.err, node.err  # in local mode those are not used
+    result = run(place, 'join', '--network', 'crowded', '--no-cache', '--timeout', '1s', *given)
+    expect(result, 1, '3 endpoints of the network are not asked: 32 are')
+
+
+@case
+def a_cache_that_was_lost_and_begun_anew_is_healthy_again(place):
+    cache = os.path.join(place, 'peers.db')
+    names = ['/ip4/127.%d.%d.1/udp/4001/quic-v1' % (i // 250 + 1, i % 250) for i in range(2000)]
+    expect(run(place, 'add', '--local', '--cache', cache, *names), 0)
+    pages = os.path.getsize(cache) // 4096
+    with open(cache, 'r+b') as file:  # what is read first is sound, most of the rest is not
+        for page in range(pages // 2, pages):
+            file.seek(page * 4096)
+            file.write(b'\xa5' * 4096)
+    with Node(place, '--no-cache') as other, Serving(place, '--cache', cache, '--save-period', '1s', '--peer', other.addr) as node:
+        until('healthy', lambda: json.loads(node.get('/status.json')[1])['store']['is_healthy'])
+        until('saved', lambda: other.id in cached_ids_of(place, cache))
+        assert node.node.stop() == 0, node.node.err
 
 
 main()

@@ -157,7 +157,7 @@ def list_in_words(place):
         result = run(place, 'list', '--local', '--cache', cache)
         expect(result, 0)
         assert node.id + '  tried' in result.out and '1 ok, 0 failed' in result.out, str(result)
-        assert result.out.splitlines()[-1].startswith('1 peers (1 tried, 0 new)'), str(result)
+        assert result.out.splitlines()[-1].startswith('1 peer (1 tried, 0 new), 1 address in '), str(result)
 
 
 def network(place, count):

@@ -141,7 +141,7 @@ def an_endpoint_that_names_a_peer(place):
         assert row['url'] == url and row['from'] == 'cache' and row['result'] == 'ok', row
         assert row['delivered'] == 1 and row['verified'] == 1 and row['last_answer'] and row['breaker'] == 'closed', row
         result = run(place, 'join', '--local', '--no-cache', '-v', '--network-contacts-url', url, '--target-peers', '1')
-        expect(result, 0, 'fetched', url + '  ok 200: 1 peers')
+        expect(result, 0, 'fetched', url + '  ok 200: 1 peer')
 
 
 @case
