@@ -230,7 +230,7 @@ static void write_out(struct errand *errand)
     struct machine *machine = errand->machine;
     struct world *world = machine->world;
     bool fresh = errand->sequence > machine->disk.sequence;
-    if (planted(world, "lose") && world_one_in(world, 20))
+    if (planted(world, "lose") && world_one_in(world, 5))
         machine->disk.sequence = errand->sequence; /* acknowledged, and not written */
     else
         (void)disk_commit(&machine->disk, errand->sequence, errand->deltas, errand->delta_count,

@@ -311,9 +311,10 @@ void life_happen(struct machine *machine)
         if (machine->churns && machine->life_count > 0)
             come_back_as(machine);
         life_start(machine);
-        if (machine->churns && machine->node)
-            life_plan(machine, world_one_in(world, 2) ? LIFE_STOP : LIFE_KILL,
-                      world->now_us + session_us(machine));
+        if (machine->churns && machine->node) { /* lots are drawn one by one: arguments have no order */
+            enum life_step end = world_one_in(world, 2) ? LIFE_STOP : LIFE_KILL;
+            life_plan(machine, end, world->now_us + session_us(machine));
+        }
         break;
     case LIFE_STOP:
     case LIFE_KILL:

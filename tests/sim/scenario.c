@@ -274,8 +274,10 @@ static void crowd(struct world *world, uint64_t unused)
     size_t count = world->options.node_count - world->options.node_count / 4;
     (void)unused;
     script(world, "a crowd comes");
-    for (size_t i = 0; i < count; i++)
-        life_plan(add_one(world), LIFE_START, world->now_us + (int64_t)world_below(world, SECONDS(60)));
+    for (size_t i = 0; i < count; i++) {
+        struct machine *machine = add_one(world);
+        life_plan(machine, LIFE_START, world->now_us + (int64_t)world_below(world, SECONDS(60)));
+    }
 }
 
 static void flash_crowd(struct world *world)
@@ -289,9 +291,11 @@ static void flash_crowd(struct world *world)
 
 static void add_hostile(struct world *world, enum persona persona, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        life_plan(machine_add(world, persona, true, false), LIFE_MEET,
-                  MINUTES(5) + (int64_t)world_below(world, MINUTES(5)));
+    for (size_t i = 0; i < count;
+         i++) { /* one after the other: both draw lots, and the order of arguments is no order */
+        struct machine *machine = machine_add(world, persona, true, false);
+        life_plan(machine, LIFE_MEET, MINUTES(5) + (int64_t)world_below(world, MINUTES(5)));
+    }
 }
 
 static void flood(struct world *world)
@@ -354,6 +358,7 @@ static void year(struct world *world)
 
 static void mischief(struct world *world, uint64_t round)
 {
+    uint64_t number;
     switch (world_below(world, 6)) {
     case 0:
         cut(world, world_below(world, 3));
@@ -365,8 +370,8 @@ static void mischief(struct world *world, uint64_t round)
         world->names_fail = !world->names_fail;
         break;
     case 3:
-        life_jump(world->machines[world_below(world, world->machine_count)],
-                  (int64_t)world_below(world, 172800000) - 86400000);
+        number = world_below(world, world->machine_count);
+        life_jump(world->machines[number], (int64_t)world_below(world, 172800000) - 86400000);
         break;
     default:
         roam(world, world_below(world, world->options.node_count));
