@@ -68,6 +68,17 @@ def every_option_of_a_file_is_there(place):
 
 
 @case
+def every_function_of_a_node_is_there(_):
+    with open(os.path.join(MAN, '..', 'include', 'peercache', 'node.h'), encoding='utf-8') as header:
+        names = re.findall(r'^PEERCACHE_API [\w *]*?(peercache_\w+)\(', header.read(), re.MULTILINE)
+    assert len(names) > 40, names
+    page = manual('libpeercache-net.3')
+    for name in names:
+        short = name.replace('peercache_node_options', '') if name.startswith('peercache_node_options_') else name
+        assert re.search(r'(?<!\w)(?:%s|%s)(?!\w)' % (name, short), page), name
+
+
+@case
 def every_format_says_what_it_cannot_carry(_):
     page = manual('peercache-formats.5')
     for name in 'list', 'map', 'ant-v0', 'ant-v1', 'endpoint', 'text', 'kubo':
