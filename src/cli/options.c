@@ -120,10 +120,11 @@ _Static_assert(FLAG_COUNT_OF <= PC_CLI_SETTING_OPTIONS_MAX, "a set of flags is 6
 const uint64_t pc_cli_flags_shared = BITS_SHARED;
 const uint64_t pc_cli_flags_join = BITS_SHARED | BITS_SOURCES | BIT(FLAG_TARGET) | BIT(FLAG_MIN) |
                                    BIT(FLAG_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_NO_WALK) | BITS_LOG;
-const uint64_t pc_cli_flags_run =
-    BITS_SHARED | BITS_SOURCES | BIT(FLAG_MODE) | BIT(FLAG_ANNOUNCE) | BIT(FLAG_LISTEN) | BIT(FLAG_KEY) | BIT(FLAG_HTTP) | BIT(FLAG_SAVE_PERIOD) |
-    BIT(FLAG_REFRESH_PERIOD) | BITS_LOG | BIT(FLAG_CONNECTIONS_LOW) | BIT(FLAG_CONNECTIONS_HIGH) |
-    BIT(FLAG_CONNECTIONS_IDLE) | BIT(FLAG_GROUP_BUCKET) | BIT(FLAG_GROUP_TABLE) | BIT(FLAG_PRINT_CONFIG);
+const uint64_t pc_cli_flags_run = BITS_SHARED | BITS_SOURCES | BIT(FLAG_MODE) | BIT(FLAG_ANNOUNCE) |
+                                  BIT(FLAG_LISTEN) | BIT(FLAG_KEY) | BIT(FLAG_HTTP) | BIT(FLAG_SAVE_PERIOD) |
+                                  BIT(FLAG_REFRESH_PERIOD) | BITS_LOG | BIT(FLAG_CONNECTIONS_LOW) |
+                                  BIT(FLAG_CONNECTIONS_HIGH) | BIT(FLAG_CONNECTIONS_IDLE) |
+                                  BIT(FLAG_GROUP_BUCKET) | BIT(FLAG_GROUP_TABLE) | BIT(FLAG_PRINT_CONFIG);
 const uint64_t pc_cli_flags_crawl =
     BITS_SHARED | (BITS_SOURCES & ~(BIT(FLAG_EXCLUSIVE) | BIT(FLAG_NEW_NETWORK) | BIT(FLAG_FIRST))) |
     BIT(FLAG_CONCURRENCY) | BIT(FLAG_CRAWL_TIMEOUT) | BIT(FLAG_NO_SAVE) | BIT(FLAG_FORMAT) |
@@ -147,8 +148,8 @@ const uint64_t pc_cli_flags_check = BITS_CACHE | BIT(FLAG_REPAIR);
 /* What may be given more than once: a higher layer replaces the whole list, a repeated key of a file adds to it, a variable has
  * its parts between commas. */
 #define BITS_LISTS                                                                                           \
-    (BIT(FLAG_PEER) | BIT(FLAG_LISTEN) | BIT(FLAG_ANNOUNCE) | BIT(FLAG_ENDPOINT) | BIT(FLAG_CONTACTS) | BIT(FLAG_ALLOW) |         \
-     BIT(FLAG_DENY) | BIT(FLAG_POLICY))
+    (BIT(FLAG_PEER) | BIT(FLAG_LISTEN) | BIT(FLAG_ANNOUNCE) | BIT(FLAG_ENDPOINT) | BIT(FLAG_CONTACTS) |      \
+     BIT(FLAG_ALLOW) | BIT(FLAG_DENY) | BIT(FLAG_POLICY))
 
 /* What a config file and the environment may set: all that a node can be told, but for what belongs to one call of the command,
  * and for older names. The other flags ask for one thing that a command does. */

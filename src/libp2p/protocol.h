@@ -34,9 +34,9 @@
 #define PC_PROTOCOL_DIAL      "/libp2p/autonat/2/dial-request"
 #define PC_PROTOCOL_DIAL_BACK "/libp2p/autonat/2/dial-back"
 
-#define PC_PUSH_MAX_BYTES    16000 /* of a peer: with its length within PC_STREAM_REMOTE_WINDOW */
-#define PC_PUSHES_AT_ONCE    4
-#define PC_PUSHES_PER_S      1
+#define PC_PUSH_MAX_BYTES     16000 /* of a peer: with its length within PC_STREAM_REMOTE_WINDOW */
+#define PC_PUSHES_AT_ONCE     4
+#define PC_PUSHES_PER_S       1
 
 enum pc_protocol {
     PC_SPEAKS_NOTHING,
