@@ -326,7 +326,8 @@ static void row_text(const struct listing *listing, const struct row *row)
     printf("\n");
     if (memory->answered_ms > 0)
         printf("    %u peer%s of %s, %u of them ever verified\n", report.delivered,
-               report.delivered == 1 ? "" : "s", pc_cli_time_text(memory->answered_ms, time), report.verified);
+               report.delivered == 1 ? "" : "s", pc_cli_time_text(memory->answered_ms, time),
+               report.verified);
     if (report.next_try_ms < 0)
         printf("    is asked now\n");
     else if (report.next_try_ms > 0)

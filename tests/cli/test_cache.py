@@ -241,6 +241,11 @@ def a_banned_range(place):
 # -- pick --
 
 
+def timeless(picked):
+    """Without the ages in the reasons, which move on between two picks."""
+    return [dict(p, why=re.sub(r'\d+ (s|min) ago', 'lately', p['why'])) for p in picked]
+
+
 @case
 def pick_spreads_and_repeats_under_a_seed(place):
     do(place, 'add', *many(40))

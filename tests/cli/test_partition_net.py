@@ -15,7 +15,7 @@ FORGET_S = 150.0  # until all that was open to the other half has been given up
 class PublicNode(Node):
     """Outside of local mode, at a public address; the network's description names nobody."""
 
-    COMMAND = ('run',)
+    COMMAND = ('run', '--mode', 'server')
 
 
 def addr(half, number):
