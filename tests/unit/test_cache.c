@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include "cache/bucket.h"
+#include "cache/dialable.h"
 #include "cache/pack.h"
 #include "cache/set.h"
 
@@ -791,6 +792,39 @@ static void pick_spreads_over_groups(void **state)
     pc_cache_set_free(set);
 }
 
+static void an_address_says_what_it_is_dialled_by(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *addr;
+        uint32_t transport, family;
+    } rows[] = {
+        { "/ip4/20.1.1.1/udp/1/quic-v1", PEERCACHE_TRANSPORT_QUIC_V1, PEERCACHE_FAMILY_IP4 },
+        { "/ip6/2600::1/udp/1/quic", PEERCACHE_TRANSPORT_QUIC, PEERCACHE_FAMILY_IP6 },
+        { "/ip6zone/eth0/ip6/fe80::1/tcp/1", PEERCACHE_TRANSPORT_TCP, PEERCACHE_FAMILY_IP6 },
+        { "/dns/a.example/tcp/443/tls/ws", PEERCACHE_TRANSPORT_WEBSOCKET, PEERCACHE_FAMILY_DNS },
+        { "/dns4/a.example/tcp/443/wss", PEERCACHE_TRANSPORT_WEBSOCKET, PEERCACHE_FAMILY_DNS },
+        { "/dns6/a.example/tcp/443/tls", PEERCACHE_TRANSPORT_TCP, PEERCACHE_FAMILY_DNS },
+        { "/dnsaddr/a.example", PEERCACHE_TRANSPORT_OTHER, PEERCACHE_FAMILY_DNS },
+        { "/ip4/20.1.1.1/udp/1/quic-v1/webtransport/certhash/uEiAkH5a4DPGKUuOBjYw0CgwjvcJCJMD2K_1aluKR_tpevQ",
+          PEERCACHE_TRANSPORT_WEBTRANSPORT, PEERCACHE_FAMILY_IP4 },
+        { "/ip4/20.1.1.1/udp/1/webrtc-direct", PEERCACHE_TRANSPORT_WEBRTC, PEERCACHE_FAMILY_IP4 },
+        { "/ip4/20.1.1.1/udp/1", PEERCACHE_TRANSPORT_OTHER, PEERCACHE_FAMILY_IP4 },
+        { "/ip4/20.1.1.1/udp/1/utp", PEERCACHE_TRANSPORT_OTHER, PEERCACHE_FAMILY_IP4 },
+        { "/unix/a", PEERCACHE_TRANSPORT_OTHER, PEERCACHE_FAMILY_OTHER },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint8_t bytes[PC_MULTIADDR_MAX_BYTES];
+        size_t size;
+        assert_int_equal(
+            pc_addr_multiaddr_parse(rows[i].addr, strlen(rows[i].addr), bytes, sizeof(bytes), &size, NULL),
+            0);
+        struct pc_dialable dialable = pc_cache_dialable_of(pc_bytes_of(bytes, size));
+        if (dialable.transport != rows[i].transport || dialable.family != rows[i].family)
+            fail_msg("%s: transport %u, family %u", rows[i].addr, dialable.transport, dialable.family);
+    }
+}
+
 static void pick_rotates_and_finds_the_few_dialable(void **state)
 {
     (void)state;
@@ -859,6 +893,7 @@ int main(void)
         cmocka_unit_test(a_set_full_of_verified_ones_refuses_new_ones),
         cmocka_unit_test(pick_prefers_the_alive_and_keeps_a_share_for_new_ones),
         cmocka_unit_test(pick_spreads_over_groups),
+        cmocka_unit_test(an_address_says_what_it_is_dialled_by),
         cmocka_unit_test(pick_rotates_and_finds_the_few_dialable),
         cmocka_unit_test(memory_only_keeps_no_deltas),
     };

@@ -259,6 +259,30 @@ static void add_numbered(peercache *cache, unsigned from, unsigned to)
     }
 }
 
+/* One who tells of many is not heard for a while, whatever he names; another still is. */
+static void a_teller_has_his_share(void **state)
+{
+    (void)state;
+    static const char one[] = "/ip4/99.1.1.1/udp/4001/quic-v1", other[] = "/ip4/98.1.1.1/udp/4001/quic-v1";
+    peercache *cache = open_cache(NULL);
+    unsigned told = 0;
+    int result = 0;
+    assert_int_equal(peercache_add_from(cache, one, PEERCACHE_SOURCE_DHT, "nobody", now), PEERCACHE_EPARSE);
+    assert_int_equal(peercache_add_from(cache, one, PEERCACHE_SOURCE_DHT, NULL, now), PEERCACHE_EINVAL);
+    while (result == 0 && told < 100000) {
+        char addr[64];
+        (void)snprintf(addr, sizeof(addr), "/ip4/%u.%u.7.7/udp/4001/quic-v1", 20 + told / 256 % 60,
+                       told % 256);
+        result = peercache_add_from(cache, addr, PEERCACHE_SOURCE_DHT, one, now);
+        told += result == 0;
+    }
+    assert_int_equal(result, PEERCACHE_ELIMIT);
+    assert_true(told > 0);
+    assert_int_equal(
+        peercache_add_from(cache, "/ip4/97.1.7.7/udp/1/quic-v1", PEERCACHE_SOURCE_DHT, other, now), 0);
+    peercache_close(cache);
+}
+
 static void a_filter_says_what_can_be_dialled(void **state)
 {
     (void)state;
@@ -755,6 +779,7 @@ int main(void)
         CASE(two_handles_share_and_removal_reaches_both),
         CASE(read_only_changes_nothing),
         CASE(in_memory_and_under_a_seed_runs_repeat),
+        CASE(a_teller_has_his_share),
         CASE(a_filter_says_what_can_be_dialled),
         CASE(explain_tells_the_very_pick),
         CASE(report_more_tells_counts_and_unverified_signs),

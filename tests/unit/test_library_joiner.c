@@ -180,12 +180,39 @@ static void nothing_to_try_says_so_and_breakers_are_kept(void **state)
     peercache_joiner_free(joiner);
 }
 
+/* With `exclusive` nobody is dialled whom only a cache or an endpoint names. */
+static void exclusive_dials_the_given_alone(void **state)
+{
+    (void)state;
+    static const uint8_t secret[16] = { 5 };
+    for (int exclusive = 0; exclusive < 2; exclusive++) {
+        peercache_joiner_options *options = peercache_joiner_options_new();
+        peercache_joiner_action action;
+        size_t dials = 0;
+        assert_non_null(options);
+        peercache_joiner_options_set_exclusive(options, exclusive);
+        peercache_joiner_options_set_local(options, true);
+        peercache_joiner_options_set_memory(options, 1, 1000, 1);
+        peercache_joiner_options_set_secret(options, secret);
+        assert_int_equal(peercache_joiner_options_set_timeout_ms(options, 1000), 0);
+        peercache_joiner *joiner = joiner_of(options);
+        (void)peercache_joiner_offer(joiner, "/ip4/127.0.0.1/udp/1/quic-v1", PEERCACHE_VIA_CACHE, 0, at(0));
+        assert_int_equal(
+            peercache_joiner_offer(joiner, "/ip4/127.0.0.1/udp/2/quic-v1", PEERCACHE_VIA_FLAG, 0, at(0)), 0);
+        while (peercache_joiner_next(joiner, at(0), &action))
+            dials += action.kind == PEERCACHE_JOINER_DIAL;
+        assert_int_equal(dials, exclusive ? 1 : 2);
+        peercache_joiner_free(joiner);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_and_offers_are_checked),
         cmocka_unit_test(name_endpoint_and_dial_lead_to_joined),
         cmocka_unit_test(nothing_to_try_says_so_and_breakers_are_kept),
+        cmocka_unit_test(exclusive_dials_the_given_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
