@@ -362,8 +362,11 @@ void step(const struct pc_node_event *event)
             assert_false(world->commit_out);
             world->commit_out = true;
             world->commits++;
-            world->committed += actions[i].delta_count;
             assert_in_range(actions[i].delta_count, 1, 1000);
+            if (world->committed + actions[i].delta_count <= sizeof(world->deltas) / sizeof(world->deltas[0]))
+                memcpy(&world->deltas[world->committed], actions[i].deltas,
+                       actions[i].delta_count * sizeof(struct pc_delta));
+            world->committed += actions[i].delta_count;
             memcpy(world->last_batch, actions[i].deltas, actions[i].delta_count * sizeof(struct pc_delta));
             world->last_batch_count = actions[i].delta_count;
             for (size_t j = 0; j < actions[i].delta_count; j++)

@@ -87,6 +87,7 @@ struct world {
     uint32_t blamed;  /* failures in them */
     struct pc_delta last_batch[1000];
     size_t last_batch_count;
+    struct pc_delta deltas[2000]; /* of all commits, the first; `committed` is how many there were */
     /* what was told */
     bool done;
     peercache_join_status status;

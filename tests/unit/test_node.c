@@ -85,8 +85,8 @@ static void silent_peers_are_timeouts_when_time_is_up(void **state)
     assert_int_equal(world->failed, 3);
     assert_int_equal(world->elapsed_us, 2 * PC_US_PER_S);
     /* Nobody answered at all: the fault may be ours, no failure is counted, but the attempts are. */
-    for (size_t i = 0; i < world->last_batch_count; i++)
-        assert_int_equal(world->last_batch[i].history.failure_count, 0);
+    for (size_t i = 0; i < world->committed; i++)
+        assert_int_equal(world->deltas[i].history.failure_count, 0);
 }
 
 static void failures_keep_their_code_and_others_go_on(void **state)
@@ -125,8 +125,8 @@ static void failures_keep_their_code_and_others_go_on(void **state)
     assert_int_equal(world->code_count[PEERCACHE_DNS_FAILED], 1);
     assert_int_equal(world->code_count[PEERCACHE_DENIED], 2);
     /* Neither the foreign peer nor we ourselves are remembered. */
-    for (size_t i = 0; i < world->last_batch_count; i++) {
-        const struct pc_delta *delta = &world->last_batch[i];
+    for (size_t i = 0; i < world->committed; i++) {
+        const struct pc_delta *delta = &world->deltas[i];
         assert_false(pc_addr_peer_id_equal(&delta->id, &self_peer.id));
         if (pc_addr_peer_id_equal(&delta->id, &world->peers[21].id))
             assert_int_equal(delta->history.success_count, 0);
@@ -187,8 +187,8 @@ static void silence_counts_when_others_answered_meanwhile(void **state)
     run_until(PC_TIME_NEVER - 1);
     assert_int_equal(world->status, PEERCACHE_DEGRADED);
     size_t failures = 0;
-    for (size_t i = 0; i < world->last_batch_count; i++)
-        failures += world->last_batch[i].history.failure_count;
+    for (size_t i = 0; i < world->committed; i++)
+        failures += world->deltas[i].history.failure_count;
     assert_int_equal(failures, 2);
 }
 

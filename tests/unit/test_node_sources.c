@@ -25,10 +25,13 @@ static void an_empty_cache_is_filled_from_an_endpoint(void **state)
     assert_int_equal(r->metrics.fifth_verified_us, 4 * LATENCY_US);
     assert_null(r->cause);
     /* All are remembered, as new, from an endpoint. */
-    size_t from_endpoint = 0;
-    for (size_t i = 0; i < world->last_batch_count; i++)
-        from_endpoint += world->last_batch[i].source == PEERCACHE_SOURCE_ENDPOINT;
-    assert_int_equal(from_endpoint, 20);
+    for (size_t peer = 0; peer < 20; peer++) {
+        size_t at = 0;
+        while (at < world->committed && !pc_addr_peer_id_equal(&world->deltas[at].id, &world->peers[peer].id))
+            at++;
+        assert_true(at < world->committed);
+        assert_int_equal(world->deltas[at].source, PEERCACHE_SOURCE_ENDPOINT);
+    }
     assert_int_equal(world->kept_joins, 0); /* the cache had no part in it */
 }
 
@@ -165,8 +168,8 @@ static void a_poisoned_cache_does_not_keep_us_out(void **state)
     assert_true(world->elapsed_us <= PC_JOIN_STAGGER_MAX_US + 6 * LATENCY_US);
     /* What lied is out at once: it is removed, not merely marked. */
     size_t removed = 0;
-    for (size_t i = 0; i < world->last_batch_count; i++)
-        removed += world->last_batch[i].removed_ms > 0;
+    for (size_t i = 0; i < world->committed; i++)
+        removed += world->deltas[i].removed_ms > 0;
     assert_true(removed > 0);
     assert_int_equal(removed, world->code_count[PEERCACHE_WRONG_IDENTITY]);
 
@@ -224,8 +227,8 @@ static void networks_are_allowed_and_denied(void **state)
         assert_int_equal(world->dials, allowed); /* peers[1] is 21.1.0.1 */
         assert_int_equal(world->verified, allowed);
         size_t stored = 0;
-        for (size_t i = 0; i < world->last_batch_count; i++)
-            stored += world->last_batch[i].history.success_count > 0;
+        for (size_t i = 0; i < world->committed; i++)
+            stored += world->deltas[i].history.success_count > 0;
         assert_int_equal(stored, allowed); /* what is allowed is remembered too */
         if (!allowed)
             assert_string_equal(world->cause, "denied");
@@ -379,8 +382,8 @@ static void offline_blames_nobody(void **state)
     assert_int_equal(world->status, PEERCACHE_JOINED);
     step(&(struct pc_node_event){ .kind = PC_NODE_STOP });
     run_until(PC_TIME_NEVER - 1);
-    for (size_t i = 0; i < world->last_batch_count; i++)
-        assert_int_equal(world->last_batch[i].history.failure_count, 0);
+    for (size_t i = 0; i < world->committed; i++)
+        assert_int_equal(world->deltas[i].history.failure_count, 0);
 }
 
 int main(void)
