@@ -10,7 +10,7 @@ from serving import Serving
 
 JS = 10
 OURS = 10
-FLAGS = ('--no-cache', '--refresh-period', '2s')
+FLAGS = ('--no-cache',)
 
 
 class Mixed:
