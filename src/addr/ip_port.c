@@ -120,6 +120,14 @@ int pc_addr_leading_ip(struct pc_bytes addr, struct pc_leading_ip *ret_leading)
 {
     struct pc_leading_ip leading = { 0 };
     struct pc_multiaddr_part part;
+    if (pc_addr_is_plain_ip4(addr)) {
+        pc_addr_ip_port_set(4, addr.data + 1, (uint16_t)(addr.data[7] << 8 | addr.data[8]), &leading.address);
+        leading.rest = pc_bytes_of(addr.data + 5, addr.size - 5);
+        leading.transport = PC_MA_UDP;
+        leading.above = pc_bytes_of(addr.data + 9, addr.size - 9);
+        *ret_leading = leading;
+        return 0;
+    }
     if (pc_addr_multiaddr_next(&addr, &part) <= 0)
         return PEERCACHE_ENOTFOUND;
     if (part.code == PC_MA_IP6ZONE) {
@@ -161,6 +169,11 @@ enum pc_addr_kind pc_addr_classify(struct pc_bytes addr, struct pc_ip_port *ret_
     bool is_relayed = false;
     int result;
     *ret_ip_port = (struct pc_ip_port){ 0 };
+    if (pc_addr_is_plain_ip4(addr)) {
+        (void)pc_addr_leading_ip(addr, &leading); /* it begins with an IP */
+        *ret_ip_port = leading.address;
+        return PC_ADDR_QUIC_V1;
+    }
     while ((result = pc_addr_multiaddr_next(&rest, &part)) > 0) {
         bool is_first = part.whole.data == addr.data;
         is_relayed = is_relayed || part.code == PC_MA_P2P_CIRCUIT;

@@ -302,7 +302,12 @@ int pc_addr_storable(struct pc_bytes addr, enum pc_netgroup_mode mode, bool name
     struct pc_leading_ip leading;
     bool is_name = false;
     uint8_t key;
-    int result = judge_parts(&addr, &is_name, ret_reason);
+    int result;
+    if (pc_addr_is_plain_ip4(addr) && pc_addr_leading_ip(addr, &leading) == 0) { /* its parts are fine */
+        result = judge_ip(&leading, mode, ret_reason);
+        return result != 0 ? result : write_normal(&leading, ret_addr);
+    }
+    result = judge_parts(&addr, &is_name, ret_reason);
     if (result != 0)
         return result;
     if (is_name) {

@@ -14,7 +14,7 @@ import sys
 SIM = os.path.abspath(sys.argv[1])
 SHARE = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 SEEDS = 2000 // SHARE
-LEAST, LEAST_H = 20, 3  # machines, hours
+LEAST, LEAST_MIN = 20, 180  # machines, minutes
 AT_ONCE = min(2, os.cpu_count() or 1)
 
 
@@ -25,8 +25,8 @@ def run(args):
 
 def scenarios():
     for line in subprocess.run([SIM, '--list'], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines():
-        name, nodes, hours = re.match(r'(\S+) +(\d+) nodes, +(\d+) h', line).groups()
-        yield name, max(int(nodes) // SHARE, min(int(nodes), LEAST)), max(int(hours) // SHARE, min(int(hours), LEAST_H))
+        name, nodes, minutes = re.match(r'(\S+) +(\d+) nodes, +(\d+) min', line).groups()
+        yield name, max(int(nodes) // SHARE, min(int(nodes), LEAST)), max(int(minutes) // SHARE, min(int(minutes), LEAST_MIN))
 
 
 def value(out, name):
@@ -74,7 +74,7 @@ def tables(results):
 
 
 def main():
-    runs = [[name, '--nodes', str(nodes), '--hours', str(hours)] for name, nodes, hours in scenarios()]
+    runs = [[name, '--nodes', str(nodes), '--minutes', str(minutes)] for name, nodes, minutes in scenarios()]
     per_run = max(SEEDS // 8, 1)
     runs += [['chaos', '--nodes', '6', '--minutes', '40', '--check-all', '--seed', str(1 + i * per_run), '--seeds', str(per_run)]
              for i in range(8)]

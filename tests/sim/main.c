@@ -48,8 +48,8 @@ static uint64_t number_of(const char *text)
 static void list(void)
 {
     for (size_t i = 0; i < scenario_count; i++)
-        printf("%-20s %5zu nodes, %3" PRId64 " h  %s\n", scenarios[i].name, scenarios[i].node_count,
-               scenarios[i].length_us / HOURS(1), scenarios[i].what);
+        printf("%-20s %5zu nodes, %6" PRId64 " min  %s\n", scenarios[i].name, scenarios[i].node_count,
+               scenarios[i].length_us / MINUTES(1), scenarios[i].what);
 }
 
 static void print_command(const struct world_options *options, FILE *out)

@@ -396,8 +396,9 @@ static void chaos(struct world *world)
 }
 
 const struct scenario scenarios[] = {
-    { "cold-start", "a whole network starts within a minute", 1000, HOURS(1), 40, MINUTES(8), cold_start, 0 },
-    { "mass-restart", "everybody at once, from the cache; no endpoint serves", 1000, HOURS(1), 24,
+    { "cold-start", "a whole network starts within a minute", 1000, MINUTES(20), 40, MINUTES(8), cold_start,
+      0 },
+    { "mass-restart", "everybody at once, from the cache; no endpoint serves", 500, MINUTES(40), 24,
       MINUTES(24), mass_restart, 0 },
     { "rolling-upgrade", "one after the other stops and starts", 300, HOURS(4), 16, MINUTES(24),
       rolling_upgrade, 0 },
@@ -410,8 +411,8 @@ const struct scenario scenarios[] = {
     { "endpoints-die", "the endpoints get worse and worse", 100, HOURS(24), 14, MINUTES(70), endpoints_die,
       0 },
     { "laptop", "a third of all sleep, roam, and set their clocks", 100, HOURS(48), 12, HOURS(3), laptop, 0 },
-    { "flash-crowd", "three newcomers for each that is there", 1000, HOURS(1), 40, MINUTES(10), flash_crowd,
-      0 },
+    { "flash-crowd", "three newcomers for each that is there", 1000, MINUTES(20), 40, MINUTES(10),
+      flash_crowd, 0 },
     { "flood", "one talker that floods with dead addresses", 60, HOURS(24), 14, MINUTES(40), flood, 0 },
     { "attacker-10", "an attacker holds a tenth of what is told", 100, HOURS(24), 14, MINUTES(40), attacker,
       10 },
