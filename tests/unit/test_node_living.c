@@ -143,6 +143,31 @@ static void pushes_move_peers_of_the_table(void **state)
     stop();
 }
 
+/* A member comes by itself, and names our protocol no more. */
+static void a_member_that_comes_as_a_client_leaves_the_table(void **state)
+{
+    (void)state;
+    static struct pc_identify identify;
+    live_among(40, 8, false);
+    run_until(world->now.mono_us + 600 * PC_US_PER_S);
+    size_t before = pc_node_table_count(world->node);
+    struct peer *peer = world->open[0].peer;
+    assert_non_null(pc_kad_table_find(pc_node_table(world->node), &peer->id));
+    struct pc_libp2p_event wire = { .kind = PC_LIBP2P_OPENED,
+                                    .connection = UINT64_C(1) << 40,
+                                    .id = peer->id,
+                                    .remote = peer->at,
+                                    .rtt_us = -1,
+                                    .proven_us = -1,
+                                    .identify = &identify };
+    memset(&identify, 0, sizeof(identify));
+    identify.protocols[identify.protocol_count++] = pc_bytes_of("/ipfs/id/1.0.0", 14);
+    step(&(struct pc_node_event){ .kind = PC_NODE_WIRE, .wire = &wire });
+    assert_int_equal(pc_node_table_count(world->node), before - 1);
+    assert_null(pc_kad_table_find(pc_node_table(world->node), &peer->id));
+    stop();
+}
+
 /* The host is told what is to be announced when the node starts and when it changes, and never else. */
 static void changes_of_what_it_listens_on_are_announced(void **state)
 {
@@ -467,6 +492,7 @@ int main(void)
         cmocka_unit_test_teardown(a_node_that_lost_all_joins_again, tear_down),
         cmocka_unit_test_teardown(another_network_is_looked_at_at_once, tear_down),
         cmocka_unit_test_teardown(pushes_move_peers_of_the_table, tear_down),
+        cmocka_unit_test_teardown(a_member_that_comes_as_a_client_leaves_the_table, tear_down),
         cmocka_unit_test_teardown(changes_of_what_it_listens_on_are_announced, tear_down),
         cmocka_unit_test_teardown(a_replacement_that_serves_no_more_is_forgotten, tear_down),
         cmocka_unit_test_teardown(feelers_find_out_who_of_the_new_lives, tear_down),
