@@ -84,8 +84,7 @@ static enum pc_cli_exit ids_check(const struct pc_cli_options *o)
         struct pc_peer_id id;
         struct pc_reason reason = { "" };
         if (pc_addr_peer_id_parse(o->arguments[i], strlen(o->arguments[i]), &id, &reason))
-            return pc_cli_fail(o->json, PC_CLI_USAGE, "usage", "find: '%.80s' is no peer id: %s",
-                               o->arguments[i], reason.text);
+            return pc_cli_fail(o->json, PC_CLI_USAGE, "usage", "find: %s", reason.text);
     }
     return PC_CLI_DONE;
 }

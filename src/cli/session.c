@@ -103,7 +103,9 @@ enum pc_cli_exit pc_cli_session_init(struct pc_cli_session *session, const struc
             return pc_cli_session_refused(session, error, flag);
     }
     for (size_t i = 0; i < options->announce_count; i++) {
-        (void)snprintf(flag, sizeof(flag), "--announce '%s'", options->announces[i]);
+        (void)snprintf(flag, sizeof(flag), "%s '%.512s'",
+                       pc_cli_options_where(options, "announce", options->announces[i], where),
+                       options->announces[i]);
         error = peercache_node_options_add_announce(o, options->announces[i]);
         if (error)
             return pc_cli_session_refused(session, error, flag);

@@ -14,7 +14,9 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define BACKLOG 256
+#define BACKLOG       256
+#define LOCK_PAUSE_MS 5
+#define LOCK_PAUSES   1000 /* 5 s: who holds the lock of a directory needs it for a moment only */
 
 _Static_assert(PC_DRIVER_HTTP_PATH_BYTES <= sizeof(((struct sockaddr_un *)0)->sun_path), "a path fits");
 
@@ -195,6 +197,19 @@ static int bind_file(struct pc_driver_http_socket *socket, struct pc_reason *rea
     return result;
 }
 
+/* Many nodes may begin at once with their sockets in one directory: each has its turn. */
+static bool lock_in_turn(int directory)
+{
+    for (unsigned pauses = 0; flock(directory, LOCK_EX | LOCK_NB) != 0;) {
+        if (errno == EINTR)
+            continue;
+        if (errno != EWOULDBLOCK || pauses++ == LOCK_PAUSES)
+            return false;
+        uv_sleep(LOCK_PAUSE_MS);
+    }
+    return true;
+}
+
 static int listen_at_file(struct pc_driver_http_socket *socket, struct pc_reason *reason)
 {
     char path[PC_DRIVER_HTTP_PATH_BYTES];
@@ -204,10 +219,15 @@ static int listen_at_file(struct pc_driver_http_socket *socket, struct pc_reason
     int directory = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         return fail(reason, place, "its directory cannot be opened", errno);
-    if (flock(directory, LOCK_EX | LOCK_NB) != 0) {
-        (void)fail(reason, place, "another process holds its directory locked", 0);
+    if (!lock_in_turn(directory)) {
+        if (errno == EWOULDBLOCK) {
+            (void)fail(reason, place, "another process holds its directory locked", 0);
+            result = PEERCACHE_EBUSY;
+        } else {
+            result = fail(reason, place, "its directory cannot be locked", errno);
+        }
         (void)close(directory);
-        return PEERCACHE_EBUSY;
+        return result;
     }
     socket->fd = open_socket(AF_UNIX);
     if (socket->fd < 0)

@@ -53,6 +53,10 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
     }
     if (connection->purpose != FOR_PING && wire->identify)
         pc_node_reach_opened(node, connection, wire);
+    if (!ours && !self) { /* also who was a server, and is none any more */
+        pc_node_table_remove(node, &wire->id);
+        pc_kad_candidates_remove(node->candidates, &wire->id);
+    }
     bool counts = connection->purpose == FOR_JOIN || connection->purpose == FOR_WALK ||
                   connection->purpose == FOR_PROBE || connection->purpose == FOR_CRAWL; /* for the cache */
     if (!ours && counts) {

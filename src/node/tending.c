@@ -3,8 +3,8 @@
  *
  * - Refreshes, when the schedule says so (kad/schedule.h): a lookup of our own id, then of a target in each bucket that
  *   wants it. They are walks (walking.c).
- * - Candidates (kad/candidates.h), peers that answers told of, are dialled for buckets that have room.
  * - After each refresh a few of the cache that are not in the table are dialled for buckets that have room.
+ * - Then candidates (kad/candidates.h), peers that answers told of, for the room that is left.
  * - Members that the table wants tested are pinged, or dialled when no connection is open; who does not answer leaves.
  * - Feelers: now and then a dial to one cached peer that is new, or whose place a newcomer wants, so that what the cache
  *   calls tried stays true.
@@ -61,12 +61,12 @@ void pc_node_probe_ended(struct pc_node *node, struct connection *connection, pe
 
 void pc_node_table_remove(struct pc_node *node, const struct pc_peer_id *id)
 {
-    if (!pc_kad_table_find(node->table, id))
-        return;
-    if (pc_kad_table_is_neighbour(node->table, id))
+    bool is_member = pc_kad_table_find(node->table, id) != NULL;
+    if (is_member && pc_kad_table_is_neighbour(node->table, id))
         pc_kad_schedule_neighbour_left(&node->schedule, node->now.mono_us);
-    pc_kad_table_remove(node->table, id);
-    pc_node_table_changed(node);
+    pc_kad_table_remove(node->table, id); /* a replacement too: it is not to come in when a member leaves */
+    if (is_member)
+        pc_node_table_changed(node);
 }
 
 void pc_node_table_changed(struct pc_node *node)
@@ -227,8 +227,8 @@ void pc_node_tend_begin(struct pc_node *node)
 void pc_node_tend_pump(struct pc_node *node)
 {
     test_members(node);
+    recall(node); /* before the others: whom we met ourselves is worth more than whom we are told of */
     dial_candidates(node);
-    recall(node);
     feel(node);
 }
 
@@ -236,5 +236,8 @@ int64_t pc_node_tend_deadline(const struct pc_node *node)
 {
     if (!probe_is_free(node))
         return PC_TIME_NEVER; /* the end of one is an event */
+    if (node->recall_wanted)
+        return node->now
+            .mono_us; /* a refresh has ended, which in a quiet network may be the last event for long */
     return pc_base_time_min(pc_kad_table_test_at_us(node->table), node->feeler_at_us);
 }

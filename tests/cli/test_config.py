@@ -147,6 +147,7 @@ def what_is_wrong_is_said_with_file_line_and_key(place):
             ('\nallow = 10.0.0.1/8', 'line 2: allow:', 'beyond the prefix'),
             ('resolver = dns', 'line 1: resolver:', 'dns'),
             ('listen = /ip4/127.0.0.1/tcp/1', "line 1: listen '/ip4/127.0.0.1/tcp/1'"),
+            ('announce = /ip4/192.0.2.1/tcp/1', "line 1: announce '/ip4/192.0.2.1/tcp/1'"),
             ('http = here', 'line 1: http:', 'here'),
             ('ca-file = none.pem', 'line 1: ca-file:', 'none.pem'),
             ('log-level = loud', 'line 1: log-level:', 'loud')]:

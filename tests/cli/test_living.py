@@ -70,6 +70,29 @@ def takes_in_bans_and_removals(place):
 
 
 @case
+def neither_ourselves_nor_peers_of_another_network_enter_the_cache(place):
+    cache = os.path.join(place, 'peers.db')
+    flags = ['--cache', cache, '--save-period', '1s', '--refresh-period', '1s']
+    with Node(place, '--no-cache') as friend, Serving(place, *flags, '--peer', friend.addr) as node, \
+            Serving(place, '--no-cache', '--kad-protocol', '/other/kad/1.0.0', '--peer', node.addr) as foreign:
+        assert foreign.event('join')['status'] == 'failed'  # it has dialled ours
+        foreign_id = foreign.addr.split('/p2p/')[1]
+        with Node(place, *flags, '--peer', node.addr, '--peer', foreign.addr) as second:  # and has been dialled
+            until('the others are saved', lambda: cached_ids_of(place, cache) >= {friend.id, second.id})
+            assert foreign_id not in known_to(node)
+            assert second.stop() == 0
+        assert node.node.stop() == 0
+        # Each of the two that share the cache is remembered by the other, and the foreign one by none.
+        assert cached_ids_of(place, cache) == {friend.id, second.id, node.addr.split('/p2p/')[1]}
+    alone = os.path.join(place, 'alone.db')
+    with Node(place, '--no-cache') as friend, Node(place, '--cache', alone, '--peer', friend.addr) as node:
+        run(place, 'join', '--local', '--no-cache', '--peer', node.addr, '--target-peers', '2')
+        until('the friend is saved', lambda: friend.id in cached_ids_of(place, alone))
+        assert node.stop() == 0
+        assert cached_ids_of(place, alone) == {friend.id}
+
+
+@case
 def finds_peers_by_their_ids(place):
     with network(6) as nodes:
         ids = [node.id for node in nodes]

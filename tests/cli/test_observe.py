@@ -1,5 +1,6 @@
 """What a running node shows of itself: HTTP (--http) and the log (--log, --log-level, --redact)."""
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import time
 
-from harness import STRANGER, WAIT_S, Node, Skip, addr_of, case, expect, main, run
+from harness import PEERCACHE, STRANGER, WAIT_S, Node, Skip, addr_of, case, environment, expect, main, run
 from serving import Serving
 
 
@@ -88,6 +89,38 @@ def stopped_while_clients_are_connected(place):
                 with contextlib.suppress(ConnectionResetError):
                     assert s.recv(1) == b''
         assert not os.path.exists(path)
+
+
+def has_open(process, path):
+    folder = '/proc/%d/fd' % process.pid
+    with contextlib.suppress(FileNotFoundError):
+        return path in [os.readlink(os.path.join(folder, fd)) for fd in os.listdir(folder)]
+    return False
+
+
+@case
+def nodes_that_begin_at_once_have_their_sockets_in_one_directory(place):
+    folder = os.path.realpath(os.path.join(place, 'sockets'))
+    os.mkdir(folder)
+    holder = os.open(folder, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)  # as another node does while it begins
+    where = 'unix:' + os.path.join(folder, 'one')
+    process = subprocess.Popen([PEERCACHE, 'run', '--local', '--no-cache', '--json', '--http', where], cwd=place,
+                               env=environment(place), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while not has_open(process, folder):
+            assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+            time.sleep(0.001)
+        os.close(holder)
+        assert json.loads(process.stdout.readline()) == {'event': 'http', 'addr': where}
+        process.terminate()
+        out, err = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 0, (out, err)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 @case

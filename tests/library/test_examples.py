@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'cli'))
-EMBED, SHARE, JOINER = (os.path.abspath(path) for path in sys.argv[1:4])
-sys.argv[1:] = sys.argv[4:]
+EMBED, SHARE, JOINER, NODE = (os.path.abspath(path) for path in sys.argv[1:5])
+sys.argv[1:] = sys.argv[5:]
 
-from harness import WAIT_S, case, main, run  # noqa: E402 pylint: disable=wrong-import-position
+from harness import WAIT_S, Node, case, main, run  # noqa: E402 pylint: disable=wrong-import-position
 
 
 def example(place, *arguments):
@@ -65,6 +65,19 @@ def joiner_joins_by_the_plan(place):
     lines = out.splitlines()
     assert sum(line.startswith('   0 ms  dial ') for line in lines) == 10, out  # the unstalled dials of a start
     assert ' joined with ' in lines[-1], out
+
+
+@case
+def node_joins_and_joins_again_from_memory(place):
+    with Node(place, '--no-cache') as server:
+        for peers in [server.addr], []:
+            code, out, err = example(place, NODE, 'peers.db', *peers)
+            assert code == 0 and out.splitlines() == ['met ' + server.addr, 'degraded', 'saved'], (out, err)
+            assert 'Some peers were found' in err, err
+    code, out, err = example(place, NODE, 'peers.db')
+    assert code == 1 and out.splitlines()[0] == 'failed', (out, err)
+    code, out, err = example(place, NODE, 'peers.db', '/ip4/x')
+    assert code == 2 and out == '' and 'node: ' in err, (out, err)
 
 
 main()

@@ -143,6 +143,31 @@ static void pushes_move_peers_of_the_table(void **state)
     stop();
 }
 
+/* A member comes by itself, and names our protocol no more. */
+static void a_member_that_comes_as_a_client_leaves_the_table(void **state)
+{
+    (void)state;
+    static struct pc_identify identify;
+    live_among(40, 8, false);
+    run_until(world->now.mono_us + 600 * PC_US_PER_S);
+    size_t before = pc_node_table_count(world->node);
+    struct peer *peer = world->open[0].peer;
+    assert_non_null(pc_kad_table_find(pc_node_table(world->node), &peer->id));
+    struct pc_libp2p_event wire = { .kind = PC_LIBP2P_OPENED,
+                                    .connection = UINT64_C(1) << 40,
+                                    .id = peer->id,
+                                    .remote = peer->at,
+                                    .rtt_us = -1,
+                                    .proven_us = -1,
+                                    .identify = &identify };
+    memset(&identify, 0, sizeof(identify));
+    identify.protocols[identify.protocol_count++] = pc_bytes_of("/ipfs/id/1.0.0", 14);
+    step(&(struct pc_node_event){ .kind = PC_NODE_WIRE, .wire = &wire });
+    assert_int_equal(pc_node_table_count(world->node), before - 1);
+    assert_null(pc_kad_table_find(pc_node_table(world->node), &peer->id));
+    stop();
+}
+
 /* The host is told what is to be announced when the node starts and when it changes, and never else. */
 static void changes_of_what_it_listens_on_are_announced(void **state)
 {
@@ -171,33 +196,94 @@ static void changes_of_what_it_listens_on_are_announced(void **state)
     stop();
 }
 
-/* A peer that the cache has only heard of is dialled now and then, so that it becomes tried or sinks. */
-static void feelers_find_out_who_of_the_new_lives(void **state)
+/* The numbers of the first `count` peers that are in bucket 0. */
+static void in_bucket_0(size_t *ret_peers, size_t count)
 {
-    (void)state;
-    make_world(40, 0, true);
+    struct pc_kad_key own = pc_kad_key_of_peer(&self_peer.id);
+    for (size_t i = 0, found = 0; found < count; i++) {
+        assert_true(i < world->peer_count);
+        struct pc_kad_key key = pc_kad_key_of_peer(&world->peers[i].id);
+        if (pc_kad_key_common_prefix(&own, &key) == 0)
+            ret_peers[found++] = i;
+    }
+}
+
+/* A node that knows 21 peers, all of bucket 0: one finds no place there. */
+static void live_with_a_full_bucket(const size_t *peers)
+{
     struct pc_node_options options = default_options(&self_peer);
-    struct pc_node_source source = source_of(&world->peers[0]);
+    struct peer *first = &world->peers[peers[0]];
+    struct pc_node_source source = source_of(first);
     options.mode = PC_NETGROUP_PUBLIC;
     options.server = true;
     options.once = false;
-    options.target = 1;
     options.sources = &source;
     options.source_count = 1;
-    assert_int_equal(pc_node_new(&options, &world->node), 0);
-    for (size_t i = 1; i < 30; i++) {
-        struct pc_record record = { .id = world->peers[i].id, .state = PEERCACHE_NEW, .addr_count = 1 };
-        record.addrs[0].addr = world->peers[i].addr;
+    for (size_t i = 1; i <= PC_KAD_K; i++)
+        first->neighbours[first->neighbour_count++] = peers[i];
+    start(&options);
+    run_until(world->now.mono_us + 60 * PC_US_PER_S);
+    assert_int_equal(pc_node_table_count(world->node), PC_KAD_K);
+}
+
+static void push_without_our_protocol(size_t peer)
+{
+    static struct pc_identify identify;
+    struct pc_libp2p_event wire = { .kind = PC_LIBP2P_IDENTIFIED, .identify = &identify };
+    for (size_t i = 0; i < world->open_count; i++)
+        if (world->open[i].peer == &world->peers[peer])
+            wire.connection = world->open[i].number;
+    assert_true(wire.connection != 0);
+    wire.id = world->peers[peer].id;
+    memset(&identify, 0, sizeof(identify));
+    identify.protocols[identify.protocol_count++] = pc_bytes_of("/ipfs/id/1.0.0", 14);
+    step(&(struct pc_node_event){ .kind = PC_NODE_WIRE, .wire = &wire });
+}
+
+/* Who serves no more does not come in later, for a member that leaves. */
+static void a_replacement_that_serves_no_more_is_forgotten(void **state)
+{
+    (void)state;
+    size_t peers[PC_KAD_K + 1], replacement = SIZE_MAX, member = SIZE_MAX;
+    make_world(100, 0, true);
+    in_bucket_0(peers, PC_KAD_K + 1);
+    live_with_a_full_bucket(peers);
+    for (size_t i = 0; i <= PC_KAD_K; i++)
+        if (pc_kad_table_find(pc_node_table(world->node), &world->peers[peers[i]].id))
+            member = peers[i];
+        else
+            replacement = peers[i];
+    assert_true(replacement != SIZE_MAX && member != SIZE_MAX);
+    push_without_our_protocol(replacement);
+    assert_int_equal(pc_node_table_count(world->node), PC_KAD_K);
+    push_without_our_protocol(member);
+    assert_int_equal(pc_node_table_count(world->node), PC_KAD_K - 1);
+    stop();
+}
+
+/* A peer that the cache has only heard of is dialled now and then, also where the table has no room for it, so that it
+ * becomes tried or sinks. */
+static void feelers_find_out_who_of_the_new_lives(void **state)
+{
+    (void)state;
+    size_t peers[80];
+    struct pc_node_status before, after;
+    make_world(300, 0, true);
+    in_bucket_0(peers, 80);
+    live_with_a_full_bucket(peers);
+    for (size_t i = 30; i < 80; i++) {
+        struct pc_record record = { .id = world->peers[peers[i]].id,
+                                    .state = PEERCACHE_NEW,
+                                    .addr_count = 1 };
+        record.addrs[0].addr = world->peers[peers[i]].addr;
         record.addrs[0].history.last_seen_ms = world->now.wall_ms - 60000;
         record.addrs[0].history.rtt_us = PC_RTT_UNKNOWN;
         step(&(struct pc_node_event){ .kind = PC_NODE_LOADED, .record = &record });
     }
-    step(&(struct pc_node_event){ .kind = PC_NODE_START });
-    run_until(world->now.mono_us + 60 * PC_US_PER_S);
-    size_t before = pc_node_table_count(world->node);
+    pc_node_status_of(world->node, world->now, &before);
     run_until(world->now.mono_us + 3600 * PC_US_PER_S);
-    assert_in_range(pc_node_table_count(world->node) - before, 15,
-                    35); /* one in two minutes, while there are new ones */
+    pc_node_status_of(world->node, world->now, &after);
+    assert_in_range(after.tried - before.tried, 15, 35); /* one in two minutes, while there are new ones */
     stop();
 }
 
@@ -279,6 +365,38 @@ static void who_was_cut_off_is_found_again(void **state)
     assert_in_range(pc_node_table_count(world->node), 15 + PC_NODE_RECALLS, 30);
     run_until(world->now.mono_us + 600 * PC_US_PER_S);
     assert_int_equal(pc_node_table_count(world->node), 30);
+    stop();
+}
+
+/* Of the cache come first: whoever is told of, and silent, does not keep those waiting. */
+static void cached_peers_come_before_those_told_of(void **state)
+{
+    (void)state;
+    make_world(60, 0, false);
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    struct pc_node_status status;
+    for (size_t i = 1; i <= 20; i++) {
+        world->peers[0].neighbours[world->peers[0].neighbour_count++] = i;
+        world->peers[i].habit = SILENT;
+    }
+    options.server = true;
+    options.once = false;
+    options.sources = &source;
+    options.source_count = 1;
+    options.target = 1;
+    start(&options);
+    int64_t until_us = world->now.mono_us;
+    while (!world->was_walked)
+        run_until(until_us += PC_US_PER_S / 10);
+    load_peers(30, 50); /* as another process has saved them */
+    do {
+        run_until(until_us += PC_US_PER_S / 10);
+        pc_node_status_of(world->node, world->now, &status);
+    } while (strcmp(status.phase, "living") != 0);
+    assert_in_range(pc_node_table_count(world->node), 1, 1 + PC_NODE_RECALLS);
+    run_until(until_us + PC_US_PER_S);
+    assert_int_equal(pc_node_table_count(world->node), 1 + PC_NODE_RECALLS);
     stop();
 }
 
@@ -374,11 +492,14 @@ int main(void)
         cmocka_unit_test_teardown(a_node_that_lost_all_joins_again, tear_down),
         cmocka_unit_test_teardown(another_network_is_looked_at_at_once, tear_down),
         cmocka_unit_test_teardown(pushes_move_peers_of_the_table, tear_down),
+        cmocka_unit_test_teardown(a_member_that_comes_as_a_client_leaves_the_table, tear_down),
         cmocka_unit_test_teardown(changes_of_what_it_listens_on_are_announced, tear_down),
+        cmocka_unit_test_teardown(a_replacement_that_serves_no_more_is_forgotten, tear_down),
         cmocka_unit_test_teardown(feelers_find_out_who_of_the_new_lives, tear_down),
         cmocka_unit_test_teardown(saves_on_schedule_and_rarely_for_news, tear_down),
         cmocka_unit_test_teardown(the_save_period_is_kept_without_news, tear_down),
         cmocka_unit_test_teardown(who_was_cut_off_is_found_again, tear_down),
+        cmocka_unit_test_teardown(cached_peers_come_before_those_told_of, tear_down),
         cmocka_unit_test_teardown(a_refresh_in_a_quiet_network_is_soon_over, tear_down),
         cmocka_unit_test_teardown(peers_are_found_by_their_ids, tear_down),
         cmocka_unit_test_teardown(a_quiet_day_costs_little, tear_down),
