@@ -2,6 +2,7 @@
 
 #include "base/time.h"
 #include "driver/clock.h"
+#include "driver/endpoint_room.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -71,6 +72,13 @@ static bool make_change(struct pc_driver_endpoint_job *job, struct pc_endpoint_m
 
 /* ----- on a thread of the pool ----- */
 
+static int64_t wall_ms(void)
+{
+    struct pc_driver_clock clock;
+    pc_driver_clock_init(&clock);
+    return pc_driver_clock_now(&clock).wall_ms;
+}
+
 /* What is remembered; nothing, when there is nothing, or nothing that we can read, or of another endpoint (which only
  * somebody's hand can have brought there). */
 static int recall(const char *url, struct pc_bytes value, struct pc_endpoint_memory *ret_memory)
@@ -89,11 +97,9 @@ static bool change_value(void *context, struct pc_bytes value, struct pc_bytes *
 {
     struct pc_driver_endpoint_job *job = context;
     struct pc_endpoint_memory memory;
-    struct pc_driver_clock clock;
     size_t size = 0;
     /* Not before the lock is held: what others wrote meanwhile would seem to come from the future. */
-    pc_driver_clock_init(&clock);
-    job->now_ms = pc_driver_clock_now(&clock).wall_ms;
+    job->now_ms = wall_ms();
     job->result = recall(job->news.url, value, &memory);
     if (job->result != 0)
         return false;
@@ -118,9 +124,15 @@ static void work(void *context, struct pc_store *store)
         return;
     }
     pc_endpoint_memory_key(job->news.url, key);
-    int result = pc_store_meta_update(store, key, change_value, job,
-                                      job->change == PC_DRIVER_ENDPOINT_LOOK ? LOOK_TIMEOUT_MS
-                                                                             : PC_STORE_LOCK_TIMEOUT_MS);
+    uint32_t timeout_ms = job->change == PC_DRIVER_ENDPOINT_LOOK ? LOOK_TIMEOUT_MS : PC_STORE_LOCK_TIMEOUT_MS;
+    int result = pc_driver_endpoint_room(store, key, wall_ms(), timeout_ms);
+    if (result == PEERCACHE_ENOMEM) {
+        job->result = result;
+        pc_base_reason(&job->reason, "%s", peercache_strerror(result));
+        return;
+    }
+    if (result == 0)
+        result = pc_store_meta_update(store, key, change_value, job, timeout_ms);
     if (result != 0) {
         job->result = result;
         job->reason = store->error;

@@ -13,6 +13,7 @@
 
 #include "base/basex.h"
 #include "base/cursor.h"
+#include "join/endpoints.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -20,6 +21,8 @@
 
 #define STORED_VERSION 1
 #define STATUS_MAX     999
+
+static_assert(PC_ENDPOINT_MEMORIES_MAX > PC_JOIN_ENDPOINTS_MAX, "a node's own don't push out each other");
 
 /* ----- texts ----- */
 
@@ -324,4 +327,29 @@ bool pc_endpoint_memory_drop_lease(struct pc_endpoint_memory *memory,
     memory->lease_until_ms = 0;
     memset(memory->lease_owner, 0, sizeof(memory->lease_owner));
     return true;
+}
+
+/* ----- how many are remembered ----- */
+
+int64_t pc_endpoint_memory_used_ms(const struct pc_endpoint_memory *memory)
+{
+    return pc_base_time_max(memory->answered_ms, pc_base_time_max(memory->asked_ms, memory->ended_ms));
+}
+
+static int compare_used(const void *a, const void *b)
+{
+    const struct pc_endpoint_used *one = a, *other = b;
+    if (one->used_ms != other->used_ms)
+        return one->used_ms > other->used_ms ? -1 : 1;
+    return strcmp(one->key, other->key);
+}
+
+size_t pc_endpoint_memory_stay(struct pc_endpoint_used *memories, size_t count, int64_t now_ms)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memories[i].used_ms > now_ms)
+            memories[i].used_ms = 0;
+    if (count > 0)
+        qsort(memories, count, sizeof(*memories), compare_used);
+    return count < PC_ENDPOINT_MEMORIES_MAX ? count : PC_ENDPOINT_MEMORIES_MAX - 1;
 }

@@ -23,6 +23,9 @@
     (PC_ENDPOINT_PEERS_MAX_BYTES + PC_ENDPOINT_URL_BYTES + 2 * PC_ENDPOINT_FIELD_BYTES +                     \
      PEERCACHE_DETAIL_BYTES + 128)
 
+/* Endpoints remembered: more than one node asks, and in a JSON file (8 MiB of metadata) the largest memories fit. */
+#define PC_ENDPOINT_MEMORIES_MAX  40
+
 #define PC_ENDPOINT_SHARE_MS      60000 /* so long an answer serves others too */
 #define PC_ENDPOINT_LEASE_MS      15000 /* a lease at most: a fetch (10 s), and what is written after it */
 #define PC_ENDPOINT_LEASE_WAIT_MS 2000  /* a healthy endpoint is never delayed longer by another's lease */
@@ -90,5 +93,20 @@ bool pc_endpoint_memory_take_lease(struct pc_endpoint_memory *memory,
 /* Give it back; another's stays. True: it was ours. */
 bool pc_endpoint_memory_drop_lease(struct pc_endpoint_memory *memory,
                                    const uint8_t owner[PC_ENDPOINT_OWNER_BYTES]);
+
+/* When it was of use last: asked, ended, or answered. */
+int64_t pc_endpoint_memory_used_ms(const struct pc_endpoint_memory *memory);
+
+/* One of those remembered, by its key. */
+struct pc_endpoint_used {
+    char key[PC_ENDPOINT_KEY_BYTES];
+    int64_t used_ms; /* wall time; 0: never, or it can't be read */
+};
+/*
+ * Which go, so that there is room for another one: they are ordered, the one used last first, and how many there are from the
+ * front on that stay is returned. A time that is yet to come, for the clock was set back, counts as never, or such ones would
+ * stay for ever.
+ */
+size_t pc_endpoint_memory_stay(struct pc_endpoint_used *memories, size_t count, int64_t now_ms);
 
 #endif

@@ -133,6 +133,15 @@ int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes
     return 0;
 }
 
+void pc_json_document_meta_delete(struct pc_json_document *document, struct pc_bytes key)
+{
+    struct pc_json_meta **place = place_of_meta(document, key), *gone = *place;
+    if (!gone)
+        return;
+    *place = gone->next;
+    free(gone);
+}
+
 /* --- the ledger --- */
 
 static struct pc_json_writer *find_writer(const struct pc_json_document *document, uint64_t id)

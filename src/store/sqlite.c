@@ -403,12 +403,13 @@ static int change_meta(struct pc_sqlite_store *store, const char *key, pc_store_
     if (result == 0 || result == PEERCACHE_ENOTFOUND) {
         bool changes = change(context, pc_bytes_of(result == 0 ? value : NULL, size), &next);
         result = 0;
-        if (changes && next.size > PC_STORE_META_VALUE_MAX_BYTES) {
+        if (changes && next.data && next.size > PC_STORE_META_VALUE_MAX_BYTES) {
             pc_base_reason(&store->head.error, "%s: a value of the metadata is over %d bytes",
                            store->head.path, PC_STORE_META_VALUE_MAX_BYTES);
             result = PEERCACHE_ELIMIT;
         } else if (changes && !store->head.read_only) {
-            result = pc_sqlite_meta_put(&store->sqlite, key, next);
+            result = next.data ? pc_sqlite_meta_put(&store->sqlite, key, next)
+                               : pc_sqlite_meta_delete(&store->sqlite, key);
         }
     }
     free(value);

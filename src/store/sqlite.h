@@ -32,6 +32,7 @@
     X(META_GET, "SELECT value FROM meta WHERE key=?1")                                                       \
     X(META_PUT, "INSERT INTO meta(key,value) VALUES(?1,?2) "                                                 \
                 "ON CONFLICT(key) DO UPDATE SET value=excluded.value")                                       \
+    X(META_DELETE, "DELETE FROM meta WHERE key=?1")                                                          \
     X(META_KEYS, "SELECT key FROM meta WHERE substr(key,1,length(?1))=?1")                                   \
     X(STATE_GET, "SELECT n,new_count,tried_count FROM state")                                                \
     X(STATE_PUT, "UPDATE state SET n=?1,new_count=?2,tried_count=?3")                                        \
@@ -105,6 +106,7 @@ void pc_sqlite_close(struct pc_sqlite *sqlite);
 int pc_sqlite_meta_get(struct pc_sqlite *sqlite, const char *key, uint8_t *ret_value, size_t capacity,
                        size_t *ret_size);
 int pc_sqlite_meta_put(struct pc_sqlite *sqlite, const char *key, struct pc_bytes value);
+int pc_sqlite_meta_delete(struct pc_sqlite *sqlite, const char *key);
 /* The one row of state. */
 struct pc_sqlite_state {
     int64_t change; /* the number of the last entry of the log */

@@ -160,6 +160,16 @@ int pc_sqlite_meta_put(struct pc_sqlite *sqlite, const char *key, struct pc_byte
     return pc_sqlite_step(sqlite, statement);
 }
 
+int pc_sqlite_meta_delete(struct pc_sqlite *sqlite, const char *key)
+{
+    int result = 0;
+    sqlite3_stmt *statement = pc_sqlite_prepare(sqlite, PC_SQLITE_META_DELETE, &result);
+    if (!statement)
+        return result;
+    (void)sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
+    return pc_sqlite_step(sqlite, statement);
+}
+
 int pc_sqlite_state_get(struct pc_sqlite *sqlite, struct pc_sqlite_state *ret_state)
 {
     int result = 0;

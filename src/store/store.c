@@ -72,6 +72,8 @@ static bool replace(void *context, struct pc_bytes value, struct pc_bytes *ret_v
 
 int pc_store_meta_put(struct pc_store *store, const char *key, struct pc_bytes value, uint32_t timeout_ms)
 {
+    if (!value.data)
+        value = pc_bytes_of("", 0); /* an empty value is one too */
     return store->read_only ? 0 : pc_store_meta_update(store, key, replace, &value, timeout_ms);
 }
 

@@ -63,8 +63,8 @@ typedef int (*pc_store_visit_ban)(void *context, const struct pc_ban *ban);
 typedef int (*pc_store_visit_removal)(void *context, const struct pc_delta *removal);
 
 /* What becomes of a value of the metadata: `value` is what it is, valid during the call; data NULL when there is none
- * yet. True: *ret_value, which must stay valid until the update returns, is the new one. False: it stays as it is. Must not
- * use this store. */
+ * yet. True: *ret_value, which must stay valid until the update returns, is the new one; data NULL: there is none any more.
+ * False: it stays as it is. Must not use this store. */
 typedef bool (*pc_store_change)(void *context, struct pc_bytes value, struct pc_bytes *ret_value);
 
 /* What a reader of the metadata's keys visits; the key is valid during the call. */

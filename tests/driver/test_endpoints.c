@@ -561,6 +561,74 @@ static int64_t wall_ms(void)
     return pc_driver_clock_now(&clock).wall_ms;
 }
 
+static int count_key(void *context, const char *key)
+{
+    (void)key;
+    ++*(size_t *)context;
+    return 0;
+}
+
+static size_t remembered_count(void)
+{
+    size_t count = 0;
+    assert_int_equal(pc_store_meta_keys(store, PC_ENDPOINT_KEY_PREFIX, count_key, &count), 0);
+    return count;
+}
+
+static bool is_remembered(const char *url)
+{
+    static uint8_t value[PC_STORE_META_VALUE_MAX_BYTES];
+    char key[PC_ENDPOINT_KEY_BYTES];
+    size_t size;
+    pc_endpoint_memory_key(url, key);
+    return pc_store_meta_get(store, key, value, sizeof(value), &size) == 0;
+}
+
+/* Of endpoints that were configured once: as many as a JSON file has keys for, the first one used last. */
+static void remember_many(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char url[64];
+        struct pc_endpoint_memory memory;
+        (void)snprintf(url, sizeof(url), "http://%zu.example/", i);
+        assert_int_equal(pc_endpoint_memory_init(&memory, url), 0);
+        memory.asked_ms = wall_ms() - 1000 * (int64_t)(i + 1);
+        put_memory(store, &memory);
+    }
+}
+
+static void those_of_use_long_ago_are_forgotten(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = { "forgets.db", "forgets.json" };
+    for (size_t kind = 0; kind < 2; kind++) {
+        open_store(kinds[kind]);
+        remember_many(64);
+        open_one(http("/formats/map.json"));
+        expect_again(PEERCACHE_FETCH_OK, "");
+        close_endpoints();
+        assert_int_equal(remembered_count(), PC_ENDPOINT_MEMORIES_MAX);
+        assert_true(is_remembered(http("/formats/map.json")));
+        assert_true(is_remembered("http://0.example/"));
+        assert_true(is_remembered("http://38.example/"));
+        assert_false(is_remembered("http://39.example/"));
+        /* there is no need of room for one that has its own */
+        open_one(http("/formats/map.json"));
+        expect_again(PEERCACHE_FETCH_OK, "another process");
+        close_endpoints();
+        assert_int_equal(remembered_count(), PC_ENDPOINT_MEMORIES_MAX);
+        assert_true(is_remembered("http://38.example/"));
+        /* and as many remain when others come */
+        open_one(http("/formats/text.txt"));
+        expect_again(PEERCACHE_FETCH_OK, "");
+        close_endpoints();
+        assert_int_equal(remembered_count(), PC_ENDPOINT_MEMORIES_MAX);
+        assert_false(is_remembered("http://38.example/"));
+        assert_true(is_remembered("http://37.example/"));
+        close_store();
+    }
+}
+
 static void what_is_malformed_is_as_if_new(void **state)
 {
     (void)state;
@@ -783,6 +851,7 @@ int main(int argc, char **argv)
         TEST(without_means_it_is_cancelled),
         TEST(urls_that_are_none),
         TEST(what_is_known_outlives_the_process),
+        TEST(those_of_use_long_ago_are_forgotten),
         TEST(what_is_malformed_is_as_if_new),
         TEST(another_s_lease_is_not_waited_for_long),
         TEST(an_answer_that_comes_while_waiting_is_taken),

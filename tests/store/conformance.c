@@ -778,6 +778,41 @@ static void meta_is_changed_by_what_it_was(void **state)
     pc_store_close(a);
 }
 
+static bool end_value(void *context, struct pc_bytes value, struct pc_bytes *ret_value)
+{
+    *(bool *)context = value.data != NULL;
+    *ret_value = pc_bytes_of(NULL, 0);
+    return true;
+}
+
+static void meta_can_be_no_more(void **state)
+{
+    (void)state;
+    uint8_t value[8];
+    size_t size;
+    bool was_there = false;
+    struct pc_store *store = conformance_open(1);
+    struct pc_store *other = conformance_open(2);
+    assert_int_equal(pc_store_meta_put(store, "a:1", pc_bytes_of("x", 1), 1000), 0);
+    assert_int_equal(pc_store_meta_put(store, "a:2", pc_bytes_of("", 0), 1000), 0);
+    assert_int_equal(pc_store_meta_put(store, "a:3", pc_bytes_of("z", 1), 1000), 0);
+    assert_int_equal(pc_store_meta_update(other, "a:2", end_value, &was_there, 1000), 0);
+    assert_true(was_there);
+    assert_int_equal(pc_store_meta_get(store, "a:2", value, sizeof(value), &size), PEERCACHE_ENOTFOUND);
+    assert_int_equal(pc_store_meta_update(store, "a:2", end_value, &was_there, 1000), 0);
+    assert_false(was_there);
+    assert_int_equal(keys_of(store, "a:"), 5);
+    assert_int_equal(keys_of(other, "a:"), 5);
+    pc_store_close(store);
+    pc_store_close(other);
+    struct pc_store_options options = conformance_options(3);
+    options.read_only = true;
+    assert_int_equal(pc_store_open(conformance_path, &options, &store, NULL), 0);
+    assert_int_equal(pc_store_meta_update(store, "a:1", end_value, &was_there, 1000), 0);
+    assert_int_equal(keys_of(store, "a:"), 5);
+    pc_store_close(store);
+}
+
 static void no_change_of_meta_is_lost(void **state)
 {
     (void)state;
@@ -870,6 +905,7 @@ int conformance_run(const char *suffix)
         CASE(meta_may_be_long),
         CASE(meta_keys_are_told),
         CASE(meta_is_changed_by_what_it_was),
+        CASE(meta_can_be_no_more),
         CASE(no_change_of_meta_is_lost),
         CASE(the_file_taken_away_is_made_anew),
         CASE(the_default_path_follows_the_environment),

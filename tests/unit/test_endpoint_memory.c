@@ -306,6 +306,53 @@ static void a_lease_is_one_s_own_and_short(void **state)
     }
 }
 
+static size_t used_of(struct pc_endpoint_used *memories, size_t count)
+{
+    for (size_t i = 0; i < count; i++) { /* in no order: 7 and 1000 have no common divisor */
+        size_t number = i * 7 % 1000;
+        (void)snprintf(memories[i].key, sizeof(memories[i].key), "endpoint:%zu", number);
+        memories[i].used_ms = NOW_MS - 1000 * (int64_t)number;
+    }
+    return count;
+}
+
+static void those_used_last_stay(void **state)
+{
+    static struct pc_endpoint_used memories[1000];
+    (void)state;
+    assert_int_equal(pc_endpoint_memory_stay(NULL, 0, NOW_MS), 0);
+    for (size_t count = 1; count <= 1000; count++) {
+        size_t stay = pc_endpoint_memory_stay(memories, used_of(memories, count), NOW_MS);
+        /* with the one to come there are not more than that */
+        assert_int_equal(stay, count < PC_ENDPOINT_MEMORIES_MAX ? count : PC_ENDPOINT_MEMORIES_MAX - 1);
+        for (size_t i = 1; i < count; i++)
+            assert_true(memories[i - 1].used_ms > memories[i].used_ms);
+    }
+    assert_string_equal(memories[0].key, "endpoint:0");
+    assert_string_equal(memories[999].key, "endpoint:999");
+    /* what is said to have been used at a time yet to come goes first */
+    (void)used_of(memories, 100);
+    (void)snprintf(memories[5].key, sizeof(memories[5].key), "endpoint:of the future");
+    memories[5].used_ms = NOW_MS + 1;
+    (void)pc_endpoint_memory_stay(memories, 100, NOW_MS);
+    assert_string_equal(memories[99].key, "endpoint:of the future");
+    assert_true(memories[99].used_ms == 0);
+}
+
+static void it_was_of_use_when_it_was_asked_or_answered(void **state)
+{
+    struct pc_endpoint_memory memory;
+    (void)state;
+    assert_int_equal(pc_endpoint_memory_init(&memory, URL), 0);
+    assert_true(pc_endpoint_memory_used_ms(&memory) == 0);
+    memory.asked_ms = 5;
+    assert_true(pc_endpoint_memory_used_ms(&memory) == 5);
+    memory.ended_ms = 7;
+    assert_true(pc_endpoint_memory_used_ms(&memory) == 7);
+    memory.answered_ms = 9;
+    assert_true(pc_endpoint_memory_used_ms(&memory) == 9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +363,8 @@ int main(void)
         cmocka_unit_test(keys_are_short_and_apart),
         cmocka_unit_test(an_answer_is_shared_for_a_minute),
         cmocka_unit_test(a_lease_is_one_s_own_and_short),
+        cmocka_unit_test(those_used_last_stay),
+        cmocka_unit_test(it_was_of_use_when_it_was_asked_or_answered),
     };
     return cmocka_run_group_tests_name("join_endpoint_memory", tests, NULL, NULL);
 }
