@@ -4,7 +4,7 @@
  * the closest are found without touching the peers themselves.
  *
  * When a member is to be tested is kept in one heap: a silence after its last answer, or at once when a
- * newcomer waits for its place.
+ * newcomer waits for its place or it seems to leave.
  */
 #include "kad/table.h"
 
@@ -422,6 +422,17 @@ void pc_kad_table_remove(struct pc_kad_table *table, const struct pc_peer_id *id
     leave(table, &place);
     settle(table, place.number);
     prefer_neighbours(table);
+}
+
+void pc_kad_table_doubt(struct pc_kad_table *table, const struct pc_peer_id *id, int64_t now_us)
+{
+    struct pc_kad_key key = pc_kad_key_of_peer(id);
+    struct place place = place_of(table, &key);
+    if (!is_member(&place))
+        return;
+    struct node *member = place.bucket->members[place.member];
+    if (now_us >= pc_base_time_add(member->tested_us, PC_KAD_TEST_DOUBT_US))
+        set_test(table, member, now_us);
 }
 
 int64_t pc_kad_table_test_at_us(const struct pc_kad_table *table)

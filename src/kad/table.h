@@ -35,6 +35,7 @@
 #define PC_KAD_TEST_FRESH_US    (60 * PC_US_PER_S)   /* who answered so lately is not tested for a newcomer */
 #define PC_KAD_TEST_SILENT_US   (1800 * PC_US_PER_S) /* who has not answered for so long is tested */
 #define PC_KAD_TEST_AGAIN_US    (60 * PC_US_PER_S)   /* a test of which nothing was told is given out again */
+#define PC_KAD_TEST_DOUBT_US    (600 * PC_US_PER_S)  /* who was tested so lately is not tested for a doubt */
 
 struct pc_kad_table_options {
     struct pc_peer_id own_id;
@@ -68,6 +69,11 @@ void pc_kad_table_answered(struct pc_kad_table *table, const struct pc_peer_id *
 /* It refused, vanished, failed its test or turned out foreign. Peers not in are ignored. */
 void pc_kad_table_remove(struct pc_kad_table *table, const struct pc_peer_id *id);
 
+/*
+ * It did what those who leave do, such as to close a connection that we keep alive: a member is to be tested at once, unless
+ * that was done lately. Others are ignored.
+ */
+void pc_kad_table_doubt(struct pc_kad_table *table, const struct pc_peer_id *id, int64_t now_us);
 /*
  * The next member to be tested (a ping, or whatever shows that it answers), NULL when none is due. The caller
  * tells answered or remove. Valid until the table changes.

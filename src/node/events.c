@@ -199,6 +199,20 @@ static void answered(struct pc_node *node, const struct pc_libp2p_event *wire)
     pc_node_request_drop(node, request);
 }
 
+/* A neighbour that closes what we keep alive may be leaving. One that merely fell silent is left for the next lookup: it is as
+ * likely that we are cut off, and the table is not to be emptied for that. */
+static void closed(struct pc_node *node, const struct pc_libp2p_event *wire)
+{
+    struct connection *connection = pc_node_connection_find(node, wire->connection);
+    if (!connection)
+        return;
+    bool may_leave = connection->is_kept && !connection->cancelled && wire->outcome == PEERCACHE_OK;
+    struct pc_peer_id id = connection->id;
+    pc_node_connection_gone(node, connection);
+    if (may_leave && !pc_node_pool_find(node, &id))
+        pc_kad_table_doubt(node->table, &id, node->now.mono_us);
+}
+
 void pc_node_on_wire(struct pc_node *node, const struct pc_libp2p_event *wire)
 {
     struct connection *connection;
@@ -216,9 +230,7 @@ void pc_node_on_wire(struct pc_node *node, const struct pc_libp2p_event *wire)
         }
         break;
     case PC_LIBP2P_CLOSED:
-        connection = pc_node_connection_find(node, wire->connection);
-        if (connection)
-            pc_node_connection_gone(node, connection);
+        closed(node, wire);
         break;
     case PC_LIBP2P_ANSWERED:
     case PC_LIBP2P_PROBED:

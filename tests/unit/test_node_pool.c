@@ -345,6 +345,56 @@ static void neighbours_go_last(void **state)
     assert_int_equal(kept_count, node->pool.open_count);
 }
 
+static void ends(enum pc_libp2p_event_kind kind, uint64_t connection, peercache_outcome outcome)
+{
+    const struct pc_libp2p_event wire = {
+        .kind = kind, .connection = connection, .outcome = outcome, .proven_us = -1, .rtt_us = -1
+    };
+    step(&(struct pc_node_event){ .kind = PC_NODE_WIRE, .wire = &wire });
+}
+
+/* The connection over which a peer is being tested; 0: it is not. */
+static uint64_t test_of(uint32_t peer)
+{
+    struct pc_peer_id id = kad_id(peer);
+    const struct connection *connection = pc_node_connection_find(node, dialled);
+    return connection && connection->is_test && pc_addr_peer_id_equal(&connection->id, &id) ? dialled : 0;
+}
+
+/* It may be leaving: that is found out at once, and looked into when it has; but not time and again of one that lives. */
+static void a_neighbour_that_closes_is_tested(void **state)
+{
+    (void)state;
+    make(OWN, true, 1);
+    for (unsigned i = 0; i < LOW; i++)
+        opens(INBOUND | i, 100 + i, i, true);
+    pass(60 * S);
+    assert_int_equal(node->phase, PHASE_LIVING);
+    assert_int_equal(kept_count, LOW);
+
+    ends(PC_LIBP2P_CLOSED, INBOUND | 0, PEERCACHE_OK);
+    uint64_t test = test_of(100);
+    assert_int_not_equal(test, 0);
+    kept_count--; /* of a connection that is gone nothing is told */
+    kept[0] = kept[kept_count];
+    opens(test, 100, 0, true);
+    pass(PC_POOL_KEEP_GAP_US);
+    ends(PC_LIBP2P_CLOSED, test, PEERCACHE_OK);
+    dialled = 0;
+    step(&(struct pc_node_event){ .kind = PC_NODE_TIME });
+    assert_int_equal(test_of(100), 0);
+
+    ends(PC_LIBP2P_CLOSED, INBOUND | 1, PEERCACHE_TIMEOUT); /* silence: it may be ours */
+    assert_int_equal(test_of(101), 0);
+
+    struct pc_peer_id gone = kad_id(102);
+    ends(PC_LIBP2P_CLOSED, INBOUND | 2, PEERCACHE_OK);
+    assert_int_not_equal(test_of(102), 0);
+    ends(PC_LIBP2P_FAILED, dialled, PEERCACHE_REFUSED);
+    assert_null(pc_kad_table_find(node->table, &gone));
+    assert_true(pc_kad_schedule_due_us(&node->schedule) <= now.mono_us + PC_KAD_SOON_US);
+}
+
 /* Over which something of ours is under way, or that was used lately. */
 static void what_is_at_work_stays(void **state)
 {
@@ -425,6 +475,7 @@ int main(void)
         cmocka_unit_test(the_last_of_many_is_used),
         cmocka_unit_test_teardown(above_the_high_mark_crowds_go_first, drop),
         cmocka_unit_test_teardown(neighbours_go_last, drop),
+        cmocka_unit_test_teardown(a_neighbour_that_closes_is_tested, drop),
         cmocka_unit_test_teardown(what_is_at_work_stays, drop),
         cmocka_unit_test_teardown(a_client_keeps_nobody, drop),
         cmocka_unit_test_teardown(a_server_keeps_the_closest, drop),
