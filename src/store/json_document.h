@@ -134,10 +134,9 @@ static inline struct pc_bytes pc_json_tombstone_addr(const struct pc_json_tombst
 
 /* A value, valid until the next put; data NULL: there is none. */
 struct pc_bytes pc_json_document_meta(struct pc_json_document *document, struct pc_bytes key);
-/* ELIMIT: over PC_STORE_META_… or PC_JSON_META_…; EINVAL: the key is not UTF-8, or holds NUL; ENOMEM. */
+/* data NULL: there is none any more. ELIMIT: over PC_STORE_META_… or PC_JSON_META_…; EINVAL: the key is not UTF-8, or holds
+ * NUL; ENOMEM. */
 int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes key, struct pc_bytes value);
-/* One that is not there is none. */
-void pc_json_document_meta_delete(struct pc_json_document *document, struct pc_bytes key);
 
 /* Each tombstone as the delta that makes it. What visit returned. */
 int pc_json_document_visit_removals(const struct pc_json_document *document, pc_store_visit_removal visit,

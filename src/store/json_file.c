@@ -464,14 +464,6 @@ static int json_meta_get(struct pc_store *head, const char *key, uint8_t *ret_va
     return 0;
 }
 
-static int set_meta(struct pc_json_document *document, struct pc_bytes key, struct pc_bytes value)
-{
-    if (value.data)
-        return pc_json_document_meta_put(document, key, value);
-    pc_json_document_meta_delete(document, key);
-    return 0;
-}
-
 static int json_meta_update(struct pc_store *head, const char *key, pc_store_change change, void *context,
                             uint32_t timeout_ms)
 {
@@ -484,7 +476,7 @@ static int json_meta_update(struct pc_store *head, const char *key, pc_store_cha
     result = be_current_locked(store);
     if (result == 0 && change(context, pc_json_document_meta(store->document, key_bytes), &value) &&
         !head->read_only)
-        result = save(store, set_meta(store->document, key_bytes, value));
+        result = save(store, pc_json_document_meta_put(store->document, key_bytes, value));
     pc_store_lock_release(&store->lock);
     return result;
 }

@@ -108,12 +108,25 @@ static bool has_room(const struct pc_json_document *document, const struct pc_js
     return count <= PC_JSON_META_MAX && size <= PC_JSON_META_MAX_BYTES;
 }
 
+static void remove_meta(struct pc_json_document *document, struct pc_bytes key)
+{
+    struct pc_json_meta **place = place_of_meta(document, key), *gone = *place;
+    if (!gone)
+        return;
+    *place = gone->next;
+    free(gone);
+}
+
 int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes key, struct pc_bytes value)
 {
     if (key.size > PC_STORE_META_KEY_MAX_BYTES || value.size > PC_STORE_META_VALUE_MAX_BYTES)
         return PEERCACHE_ELIMIT;
     if (!pc_format_is_utf8(key) || (key.size && memchr(key.data, 0, key.size)))
         return PEERCACHE_EINVAL;
+    if (!value.data) {
+        remove_meta(document, key);
+        return 0;
+    }
     struct pc_json_meta **place = place_of_meta(document, key);
     if (!has_room(document, *place, value.size))
         return PEERCACHE_ELIMIT;
@@ -131,15 +144,6 @@ int pc_json_document_meta_put(struct pc_json_document *document, struct pc_bytes
     free(*place);
     *place = meta;
     return 0;
-}
-
-void pc_json_document_meta_delete(struct pc_json_document *document, struct pc_bytes key)
-{
-    struct pc_json_meta **place = place_of_meta(document, key), *gone = *place;
-    if (!gone)
-        return;
-    *place = gone->next;
-    free(gone);
 }
 
 /* --- the ledger --- */

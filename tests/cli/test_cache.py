@@ -415,9 +415,8 @@ def another_network_is_refused_whole(place):
         expect(result, 2, 'of the network', 'nothing of it was taken')
         assert result.json()['error']['code'] == 'wrong_network', str(result)
         assert listed(place) == []
-    late = {'peers': {peer_id(i + 1): [{'addr': many(3000)[i], 'success_count': 0, 'failure_count': 0,
-                                        'last_seen': {'secs_since_epoch': 1, 'nanos_since_epoch': 0}}] for i in range(3000)},
-            'network_version': '9_9.9'}
+    seen = {'success_count': 0, 'failure_count': 0, 'last_seen': {'secs_since_epoch': 1, 'nanos_since_epoch': 0}}
+    late = {'peers': {addr.split('/p2p/')[1]: [dict(seen, addr=addr)] for addr in many(3000)}, 'network_version': '9_9.9'}
     expect(run(place, 'import', '-', stdin=json.dumps(late).encode()), 2, '9_9.9')
     assert listed(place) == [], 'the network stands behind the peers'
     late['network_version'] = 'ipfs'
