@@ -73,6 +73,7 @@ def wait_until_formed(binary, flags, count):
 
 
 def measure(binary, flags, count, concurrency, runs):
+    """Prints the figures; the median of the seconds a crawl took."""
     seconds, rates, work = [], [], []
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
@@ -90,6 +91,7 @@ def measure(binary, flags, count, concurrency, runs):
           'a node, round trip median %s ms'
           % (count, concurrency, statistics.median(seconds), statistics.median(rates), len(seconds), max(seconds),
              statistics.median(work), report['questions'] / count, report['rtt_ms']['median']))
+    return statistics.median(seconds)
 
 
 def main():

@@ -2,18 +2,21 @@
  * A server with many connections: what one costs in memory and idle, and how many FIND_NODE it answers for a second of
  * processor time over connections that are open.
  *
- *   serve SWARM [--connections N] [--seconds N] [--idle SECONDS] [--load CONNECTIONS:IN_FLIGHT]
+ *   serve SWARM [--nodes N] [--connections N] [--seconds N] [--idle SECONDS] [--load CONNECTIONS:IN_FLIGHT]
+ *   serve --server PID MULTIADDR --kad-protocol NAME [--connections N] ...
  *
- * (`--load`: that one alone, to be profiled; the server's process is named so. 0:1 is none: the connections alone.)
+ * (`--load`: that one alone, to be profiled; the server's process is named so. 0:1 is none: the connections alone.
+ * `--server`: a server that runs already, whosever it is; then there is neither network nor server of ours.)
  *
  * Three processes: a small network of ours (the program SWARM), so that there are real peers to tell of; the server, a
  * node of that network as any program would run it (the whole driver), which is what is measured, with its limits on
  * peers and requests lifted; and this one, which asks: hosts of libp2p without a node above them, each a peer of its own with
- * one connection. A server's processor time is that of its one thread.
+ * one connection. A server's processor time is that of all threads of its process: ours has one.
  *
  * Beside it the floor of the same run: what GnuTLS takes to open a packet as large as a request comes in and to seal
  * one as large as an answer, and what the kernel takes to receive and send them; no server of QUIC does without.
  */
+#include "addr/multiaddr.h"
 #include "base/time.h"
 #include "driver/loop.h"
 #include "libp2p/host_state.h"
@@ -46,7 +49,11 @@
 #define IDLE_US         (300 * PC_US_PER_S) /* none ends while it is measured, however slow the machine */
 
 struct arguments {
-    const char *swarm;
+    const char *swarm; /* NULL: a server is given */
+    const char *nodes;
+    pid_t server_pid; /* 0: one of ours is started */
+    const char *server_addr;
+    const char *kad_protocol; /* of the server given */
     size_t connections;
     int64_t seconds;
     int64_t idle_s;
@@ -84,16 +91,14 @@ static int64_t own_cpu_us(void)
     return (int64_t)spent.tv_sec * PC_US_PER_S + spent.tv_nsec / 1000;
 }
 
-/* Processor time of another process's first thread. */
+/* Processor time of another process, of all its threads, those that ended too. */
 static int64_t cpu_us(pid_t pid)
 {
-    char path[64];
-    unsigned long long ns = 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
-    FILE *file = fopen(path, "r");
-    require(file && fscanf(file, "%llu", &ns) == 1, path);
-    (void)fclose(file);
-    return (int64_t)(ns / 1000);
+    clockid_t clock;
+    struct timespec spent;
+    errno = clock_getcpuclockid(pid, &clock);
+    require(errno == 0 && clock_gettime(clock, &spent) == 0, "the server's processor time");
+    return (int64_t)spent.tv_sec * PC_US_PER_S + spent.tv_nsec / 1000;
 }
 
 static long resident_kb(pid_t pid)
@@ -132,7 +137,7 @@ static void read_network(FILE *from, struct network *network)
     die("the network", "it ended early");
 }
 
-static void start_network(const char *program, struct network *network)
+static void start_network(const char *program, const char *nodes, struct network *network)
 {
     int out[2];
     require(pipe(out) == 0, "a pipe");
@@ -143,8 +148,8 @@ static void start_network(const char *program, struct network *network)
         (void)dup2(out[1], STDOUT_FILENO);
         (void)close(out[0]);
         (void)close(out[1]);
-        (void)execl(program, program, "--nodes", NETWORK_NODES, "--processes", "1", "--limit", "40", "--hold",
-                    "3600", "--quiet", (char *)NULL);
+        (void)execl(program, program, "--nodes", nodes, "--processes", "1", "--limit", "40", "--hold", "3600",
+                    "--quiet", (char *)NULL);
         die(program, strerror(errno));
     }
     (void)close(out[1]);
@@ -163,7 +168,7 @@ static void end_process(pid_t pid)
 struct server {
     pid_t pid;
     struct pc_ip_port at;
-    char id[PEERCACHE_PEER_ID_TEXT_BYTES];
+    bool given; /* runs already, and goes on when it is measured */
 };
 
 struct telling {
@@ -224,6 +229,33 @@ static void start_server(const struct network *network, struct server *ret_serve
     require(read(told[0], ret_server, sizeof(*ret_server)) == sizeof(*ret_server), "the server");
     (void)close(told[0]);
     ret_server->pid = pid;
+}
+
+static void find_server(pid_t pid, const char *text, struct server *ret_server)
+{
+    struct pc_maddr whole, addr;
+    struct pc_peer_id id;
+    *ret_server = (struct server){ .pid = pid, .given = true };
+    if (pc_addr_maddr_parse(text, strlen(text), &whole, NULL) != 0 ||
+        pc_addr_multiaddr_split(pc_addr_maddr_bytes(&whole), &addr, &id) != 0 ||
+        pc_addr_classify(pc_addr_maddr_bytes(&addr), &ret_server->at) != PC_ADDR_QUIC_V1 ||
+        ret_server->at.family != 4)
+        die(text, "expected /ip4/ADDRESS/udp/PORT/quic-v1");
+}
+
+static void open_server(const struct network *network, const struct arguments *arguments,
+                        struct server *ret_server)
+{
+    if (arguments->server_pid > 0)
+        find_server(arguments->server_pid, arguments->server_addr, ret_server);
+    else
+        start_server(network, ret_server);
+}
+
+static void close_server(const struct server *server)
+{
+    if (!server->given)
+        end_process(server->pid);
 }
 
 /* ---- who asks ------------------------------------------------------------------------------------------ */
@@ -510,7 +542,7 @@ static void measure_connections(const struct network *network, const struct argu
     enum { WARM = 20 };
     struct askers askers;
     struct server server;
-    start_server(network, &server);
+    open_server(network, arguments, &server);
     open_askers(&askers, network->protocol, &server.at, arguments->connections + WARM);
     connect_to(&askers, WARM);
     stay(&askers, PC_US_PER_S);
@@ -527,7 +559,7 @@ static void measure_connections(const struct network *network, const struct argu
         (long long)arguments->idle_s, idle * 100, askers.failed > 0 ? ", some were closed" : "");
     (void)fflush(stdout);
     close_askers(&askers);
-    end_process(server.pid);
+    close_server(&server);
 }
 
 static void measure_answers(const struct network *network, const struct arguments *arguments,
@@ -535,7 +567,7 @@ static void measure_answers(const struct network *network, const struct argument
 {
     struct askers askers;
     struct server server;
-    start_server(network, &server);
+    open_server(network, arguments, &server);
     open_askers(&askers, network->protocol, &server.at, connections);
     connect_to(&askers, connections);
     askers.ask_again = true;
@@ -558,29 +590,52 @@ static void measure_answers(const struct network *network, const struct argument
         (double)answered * 1e6 / (double)took_us, (double)peers / (double)answered, askers.failed);
     (void)fflush(stdout);
     close_askers(&askers);
-    end_process(server.pid);
+    close_server(&server);
+}
+
+static bool parse_one(const char *name, const char *value, struct arguments *arguments)
+{
+    if (strcmp(name, "--nodes") == 0)
+        arguments->nodes = value;
+    else if (strcmp(name, "--connections") == 0)
+        arguments->connections = strtoul(value, NULL, 10);
+    else if (strcmp(name, "--seconds") == 0)
+        arguments->seconds = strtol(value, NULL, 10);
+    else if (strcmp(name, "--idle") == 0)
+        arguments->idle_s = strtol(value, NULL, 10);
+    else if (strcmp(name, "--kad-protocol") == 0)
+        arguments->kad_protocol = value;
+    else if (strcmp(name, "--load") == 0)
+        return sscanf(value, "%zu:%zu", &arguments->load_connections, &arguments->load_in_flight) == 2;
+    else
+        return false;
+    return true;
 }
 
 static void parse(int argc, char **argv, struct arguments *ret_arguments)
 {
-    *ret_arguments = (struct arguments){ .connections = 1000, .seconds = 3, .idle_s = 10 };
+    bool good = true;
+    *ret_arguments =
+        (struct arguments){ .nodes = NETWORK_NODES, .connections = 1000, .seconds = 3, .idle_s = 10 };
     for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "0";
-        if (argv[i][0] != '-')
+        if (argv[i][0] != '-') {
             ret_arguments->swarm = argv[i];
-        else if (strcmp(argv[i++], "--connections") == 0)
-            ret_arguments->connections = strtoul(value, NULL, 10);
-        else if (strcmp(argv[i - 1], "--seconds") == 0)
-            ret_arguments->seconds = strtol(value, NULL, 10);
-        else if (strcmp(argv[i - 1], "--idle") == 0)
-            ret_arguments->idle_s = strtol(value, NULL, 10);
-        else if (strcmp(argv[i - 1], "--load") == 0)
-            (void)sscanf(value, "%zu:%zu", &ret_arguments->load_connections, &ret_arguments->load_in_flight);
+        } else if (strcmp(argv[i], "--server") == 0 && i + 2 < argc) {
+            ret_arguments->server_pid = (pid_t)strtol(argv[i + 1], NULL, 10);
+            ret_arguments->server_addr = argv[i + 2];
+            i += 2;
+        } else if (i + 1 < argc && parse_one(argv[i], argv[i + 1], ret_arguments)) {
+            i++;
+        } else {
+            good = false;
+        }
     }
-    if (!ret_arguments->swarm || ret_arguments->seconds < 1 || ret_arguments->connections < 1 ||
+    const bool given = ret_arguments->server_pid > 0;
+    if (!good || given == (ret_arguments->swarm != NULL) || given != (ret_arguments->kad_protocol != NULL) ||
+        ret_arguments->seconds < 1 || ret_arguments->connections < 1 ||
         ret_arguments->connections > CONNECTIONS_MAX - 100)
-        die("usage",
-            "serve SWARM [--connections N] [--seconds N] [--idle SECONDS] [--load CONNECTIONS:IN_FLIGHT]");
+        die("usage", "serve SWARM [--nodes N] | --server PID MULTIADDR --kad-protocol NAME [--connections N] "
+                     "[--seconds N] [--idle SECONDS] [--load CONNECTIONS:IN_FLIGHT]");
 }
 
 int main(int argc, char **argv)
@@ -592,17 +647,20 @@ int main(int argc, char **argv)
     } loads[] = { { 1, 1 }, { 1, 16 }, { 4, 16 }, { 16, 32 }, { 100, 1 }, { 500, 1 } };
     parse(argc, argv, &arguments);
     require(sodium_init() >= 0, "libsodium");
-    start_network(arguments.swarm, &network);
+    if (arguments.swarm)
+        start_network(arguments.swarm, arguments.nodes, &network);
+    else
+        (void)snprintf(network.protocol, sizeof(network.protocol), "%.63s", arguments.kad_protocol);
     if (arguments.load_connections > 0) {
         measure_answers(&network, &arguments, arguments.load_connections, arguments.load_in_flight);
-        end_process(network.pid);
-        return 0;
+    } else {
+        for (size_t i = 0; arguments.load_in_flight == 0 && i < sizeof(loads) / sizeof(loads[0]); i++)
+            measure_answers(&network, &arguments, loads[i].connections, loads[i].in_flight);
+        measure_connections(&network, &arguments);
+        (void)printf("floor of an answer: cryptography %.2f us, kernel %.2f us (%d datagrams a call)\n",
+                     crypto_floor_us(110, 1250), kernel_floor_us(150, 1290), BATCH);
     }
-    for (size_t i = 0; arguments.load_in_flight == 0 && i < sizeof(loads) / sizeof(loads[0]); i++)
-        measure_answers(&network, &arguments, loads[i].connections, loads[i].in_flight);
-    measure_connections(&network, &arguments);
-    (void)printf("floor of an answer: cryptography %.2f us, kernel %.2f us (%d datagrams a call)\n",
-                 crypto_floor_us(110, 1250), kernel_floor_us(150, 1290), BATCH);
-    end_process(network.pid);
+    if (network.pid > 0)
+        end_process(network.pid);
     return 0;
 }
