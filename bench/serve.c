@@ -104,7 +104,7 @@ static int64_t cpu_us(pid_t pid)
 static long resident_kb(pid_t pid)
 {
     char path[64];
-    long total, resident;
+    long total = 0, resident = 0;
     (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
     FILE *file = fopen(path, "r");
     require(file && fscanf(file, "%ld %ld", &total, &resident) == 2, path);
