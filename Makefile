@@ -55,7 +55,7 @@ sim: build
 
 # What "make test" does for a minute, for an hour.
 soak: build
-	@python3 tests/cli/test_soak.py $(BUILD)/src/cli/peercache 3600
+	@python3 tests/cli/test_soak.py $(BUILD)/src/cli/peercache 3600 $(BUILD)/tests/cli/count_memory.so
 
 bench: build
 	@$(MESON) test -C $(BUILD) --benchmark --verbose

@@ -48,6 +48,7 @@ import { createLibp2p } from 'libp2p'
 const MIN_TABLE = 3
 const COMMAND_TIMEOUT_MS = 15_000
 const PARALLEL_DIALS = 32
+const START_DIALS = 6 // of one node to another, until it is said that the swarm cannot start
 const GRACE_MS = 3_000
 const KEYS = [['Ed25519'], ['secp256k1'], ['RSA', 2048]]
 const PING = { maxInboundStreams: 64, maxOutboundStreams: 64 }
@@ -175,6 +176,18 @@ function tableAtLeast (node, size) {
   })
 }
 
+// On a busy machine a handshake may take longer than libp2p waits for a dial (10 s).
+async function meet (from, to) {
+  for (let left = START_DIALS; ; left--) {
+    try {
+      return await identified.get(await from.dial(to.getMultiaddrs()))
+    } catch (err) {
+      if (left <= 1) throw err
+      warn(`dialed again: ${messageOf(err)}`)
+    }
+  }
+}
+
 async function start () {
   const starting = Array.from({ length: count }, (_, i) => makeNode(i, listen[i % listen.length]))
   starting.forEach((promise) => promise.catch(() => {}))
@@ -192,8 +205,7 @@ async function start () {
   const todo = edges(count).values() // shared by the dialers; all at once, 200 nodes were not ready after 100 s
   await Promise.all(Array.from({ length: PARALLEL_DIALS }, async () => {
     for (const [from, to] of todo) {
-      const connection = await nodes[from].dial(nodes[to].getMultiaddrs())
-      await identified.get(connection)
+      await meet(nodes[from], nodes[to])
     }
   }))
   await Promise.all(filled)

@@ -67,6 +67,7 @@ class Swarm:
                 event = self.event(START_S)
                 if event['event'] == 'ready':
                     break
+                assert event['event'] == 'listening', event
                 self.nodes.append(event)
         except BaseException:
             self.close()

@@ -93,6 +93,20 @@ def each_finds_every_other_by_id_whichever_asks(place):
             assert node.stop() == 0, node.err
 
 
+def found_soon(stranger, sought):
+    """On a busy machine a question of js may come to nothing: it is asked again."""
+    deadline = time.monotonic() + 2 * harness.WAIT_S
+    while True:
+        try:
+            found = stranger.ask(cmd='find', index=0, id=sought)
+        except AssertionError:
+            if time.monotonic() >= deadline:
+                raise
+            continue
+        assert found['id'] == sought, found
+        return
+
+
 @case
 def a_list_of_ours_serves_both_kinds(place):
     with Swarm(5) as swarm, Serving(place, *FLAGS, '--peer', swarm.addr(0)) as server:
@@ -111,7 +125,7 @@ def a_list_of_ours_serves_both_kinds(place):
             told = stranger.ask(cmd='bootstrap', index=0, url=url + '?format=text')
             assert told['listed'] == 6 and told['connected'] == 6, told
             for sought in ids:
-                assert stranger.ask(cmd='find', index=0, id=sought)['id'] == sought
+                found_soon(stranger, sought)
         assert server.node.stop() == 0
 
 
