@@ -21,11 +21,13 @@
 #include "driver/loop.h"
 #include "libp2p/host_state.h"
 
+#include "floor.h"
+#include "process.h"
+
 #include <peercache/node.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <gnutls/crypto.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -34,10 +36,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,18 +61,6 @@ struct arguments {
     size_t load_in_flight;
 };
 
-_Noreturn static void die(const char *what, const char *why)
-{
-    (void)fprintf(stderr, "serve: %s: %s\n", what, why);
-    exit(1);
-}
-
-static void require(bool held, const char *what)
-{
-    if (!held)
-        die(what, strerror(errno));
-}
-
 static peercache_time clock_now(void)
 {
     struct timespec wall, mono;
@@ -82,34 +70,6 @@ static peercache_time clock_now(void)
         .wall_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000,
         .mono_us = (int64_t)mono.tv_sec * PC_US_PER_S + mono.tv_nsec / 1000,
     };
-}
-
-static int64_t own_cpu_us(void)
-{
-    struct timespec spent;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-    return (int64_t)spent.tv_sec * PC_US_PER_S + spent.tv_nsec / 1000;
-}
-
-/* Processor time of another process, of all its threads, those that ended too. */
-static int64_t cpu_us(pid_t pid)
-{
-    clockid_t clock;
-    struct timespec spent;
-    errno = clock_getcpuclockid(pid, &clock);
-    require(errno == 0 && clock_gettime(clock, &spent) == 0, "the server's processor time");
-    return (int64_t)spent.tv_sec * PC_US_PER_S + spent.tv_nsec / 1000;
-}
-
-static long resident_kb(pid_t pid)
-{
-    char path[64];
-    long total = 0, resident = 0;
-    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-    FILE *file = fopen(path, "r");
-    require(file && fscanf(file, "%ld %ld", &total, &resident) == 2, path);
-    (void)fclose(file);
-    return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 /* ---- the network, and the server in it ----------------------------------------------------------------- */
@@ -157,12 +117,6 @@ static void start_network(const char *program, const char *nodes, struct network
     require(from != NULL, "a pipe");
     read_network(from, network);
     (void)fclose(from);
-}
-
-static void end_process(pid_t pid)
-{
-    (void)kill(pid, SIGKILL);
-    (void)waitpid(pid, NULL, 0);
 }
 
 struct server {
@@ -454,87 +408,6 @@ static void stay(struct askers *askers, int64_t us)
         turn(askers);
 }
 
-/* ---- the floor ----------------------------------------------------------------------------------------- */
-
-struct floor {
-    double crypto_us; /* of one request and its answer */
-    double kernel_us;
-};
-
-static double crypto_floor_us(size_t request_bytes, size_t answer_bytes)
-{
-    enum { ROUNDS = 20000 };
-    static uint8_t sealed[2048], plain[2048];
-    uint8_t key_bytes[16] = { 1 }, nonce[12] = { 0 }, header[20] = { 0 };
-    gnutls_datum_t key = { key_bytes, sizeof(key_bytes) };
-    gnutls_aead_cipher_hd_t aead;
-    require(gnutls_aead_cipher_init(&aead, GNUTLS_CIPHER_AES_128_GCM, &key) == 0, "a cipher");
-    size_t size = sizeof(sealed);
-    require(gnutls_aead_cipher_encrypt(aead, nonce, sizeof(nonce), header, sizeof(header), 16, plain,
-                                       request_bytes, sealed, &size) == 0,
-            "sealing");
-    int64_t begun_us = own_cpu_us();
-    for (int i = 0; i < ROUNDS; i++) {
-        static uint8_t out[2048];
-        size_t opened = sizeof(out), written = sizeof(out);
-        require(gnutls_aead_cipher_decrypt(aead, nonce, sizeof(nonce), header, sizeof(header), 16, sealed,
-                                           size, out, &opened) == 0 &&
-                    gnutls_aead_cipher_encrypt(aead, nonce, sizeof(nonce), header, sizeof(header), 16, plain,
-                                               answer_bytes, out, &written) == 0,
-                "the cipher");
-    }
-    double spent = (double)(own_cpu_us() - begun_us) / ROUNDS;
-    gnutls_aead_cipher_deinit(aead);
-    return spent;
-}
-
-/* An answer sent and a request received, in batches, as the driver does. */
-static double kernel_floor_us(size_t request_bytes, size_t answer_bytes)
-{
-    enum { ROUNDS = 400 };
-    static uint8_t bytes[BATCH][2048];
-    struct sockaddr_in at[2];
-    int fds[2];
-    int64_t spent_us = 0;
-    const int buffer_bytes = 4 << 20;
-    for (int i = 0; i < 2; i++) {
-        socklen_t size = sizeof(at[i]);
-        at[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        require(fds[i] >= 0 && bind(fds[i], (struct sockaddr *)&at[i], sizeof(at[i])) == 0 &&
-                    getsockname(fds[i], (struct sockaddr *)&at[i], &size) == 0,
-                "a socket");
-        (void)setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof(buffer_bytes));
-    }
-    for (int round = 0; round < ROUNDS; round++)
-        for (int side = 0; side < 2; side++) { /* 0: the asker sends; 1: the server receives, then sends */
-            struct mmsghdr messages[BATCH];
-            struct iovec parts[BATCH];
-            int64_t begun_us = own_cpu_us();
-            for (int way = 0; way < 2; way++) { /* receive what the other sent, send */
-                for (unsigned i = 0; i < BATCH; i++) {
-                    parts[i] = (struct iovec){ bytes[i], way == 0    ? sizeof(bytes[i])
-                                                         : side == 0 ? request_bytes
-                                                                     : answer_bytes };
-                    messages[i].msg_hdr = (struct msghdr){ .msg_iov = &parts[i], .msg_iovlen = 1 };
-                    if (way == 1) {
-                        messages[i].msg_hdr.msg_name = &at[1 - side];
-                        messages[i].msg_hdr.msg_namelen = sizeof(at[0]);
-                    }
-                }
-                if (way == 0)
-                    (void)recvmmsg(fds[side], messages, BATCH, 0, NULL);
-                else
-                    (void)sendmmsg(fds[side], messages, BATCH, 0);
-            }
-            if (side == 1)
-                spent_us += own_cpu_us() - begun_us;
-        }
-    (void)close(fds[0]);
-    (void)close(fds[1]);
-    return (double)spent_us / ROUNDS / BATCH;
-}
-
 /* ---- the figures --------------------------------------------------------------------------------------- */
 
 static void measure_connections(const struct network *network, const struct arguments *arguments)
@@ -658,7 +531,7 @@ int main(int argc, char **argv)
             measure_answers(&network, &arguments, loads[i].connections, loads[i].in_flight);
         measure_connections(&network, &arguments);
         (void)printf("floor of an answer: cryptography %.2f us, kernel %.2f us (%d datagrams a call)\n",
-                     crypto_floor_us(110, 1250), kernel_floor_us(150, 1290), BATCH);
+                     floor_crypto_us(110, 1250), floor_kernel_us(150, 1290), FLOOR_BATCH);
     }
     if (network.pid > 0)
         end_process(network.pid);
