@@ -92,10 +92,11 @@ static void on_fetched(void *context, const struct pc_driver_fetched *fetched)
             fail(call, PC_DRIVER_FETCH_FAILED, peercache_strerror(PEERCACHE_ENOMEM));
         }
     }
-    uv_mutex_lock(&call->thread->mutex);
-    call->state = ENDED;
-    uv_mutex_unlock(&call->thread->mutex);
-    (void)uv_async_send(&call->thread->news); /* fails only once closed */
+    struct pc_driver_fetch_thread *thread = call->thread;
+    uv_mutex_lock(&thread->mutex);
+    call->state = ENDED; /* once the mutex is open the owner may free it */
+    (void)uv_async_send(&thread->news); /* fails only once closed */
+    uv_mutex_unlock(&thread->mutex);
 }
 
 static void begin(struct pc_driver_fetch_call *call)
