@@ -39,9 +39,10 @@
 #define PROCESSES_MAX 64
 #define WAYS_IN       10 /* nodes that the others are told of, */
 #define TOLD          5  /* each of so many */
-/* Marks of each node's pool: of 1,000 nodes at most some 3 GB. */
-#define CONNECTIONS_LOW  48
-#define CONNECTIONS_HIGH 64
+/* Marks of each node's pool: of 1,000 nodes at most some 10 GB. With fewer a refresh dials again whom it had just let go. */
+#define CONNECTIONS_LOW  128
+#define CONNECTIONS_HIGH 160
+#define IDLE_MS          600000
 
 #define LOOK_EVERY_MS    250 /* at all tables */
 
@@ -153,6 +154,8 @@ static void make_member(struct worker *worker, struct member *member)
         result = peercache_node_options_set_kad_protocol(options, KAD_PROTOCOL);
     if (result == 0)
         result = peercache_node_options_set_connections(options, CONNECTIONS_LOW, CONNECTIONS_HIGH);
+    if (result == 0)
+        result = peercache_node_options_set_connection_idle(options, IDLE_MS);
     if (result == 0 && member->seat > 0)
         result = peercache_node_options_set_target(options, member->seat < WAYS_IN ? 1 : TOLD, 1);
     if (result == 0 && member->seat > 0 && member->seat < WAYS_IN)
@@ -427,7 +430,7 @@ static bool take_argument(struct arguments *arguments, const char *name, const c
 
 static void parse(int argc, char **argv, struct arguments *ret_arguments)
 {
-    *ret_arguments = (struct arguments){ .nodes = 1000, .processes = 2, .joining = 8, .limit_s = 110 };
+    *ret_arguments = (struct arguments){ .nodes = 1000, .processes = 2, .joining = 8, .limit_s = 240 };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--quiet") == 0)
             ret_arguments->quiet = true;

@@ -94,7 +94,7 @@ static void on_fetched(void *context, const struct pc_driver_fetched *fetched)
     }
     struct pc_driver_fetch_thread *thread = call->thread;
     uv_mutex_lock(&thread->mutex);
-    call->state = ENDED; /* once the mutex is open the owner may free it */
+    call->state = ENDED;                /* once the mutex is open the owner may free it */
     (void)uv_async_send(&thread->news); /* fails only once closed */
     uv_mutex_unlock(&thread->mutex);
 }
