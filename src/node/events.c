@@ -38,8 +38,9 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
     struct connection *connection = pc_node_connection_find(node, wire->connection);
     bool ours = pc_node_speaks_our_protocol(node, wire->identify);
     bool self = pc_addr_peer_id_equal(&wire->id, &node->options.own_id);
-    if (!connection) { /* the peer dialled us */
-        connection = pc_node_connection_new(node, wire->connection, FOR_PEER);
+    if (!connection) { /* the peer dialled us; who stops learns of nobody any more, or it would save on and on */
+        connection =
+            node->phase == PHASE_STOPPING ? NULL : pc_node_connection_new(node, wire->connection, FOR_PEER);
         if (!connection) {
             pc_node_act(node, PC_NODE_CLOSE)->connection = wire->connection;
             return;

@@ -112,6 +112,29 @@ static void a_save_when_it_stops_is_answered(void **state)
     assert_true(world->saved);
 }
 
+/* While the disk is slow others go on dialling: one save is enough for who stops. */
+static void who_dials_a_node_that_stops_is_not_saved(void **state)
+{
+    (void)state;
+    live_among(20, true);
+    ask(PC_NODE_STOP);
+    assert_true(world->commit_out);
+    unsigned commits = world->commits, closes = world->closes;
+    world->commit_out = false; /* it takes its time */
+    for (size_t i = 0; i < 5; i++) {
+        struct pending *inbound = push(0, PC_LIBP2P_OPENED, PC_LIBP2P_INBOUND | (1000 + i), &world->peers[i]);
+        inbound->event.id = world->peers[i].id;
+        inbound->event.remote = world->peers[i].at;
+    }
+    run_until(world->now.mono_us);
+    assert_false(world->stopped);
+    assert_int_equal(world->closes, closes + 5);
+    world->commit_out = true;
+    run_until(PC_TIME_NEVER - 1);
+    assert_true(world->stopped && world->saved);
+    assert_int_equal(world->commits, commits);
+}
+
 /* Ten know each other; of the others the cache alone tells. */
 static void the_cache_is_offered_to_the_buckets_that_it_fills(void **state)
 {
@@ -147,6 +170,7 @@ int main(void)
         cmocka_unit_test_teardown(a_save_that_fails_is_answered_with_why, tear_down),
         cmocka_unit_test_teardown(without_a_cache_there_is_nothing_to_save, tear_down),
         cmocka_unit_test_teardown(a_save_when_it_stops_is_answered, tear_down),
+        cmocka_unit_test_teardown(who_dials_a_node_that_stops_is_not_saved, tear_down),
         cmocka_unit_test_teardown(the_cache_is_offered_to_the_buckets_that_it_fills, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
