@@ -22,6 +22,19 @@ static inline bool pc_bytes_equal(struct pc_bytes a, struct pc_bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* A number as bytes that are the same on every machine, little-endian: the key of a map, whose order they decide. */
+struct pc_number_bytes {
+    uint8_t bytes[8];
+};
+
+static inline struct pc_number_bytes pc_number_bytes_of(uint64_t number)
+{
+    struct pc_number_bytes key;
+    for (size_t i = 0; i < sizeof(key.bytes); i++)
+        key.bytes[i] = (uint8_t)(number >> (8 * i));
+    return key;
+}
+
 /* Why something was refused, in words, with what and where. Filled by snprintf, always closed by NUL. */
 struct pc_reason {
     char text[192];

@@ -27,9 +27,10 @@ void pc_base_map_deinit(struct pc_map *map)
 uint64_t pc_base_map_hash(const struct pc_map *map, struct pc_bytes key)
 {
     uint8_t out[crypto_shorthash_BYTES];
-    uint64_t hash;
+    uint64_t hash = 0;
     crypto_shorthash(out, key.data, key.size, map->secret);
-    memcpy(&hash, out, sizeof(hash));
+    for (size_t i = 0; i < sizeof(out); i++) /* little-endian by hand: one order of a walk on every machine */
+        hash |= (uint64_t)out[i] << (8 * i);
     return hash;
 }
 

@@ -5,7 +5,9 @@
 
 struct connection *pc_node_connection_find(struct pc_node *node, uint64_t number)
 {
-    struct pc_map_node *found = pc_base_map_find(&node->connections, pc_bytes_of(&number, sizeof(number)));
+    struct pc_number_bytes key = pc_number_bytes_of(number);
+    struct pc_map_node *found =
+        pc_base_map_find(&node->connections, pc_bytes_of(key.bytes, sizeof(key.bytes)));
     return found ? PC_CONTAINER_OF(found, struct connection, by_number) : NULL;
 }
 
@@ -16,6 +18,7 @@ struct connection *pc_node_connection_new(struct pc_node *node, uint64_t number,
     if (!connection)
         return NULL;
     connection->number = number;
+    connection->key = pc_number_bytes_of(number);
     connection->purpose = purpose;
     connection->started_us = node->now.mono_us;
     if (pc_base_map_insert(&node->connections, &connection->by_number)) {
@@ -76,6 +79,7 @@ struct request *pc_node_request_new(struct pc_node *node, struct connection *con
     if (!request)
         return NULL;
     request->number = ++node->next_request;
+    request->key = pc_number_bytes_of(request->number);
     request->connection = connection->number;
     request->kind = kind;
     request->id = connection->id;
@@ -90,7 +94,8 @@ struct request *pc_node_request_new(struct pc_node *node, struct connection *con
 
 struct request *pc_node_request_find(struct pc_node *node, uint64_t number)
 {
-    struct pc_map_node *found = pc_base_map_find(&node->requests, pc_bytes_of(&number, sizeof(number)));
+    struct pc_number_bytes key = pc_number_bytes_of(number);
+    struct pc_map_node *found = pc_base_map_find(&node->requests, pc_bytes_of(key.bytes, sizeof(key.bytes)));
     return found ? PC_CONTAINER_OF(found, struct request, by_number) : NULL;
 }
 

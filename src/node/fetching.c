@@ -4,8 +4,9 @@
 /* Endpoints are told apart by their place in the list; no network has a group of this shape. */
 static struct pc_netgroup group_of(const struct pc_node *node, size_t endpoint)
 {
-    struct pc_netgroup group = { .size = 2 + sizeof(uint64_t), .bytes = { 'e' } };
-    memcpy(group.bytes + 2, &node->kept_endpoints[endpoint].source, sizeof(uint64_t));
+    struct pc_netgroup group = { .size = 2 + sizeof(struct pc_number_bytes), .bytes = { 'e' } };
+    struct pc_number_bytes source = pc_number_bytes_of(node->kept_endpoints[endpoint].source);
+    memcpy(group.bytes + 2, source.bytes, sizeof(source.bytes));
     return group;
 }
 

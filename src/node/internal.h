@@ -56,6 +56,7 @@ struct connection {
     int64_t dial_back_next_us; /* when the peer may ask us to */
     bool cancelled;            /* to be closed by the pump: nobody waits for it any more */
     uint64_t number;
+    struct pc_number_bytes key; /* of by_number */
     enum connection_purpose purpose;
     uint64_t join_dial;   /* FOR_JOIN */
     size_t request_count; /* under way */
@@ -80,6 +81,7 @@ enum request_kind {
 struct request {
     struct pc_map_node by_number;
     uint64_t number;
+    struct pc_number_bytes key; /* of by_number */
     uint64_t connection;
     enum request_kind kind;
     struct pc_peer_id id;

@@ -28,7 +28,7 @@ void pc_node_move(struct pc_node *node, enum node_phase next)
 static struct pc_bytes connection_number_key(const struct pc_map_node *n)
 {
     const struct connection *connection = PC_CONST_CONTAINER_OF(n, struct connection, by_number);
-    return pc_bytes_of(&connection->number, sizeof(connection->number));
+    return pc_bytes_of(connection->key.bytes, sizeof(connection->key.bytes));
 }
 
 static struct pc_bytes connection_id_key(const struct pc_map_node *n)
@@ -40,7 +40,7 @@ static struct pc_bytes connection_id_key(const struct pc_map_node *n)
 static struct pc_bytes request_number_key(const struct pc_map_node *n)
 {
     const struct request *request = PC_CONST_CONTAINER_OF(n, struct request, by_number);
-    return pc_bytes_of(&request->number, sizeof(request->number));
+    return pc_bytes_of(request->key.bytes, sizeof(request->key.bytes));
 }
 
 int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node)
