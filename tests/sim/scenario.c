@@ -147,17 +147,17 @@ static void comes_back(struct world *world, uint64_t number)
     life_start(world->machines[number]);
 }
 
-/* While the first half sleeps the world goes on: of the others many leave for good, and new ones come. */
+/* While a tenth sleeps the world goes on: of the others many leave for good, and new ones come. */
 static void years_pass(struct world *world, uint64_t unused)
 {
-    size_t count = world->machine_count, sleepers = small_part(world, 10, 4);
+    size_t count = world->machine_count, awake = count - small_part(world, 10, 4);
     (void)unused;
     script(world, "time passes: caches get old");
-    for (size_t i = 3; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct machine *machine = world->machines[i];
-        if (i < 3 + sleepers) {
+        if (i >= awake) {
             life_kill(machine);
-            world_at(world, world->now_us + MINUTES(30) + SECONDS(i), comes_back, i);
+            world_at(world, world->now_us + MINUTES(30) + SECONDS(i - awake), comes_back, i);
             continue;
         }
         machine->counts = false;
