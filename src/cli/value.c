@@ -2,6 +2,7 @@
 #include "cli/value.h"
 
 #include "addr/multiaddr.h"
+#include "driver/network.h"
 
 #include <string.h>
 
@@ -95,17 +96,18 @@ int pc_cli_multiaddr_check(const char *where, const char *text, struct pc_reason
 /* Names become directories, so they may not lead elsewhere. */
 int pc_cli_network_check(const char *name, struct pc_reason *ret_reason)
 {
-    if (*name && *name != '.' && !strchr(name, '/') && strlen(name) <= 63)
+    if (pc_driver_network_name_valid(name))
         return 0;
     pc_base_reason(ret_reason,
-                   "--network: '%.64s' is no name of a network: 1 to 63 characters, no '/', no leading dot",
+                   "--network: '%.64s' is no name of a network: 1 to 63 characters without blanks or '/', no "
+                   "leading dot",
                    name);
     return PEERCACHE_EINVAL;
 }
 
 int pc_cli_kad_protocol_check(const char *name, struct pc_reason *ret_reason)
 {
-    if (name[0] == '/' && name[1] && name[1] != '/' && strlen(name) <= 128)
+    if (pc_driver_kad_protocol_valid(name))
         return 0;
     pc_base_reason(ret_reason,
                    "--kad-protocol: '%.64s' is no protocol name: expected one like /ipfs/kad/1.0.0", name);

@@ -2,7 +2,10 @@
 where the test's nodes and servers are, the second where the command under test runs."""
 import contextlib
 import ctypes
+import errno
 import os
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -12,6 +15,8 @@ from servers import START_S, die_with_parent, tool
 
 NEAR, FAR = 'here', 'there'  # the ends of the cable
 _CLONE_NEWNET = 0x40000000
+_SET_NO_NEW_PRIVS, _SET_SECCOMP, _FILTER = 38, 22, 2  # of prctl(2)
+_SOCKET = {'x86_64': 41, 'aarch64': 198}  # the number of the system call
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -20,6 +25,18 @@ def _enter(path):
     with open(path, 'rb') as file:
         if _libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), 'setns')
+
+
+def without_ip6():
+    """This process, and what it starts, finds no IPv6: as on a kernel that was built or started without, socket() doesn't know it.
+    A filter for seccomp(2), in the words of BPF: of calls of socket() whose first argument is AF_INET6, EAFNOSUPPORT."""
+    load, equal, result = 0x20, 0x15, 0x06
+    words = [(load, 0, 0, 0), (equal, 0, 3, _SOCKET[os.uname().machine]), (load, 0, 0, 16), (equal, 0, 1, int(socket.AF_INET6)),
+             (result, 0, 0, 0x00050000 | errno.EAFNOSUPPORT), (result, 0, 0, 0x7FFF0000)]
+    filter_ = ctypes.create_string_buffer(b''.join(struct.pack('=HBBI', *word) for word in words))
+    program = ctypes.create_string_buffer(struct.pack('@HP', len(words), ctypes.addressof(filter_)))
+    if _libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or _libc.prctl(_SET_SECCOMP, _FILTER, program, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), 'prctl')
 
 
 class Machine:
@@ -43,6 +60,12 @@ class Machine:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=START_S)
         assert done.returncode == 0, (arguments, done.stderr.decode())
         return done.stdout.decode()
+
+    def forward_ip4(self):
+        """It becomes a router, which answers for what it knows no way to."""
+        done = subprocess.run([tool('nsenter'), '--net=' + self.path, 'sh', '-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward'], check=False,
+                              stderr=subprocess.PIPE, timeout=START_S)
+        assert done.returncode == 0, done.stderr.decode()
 
     @contextlib.contextmanager
     def inside(self):

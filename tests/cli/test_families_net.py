@@ -3,10 +3,12 @@ the peers, and what a living node does once there is a network."""
 import contextlib
 import json
 import os
+import signal
+import subprocess
 
-from harness import STRANGER, Node, case, expect, main, run
+from harness import PEERCACHE, STRANGER, WAIT_S, Node, case, environment, expect, main, run
 from joining import asking, body_of
-from namespace import Cable
+from namespace import Cable, Machine, without_ip6
 from servers import Web
 
 IP4, IP6 = ('203.0.114.1', '203.0.114.2'), ('2a00:1234::1', '2a00:1234::2')
@@ -123,6 +125,43 @@ def a_node_that_began_offline_joins_once_there_is_a_network(place):
             cable.plug_in()
             wait_for(late, lambda event: event['event'] == 'join' and event['verified'] == 1)
             assert late.stop() == 0, late.err
+
+
+@case
+def what_a_router_answers_is_told(place):
+    """Between the command and the peers: one network is behind no way, the other is forbidden."""
+    with world(place, ip6=False) as (cable, node):
+        cable.plug_in()
+        cable.near.forward_ip4()
+        cable.near.ip('route add unreachable 198.51.101.0/24')
+        cable.near.ip('route add prohibit 198.51.102.0/24')
+        cable.far.ip('route add default via ' + IP4[0])
+        report = far_join(cable, place, '--no-cache', '--timeout', '5s', '--target-peers', '3', '--peer', DEAD4 + STRANGER,
+                          '--peer', '/ip4/198.51.102.1/udp/4001/quic-v1/p2p/' + OTHER, '--peer', addrs_of(node)[0])
+    told = {f['id']: (f['code'], f['detail']) for f in report['failures']}
+    assert told == {STRANGER: ('unreachable', 'host is unreachable (ICMP type 3 code 1)'),
+                    OTHER: ('unreachable', 'host is unreachable (ICMP type 3 code 13)')}, report
+
+
+@case
+def a_machine_without_ip6_listens_on_ip4_alone(place):
+    with contextlib.ExitStack() as stack:
+        machine = Machine(stack)
+        machine.ip('link set lo up')
+        with machine.inside():
+            process = subprocess.Popen([PEERCACHE, 'run', '--mode', 'server', '--no-cache', '--json'], stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=place, env=environment(place),
+                                       preexec_fn=without_ip6)
+        events = []
+        for line in process.stdout:
+            events.append(json.loads(line))
+            if events[-1]['event'] == 'join':
+                break
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 0, err
+    texts = [event['detail'] for event in events if event['event'] == 'warning']
+    assert 'this machine lacks IPv6 or IPv4: the other is listened on alone' in texts, (events, err)
 
 
 def wait_for(node, wanted):

@@ -255,4 +255,11 @@ def control_characters_of_an_argument_are_not_printed(place):
     assert '\x1b' not in result.err, repr(result.err)
 
 
+@case
+def a_name_that_no_network_can_have(place):
+    for name in 'a b', '', '../x', '.x', 'a/b', 64 * 'n':
+        expect(run(place, 'join', '--no-cache', '--network', name), 2, '--network', "no name of a network: 1 to 63 characters")
+        expect(run(place, 'list', '--network', name), 2, '--network', "no name of a network: 1 to 63 characters")
+
+
 main()

@@ -1,5 +1,7 @@
 #include "conformance.h"
 
+#include "cache/set.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -881,6 +883,58 @@ static void the_default_path_follows_the_environment(void **state)
     assert_int_equal(pc_store_default_path(&none, "ipfs", false, path, sizeof(path)), PEERCACHE_ENOTFOUND);
 }
 
+static struct pc_store *open_for(uint32_t peers_max)
+{
+    struct pc_store_options options = conformance_options(1);
+    struct pc_store *store = NULL;
+    struct pc_reason reason = { "" };
+    options.peers_max = peers_max;
+    if (pc_store_open(conformance_path, &options, &store, &reason))
+        fail_msg("%s", reason.text);
+    return store;
+}
+
+/* So many in one batch, of which the first are tried. */
+static void commit_many(struct pc_store *store, uint64_t sequence, uint32_t from, uint32_t tried,
+                        uint32_t count)
+{
+    static struct pc_delta deltas[PC_CACHE_BATCH_MAX];
+    assert_true(count <= PC_CACHE_BATCH_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        deltas[i] = conformance_delta(from + i, i < tried, NOW_MS - 1000);
+    if (pc_store_commit(store, sequence, deltas, count, NOW_MS, 5000))
+        fail_msg("%s", store->error.text);
+}
+
+/* A file that was made for few gets more buckets when it is opened for many; for few again, it holds what it has, and whoever
+ * comes takes the place of another. Who was met stays throughout. */
+static void a_cache_grows_and_is_full(void **state)
+{
+    (void)state;
+    struct pc_store *store = open_for(100);
+    commit_many(store, 1, 0, 30, 500);
+    assert_in_range(conformance_count(store, PC_STORE_ALL), 60, 100);
+    pc_store_close(store);
+
+    store = open_for(20000);
+    for (uint32_t batch = 0; batch < 4; batch++)
+        commit_many(store, 2 + batch, 1000 + 1000 * batch, 0, 1000);
+    size_t many = conformance_count(store, PC_STORE_ALL);
+    assert_in_range(many, 2000, 4100);
+    pc_store_close(store);
+
+    store = open_for(100);
+    commit_many(store, 6, 6000, 10, 500);
+    assert_in_range(conformance_count(store, PC_STORE_ALL), 40, many);
+    struct pc_record record;
+    for (uint32_t i = 0; i < 30; i++)
+        assert_int_equal(conformance_find(store, i, &record), 1);
+    for (uint32_t i = 6000; i < 6010; i++)
+        assert_int_equal(conformance_find(store, i, &record), 1);
+    assert_int_equal(pc_store_check(store), 0);
+    pc_store_close(store);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, conformance_setup, conformance_teardown)
 
 int conformance_run(const char *suffix)
@@ -908,6 +962,7 @@ int conformance_run(const char *suffix)
         CASE(meta_can_be_no_more),
         CASE(no_change_of_meta_is_lost),
         CASE(the_file_taken_away_is_made_anew),
+        CASE(a_cache_grows_and_is_full),
         CASE(the_default_path_follows_the_environment),
     };
     conformance_suffix_set(suffix);
