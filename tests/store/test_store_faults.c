@@ -1,5 +1,5 @@
 /*
- * A stop or a failure at every single call by which a save changes files, for both stores, by number: whatever
+ * A stop or a failure at every single change that a save makes on its drive, for both stores, by number: whatever
  * happens, the old or the new state is there afterwards, never a mixture, never nothing, and what was
  * acknowledged is there.
  *
@@ -7,47 +7,25 @@
  * new file. A loss of power is test_store_power.c; here the order of the JSON file's syncs is checked too.
  */
 #include "conformance.h"
-#include "faults.h"
+#include "on_drive.h"
 
-#include <glob.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define NOW_MS    CONFORMANCE_NOW_MS
 #define CALLS_MAX 200 /* of one save; more is a loop */
 
 static const char *suffix;
 
-/* Peers 1 and 2 with 3 successes each; the save under test adds 1 to both. */
+/* Peers 1 and 2 with 3 successes each, on a fresh drive; the save under test adds 1 to both. */
 static void make_old_state(void)
 {
-    struct pc_store *store = conformance_open(1);
+    on_drive_fresh(1);
+    struct pc_store *store = on_drive_open(1);
     struct pc_delta deltas[2] = { conformance_delta(1, 3, NOW_MS), conformance_delta(2, 3, NOW_MS) };
     assert_int_equal(pc_store_commit(store, 1, deltas, 2, NOW_MS, 1000), 0);
     pc_store_close(store);
-}
-
-static void remove_all(void)
-{
-    char pattern[PC_STORE_PATH_BYTES + 4];
-    glob_t found;
-    (void)snprintf(pattern, sizeof(pattern), "%s*", conformance_path);
-    if (glob(pattern, 0, NULL, &found) == 0)
-        for (size_t i = 0; i < found.gl_pathc; i++)
-            assert_int_equal(unlink(found.gl_pathv[i]), 0);
-    globfree(&found);
-}
-
-static size_t count_temporaries(void)
-{
-    char pattern[PC_STORE_PATH_BYTES + 8];
-    glob_t found;
-    (void)snprintf(pattern, sizeof(pattern), "%s.tmp-*", conformance_path);
-    size_t count = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
-    globfree(&found);
-    return count;
+    on_drive_process();
 }
 
 static int save(struct pc_store *store)
@@ -73,9 +51,10 @@ static uint32_t look(struct pc_store *store)
 
 static uint32_t look_afterwards(void)
 {
-    struct pc_store *store = conformance_open(2);
+    on_drive_process();
+    struct pc_store *store = on_drive_open(2);
     uint32_t count = look(store);
-    assert_int_equal(count_temporaries(), 0);
+    assert_int_equal(on_drive_temporaries(), 0);
     pc_store_close(store);
     return count;
 }
@@ -83,58 +62,45 @@ static uint32_t look_afterwards(void)
 static unsigned count_calls_of_a_save(void)
 {
     make_old_state();
-    struct pc_store *store = conformance_open(3);
-    faults_arm(FAULT_NONE, 0);
+    struct pc_store *store = on_drive_open(3);
+    drive_arm(on_drive, DRIVE_COUNTS, 0);
     int result = save(store);
-    unsigned calls = faults_disarm();
+    unsigned calls = drive_disarm(on_drive);
     assert_int_equal(result, 0);
     pc_store_close(store);
     assert_int_equal(look_afterwards(), 4);
-    remove_all();
     assert_in_range(calls, 1, CALLS_MAX);
     return calls;
 }
 
-/* In a child: the save, with a close too, stopped at a call. What it acknowledged it says by its end. */
-static int stopped_child(enum fault fault, unsigned at)
+/* The save, with a close too, in a process that is dead from a call on. Whether it died; *ret_saved: the save was acknowledged. */
+static bool dies_at(enum drive_fault fault, unsigned at, bool *ret_saved)
 {
-    int status = 0;
-    (void)fflush(NULL);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        struct pc_store *store = conformance_open(3);
-        faults_arm(fault, at);
-        int result = save(store);
-        if (result == 0)
-            pc_store_close(store);
-        (void)faults_disarm();
-        _exit(result ? 1 : 0);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
+    make_old_state();
+    struct pc_store *store = on_drive_open(3);
+    drive_arm(on_drive, fault, at);
+    *ret_saved = save(store) == 0;
+    pc_store_close(store);
+    (void)drive_disarm(on_drive);
+    return on_drive_is_dead();
 }
 
 static void a_stop_at_every_call_leaves_old_or_new(void **state)
 {
     (void)state;
-    static const enum fault faults[] = { FAULT_STOP, FAULT_STOP_HALF };
+    static const enum drive_fault faults[] = { DRIVE_KILL, DRIVE_KILL_HALF };
     unsigned calls = count_calls_of_a_save(), stops = 0, olds = 0;
     for (size_t i = 0; i < 2; i++) {
-        int ended = FAULT_STOPPED;
-        for (unsigned at = 1; ended == FAULT_STOPPED; at++) {
+        bool died = true, saved = false;
+        for (unsigned at = 1; died; at++) {
             assert_in_range(at, 1, CALLS_MAX);
-            make_old_state();
-            ended = stopped_child(faults[i], at);
+            died = dies_at(faults[i], at, &saved);
             uint32_t count = look_afterwards();
-            stops += ended == FAULT_STOPPED;
+            stops += died;
             olds += count == 3;
-            if (ended != FAULT_STOPPED) { /* it went on to its end */
-                assert_int_equal(ended, 0);
+            assert_true(died || saved);
+            if (saved)
                 assert_int_equal(count, 4);
-            }
-            remove_all();
         }
     }
     print_message("# %u calls of a save, %u stops, the old state after %u\n", calls, stops, olds);
@@ -142,28 +108,28 @@ static void a_stop_at_every_call_leaves_old_or_new(void **state)
 }
 
 /* What a failure left behind is old or new, and the retry of the same commit makes it new, once. */
-static void fail_at(enum fault fault, unsigned at, bool *ret_failed)
+static void fail_at(enum drive_fault fault, unsigned at, bool *ret_failed)
 {
     make_old_state();
-    struct pc_store *store = conformance_open(3);
-    faults_arm(fault, at);
+    struct pc_store *store = on_drive_open(3);
+    drive_arm(on_drive, fault, at);
     int result = save(store);
-    (void)faults_disarm();
+    (void)drive_disarm(on_drive);
     *ret_failed = result != 0;
     if (result && !store->error.text[0])
         fail_msg("call %u: no reason for %d", at, result);
     if (result && !strstr(store->error.text, conformance_path))
         fail_msg("call %u: %s", at, store->error.text);
     /* SQLite doesn't tell why a sync failed. */
-    if (fault == FAULT_ENOSPC && result && !(strcmp(suffix, ".db") == 0 && result == PEERCACHE_EIO))
+    if (fault == DRIVE_ENOSPC && result && !(strcmp(suffix, ".db") == 0 && result == PEERCACHE_EIO))
         assert_int_equal(result, PEERCACHE_EFULL);
-    if (fault == FAULT_EIO && result)
+    if (fault == DRIVE_EIO && result)
         assert_int_equal(result, PEERCACHE_EIO);
-    if (fault == FAULT_SHORT) /* no failure; nor is this, but SQLite takes it for one of a sync */
+    if (fault == DRIVE_SHORT) /* no failure; nor is this, but SQLite takes it for one of a sync */
         assert_int_equal(result, 0);
-    if (fault == FAULT_EINTR && strcmp(suffix, ".json") == 0)
+    if (fault == DRIVE_EINTR && strcmp(suffix, ".json") == 0)
         assert_int_equal(result, 0);
-    assert_int_equal(count_temporaries(), fault == FAULT_EIO && count_temporaries() ? 1 : 0);
+    assert_int_equal(on_drive_temporaries(), fault == DRIVE_EIO && on_drive_temporaries() ? 1 : 0);
     uint32_t count = look(store); /* by the handle that failed */
     if (result == 0)
         assert_int_equal(count, 4);
@@ -171,13 +137,13 @@ static void fail_at(enum fault fault, unsigned at, bool *ret_failed)
     assert_int_equal(look(store), 4);
     pc_store_close(store);
     assert_int_equal(look_afterwards(), 4);
-    remove_all();
 }
 
 static void a_failure_at_every_call_is_told_and_retried(void **state)
 {
     (void)state;
-    static const enum fault faults[] = { FAULT_EIO, FAULT_EIO_ONCE, FAULT_ENOSPC, FAULT_EINTR, FAULT_SHORT };
+    static const enum drive_fault faults[] = { DRIVE_EIO, DRIVE_EIO_ONCE, DRIVE_ENOSPC, DRIVE_EINTR,
+                                               DRIVE_SHORT };
     unsigned calls = count_calls_of_a_save();
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
         unsigned failures = 0;
@@ -186,7 +152,7 @@ static void a_failure_at_every_call_is_told_and_retried(void **state)
             fail_at(faults[i], at, &failed);
             failures += failed;
         }
-        if (faults[i] == FAULT_EIO || faults[i] == FAULT_ENOSPC)
+        if (faults[i] == DRIVE_EIO || faults[i] == DRIVE_ENOSPC)
             assert_true(failures > 0);
     }
 }
@@ -195,48 +161,105 @@ static void a_failure_at_every_call_is_told_and_retried(void **state)
 static void a_stop_at_every_call_of_a_first_open_leaves_a_cache_or_nothing(void **state)
 {
     (void)state;
-    int ended = FAULT_STOPPED;
+    bool died = true;
     unsigned at = 1;
-    for (; ended == FAULT_STOPPED; at++) {
-        int status = 0;
+    for (; died; at++) {
         assert_in_range(at, 1, CALLS_MAX);
-        (void)fflush(NULL);
-        pid_t child = fork();
-        assert_true(child >= 0);
-        if (child == 0) {
-            faults_arm(FAULT_STOP, at);
-            pc_store_close(conformance_open(3));
-            (void)faults_disarm();
-            _exit(0);
-        }
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_true(WIFEXITED(status));
-        ended = WEXITSTATUS(status);
-        struct pc_store *store = conformance_open(2);
+        on_drive_fresh(at);
+        drive_arm(on_drive, DRIVE_KILL, at);
+        pc_store_close(on_drive_open(3));
+        (void)drive_disarm(on_drive);
+        died = on_drive_is_dead();
+        on_drive_process();
+        struct pc_store *store = on_drive_open(2);
         assert_string_equal(store->warning.text, "");
         assert_int_equal(conformance_count(store, PC_STORE_ALL), 0);
         assert_int_equal(save(store), 0);
         pc_store_close(store);
-        assert_int_equal(count_temporaries(), 0);
-        remove_all();
+        assert_int_equal(on_drive_temporaries(), 0);
     }
     assert_true(at > 4);
-    assert_int_equal(ended, 0);
 }
 
 static void a_json_save_syncs_before_and_after_its_rename(void **state)
 {
     (void)state;
     make_old_state();
-    struct pc_store *store = conformance_open(3);
-    faults_arm(FAULT_NONE, 0);
+    struct pc_store *store = on_drive_open(3);
+    drive_arm(on_drive, DRIVE_COUNTS, 0);
     assert_int_equal(save(store), 0);
-    (void)faults_disarm();
-    assert_false(faults_saw_unsynced());
+    (void)drive_disarm(on_drive);
+    assert_false(drive_saw_unsynced(on_drive));
     pc_store_close(store);
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, conformance_setup, conformance_teardown)
+/* Of two that have the cache open one dies in the midst of its save: the other, whose memory it shared, goes on. */
+static void a_stop_beside_another_process_harms_it_not(void **state)
+{
+    (void)state;
+    bool died = true;
+    for (unsigned at = 1; died; at++) {
+        assert_in_range(at, 1, CALLS_MAX);
+        make_old_state();
+        struct drive_process *first = drive_entered(), *second = drive_process_begin(on_drive);
+        struct pc_store *dying = on_drive_open(3);
+        (void)drive_enter(second);
+        struct pc_store *store = on_drive_open(4);
+        assert_int_equal(look(store), 3);
+        (void)drive_enter(first);
+        drive_arm(on_drive, at % 2 ? DRIVE_KILL : DRIVE_KILL_HALF, at / 2 + 1);
+        int result = save(dying);
+        (void)drive_disarm(on_drive);
+        died = on_drive_is_dead();
+        assert_true(died || result == 0);
+        pc_store_close(dying);
+        drive_process_end(first);
+        (void)drive_enter(second);
+        uint32_t count = look(store);
+        assert_true(result != 0 || count == 4);
+        struct pc_delta deltas[2] = { conformance_delta(1, 1, NOW_MS), conformance_delta(2, 1, NOW_MS) };
+        assert_int_equal(pc_store_commit(store, 1, deltas, 2, NOW_MS, 1000), 0);
+        assert_int_equal(conformance_count(store, PC_STORE_ALL), 2);
+        struct pc_record one;
+        assert_int_equal(conformance_find(store, 1, &one), 1);
+        assert_int_equal(one.addrs[0].history.success_count, count + 1);
+        pc_store_close(store);
+    }
+}
+
+/* A drive that is full lets nobody save, says so, and harms nothing; with room again the same save is made, once. */
+static void a_full_drive_is_told_and_retried(void **state)
+{
+    (void)state;
+    unsigned failures = 0;
+    for (size_t room = 0; room < 40000; room += 997) {
+        make_old_state();
+        struct pc_store *store = on_drive_open(3);
+        drive_set_capacity(on_drive, drive_used(on_drive) + room + 1);
+        int result = save(store);
+        if (result) {
+            failures++;
+            assert_int_equal(result, PEERCACHE_EFULL);
+            assert_non_null(strstr(store->error.text, conformance_path));
+        }
+        assert_int_equal(look(store), result ? 3 : 4);
+        drive_set_capacity(on_drive, 0);
+        assert_int_equal(save(store), 0);
+        assert_int_equal(look(store), 4);
+        pc_store_close(store);
+        assert_int_equal(look_afterwards(), 4);
+    }
+    assert_in_range(failures, 1, 40);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    on_drive_end();
+    return 0;
+}
+
+#define CASE(function) cmocka_unit_test_teardown(function, end)
 
 int main(int argc, char **argv)
 {
@@ -244,11 +267,12 @@ int main(int argc, char **argv)
         CASE(a_stop_at_every_call_leaves_old_or_new),
         CASE(a_failure_at_every_call_is_told_and_retried),
         CASE(a_stop_at_every_call_of_a_first_open_leaves_a_cache_or_nothing),
+        CASE(a_stop_beside_another_process_harms_it_not),
+        CASE(a_full_drive_is_told_and_retried),
         CASE(a_json_save_syncs_before_and_after_its_rename),
     };
     suffix = argc > 1 ? argv[1] : ".json";
-    conformance_suffix_set(suffix);
-    conformance_use_memory();
+    on_drive_begin(suffix);
     size_t count = sizeof(tests) / sizeof(tests[0]) - (strcmp(suffix, ".json") != 0);
     return _cmocka_run_group_tests(suffix, tests, count, NULL, NULL);
 }
