@@ -129,9 +129,8 @@ static void adopt(struct audit *audit, struct audit_line *line, const struct pc_
     bare->removed_ms = delta->history.last_seen_ms;
 }
 
-/* The disk has the batch applied already: first all of it is counted, then compared. */
-const char *audit_applied(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas,
-                          size_t delta_count)
+void audit_count(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas,
+                 size_t delta_count)
 {
     struct pc_record record;
     for (size_t i = 0; i < delta_count; i++) {
@@ -142,21 +141,72 @@ const char *audit_applied(struct audit *audit, const struct disk *disk, const st
             adopt(audit, line, &deltas[i]);
         count(line, &deltas[i], deltas[i].only_if_known && disk_find(disk, id_of(&deltas[i]), &record));
     }
+}
+
+const char *audit_matches(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas,
+                          size_t delta_count)
+{
+    struct pc_record record;
     for (size_t i = 0; i < delta_count; i++) {
         const struct pc_peer_id *id = id_of(&deltas[i]);
-        struct audit_line *line = line_of(audit, id, &deltas[i].addr);
-        if (!line || id->size == 0)
+        const struct audit_line *line = line_of(audit, id, &deltas[i].addr);
+        const char *wrong = NULL;
+        if (line && id->size > 0)
+            wrong = compare(line, disk_find(disk, id, &record) ? &record : NULL,
+                            pc_addr_maddr_bytes(&deltas[i].addr));
+        if (wrong)
+            return wrong;
+    }
+    return NULL;
+}
+
+const char *audit_applied(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas,
+                          size_t delta_count)
+{
+    for (size_t i = 0; i < delta_count; i++) {
+        const struct audit_line *line = line_of(audit, id_of(&deltas[i]), &deltas[i].addr);
+        if (!line || line->id.size == 0)
             continue;
         if (line->ever_success > line->true_success)
             return "more successes are committed than there were";
         if (line->ever_success + line->ever_failure > line->true_dials)
             return "more dials are committed than were made";
-        const char *wrong = compare(line, disk_find(disk, id, &record) ? &record : NULL,
-                                    pc_addr_maddr_bytes(&deltas[i].addr));
-        if (wrong)
-            return wrong;
     }
-    return NULL;
+    return audit_matches(audit, disk, deltas, delta_count);
+}
+
+void audit_lose(struct audit_line *line)
+{
+    line->success = line->failure = 0;
+    line->seen_ms = 0;
+}
+
+struct audit *audit_copy(const struct audit *audit)
+{
+    struct audit *copy = audit_new();
+    for (struct pc_map_node *n = pc_base_map_next(&audit->lines, NULL); n;
+         n = pc_base_map_next(&audit->lines, n)) {
+        const struct audit_line *line = PC_CONST_CONTAINER_OF(n, struct audit_line, node);
+        struct audit_line *same = audit_line(copy, &line->id, &line->at);
+        same->success = line->success;
+        same->failure = line->failure;
+        same->seen_ms = line->seen_ms;
+        same->removed_ms = line->removed_ms;
+    }
+    return copy;
+}
+
+void audit_restore(struct audit *audit, struct audit *from)
+{
+    for (struct pc_map_node *n = pc_base_map_next(&audit->lines, NULL); n;
+         n = pc_base_map_next(&audit->lines, n)) {
+        struct audit_line *line = PC_CONTAINER_OF(n, struct audit_line, node);
+        const struct audit_line *then = audit_line(from, &line->id, &line->at);
+        line->success = then->success;
+        line->failure = then->failure;
+        line->seen_ms = then->seen_ms;
+        line->removed_ms = then->removed_ms;
+    }
 }
 
 /* The sums of all, with what is on the disk. */

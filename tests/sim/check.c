@@ -175,8 +175,8 @@ void check_dial(struct machine *machine, const struct pc_node_action *action)
         world_fail(world, machine, "%zu dials at once", machine->dialling + 1);
     if (!place_is_known(world, &action->remote))
         world_fail(world, machine, "it dials an address that nobody ever had");
-    if (machine->disk.audit && action->id.size > 0)
-        audit_line(machine->disk.audit, &action->id, &action->remote)->true_dials++;
+    if (machine->disk->audit && action->id.size > 0)
+        audit_line(machine->disk->audit, &action->id, &action->remote)->true_dials++;
 }
 
 /* ----- now and then ----- */
@@ -239,9 +239,11 @@ static void check_joined(struct machine *machine)
 
 static void check_disk(struct machine *machine)
 {
-    if (!machine->disk.audit)
+    if (!machine->disk->audit)
         return;
-    const char *wrong = audit_compare_all(machine->disk.audit, &machine->disk);
+    if (machine->host)
+        host_look(machine);
+    const char *wrong = audit_compare_all(machine->disk->audit, machine->disk);
     if (wrong)
         world_fail(machine->world, machine, "%s", wrong);
 }
@@ -258,16 +260,13 @@ void check_all(struct world *world)
     }
 }
 
-/* It stopped gracefully: all that it knew is on its disk. */
-void check_stopped(struct machine *machine)
+/* All that it knows is on its disk. */
+static void check_kept(struct machine *machine)
 {
     struct pc_cache_set *set = machine->node->set;
     struct world *world = machine->world;
-    check_disk(machine);
-    if (!machine->keeps_cache || machine->node->commit_failed)
-        return;
     if (pc_cache_set_pending(set) > 0)
-        world_fail(world, machine, "it has stopped with %zu changes unsaved", pc_cache_set_pending(set));
+        world_fail(world, machine, "%zu changes are not saved", pc_cache_set_pending(set));
     if (!machine->is_watched)
         return;
     for (const struct pc_record *record = pc_cache_set_next(set, NULL); record;
@@ -275,7 +274,7 @@ void check_stopped(struct machine *machine)
         struct pc_record kept;
         if (record->id.size == 0 || record->state != PEERCACHE_TRIED)
             continue;
-        if (!disk_find(&machine->disk, &record->id, &kept)) {
+        if (!disk_find(machine->disk, &record->id, &kept)) {
             world_fail(world, machine, "a tried peer is not on the disk");
             return;
         }
@@ -287,4 +286,18 @@ void check_stopped(struct machine *machine)
                            record->addrs[i].history.success_count, addr ? addr->history.success_count : 0);
         }
     }
+}
+
+void check_stopped(struct machine *machine)
+{
+    check_disk(machine);
+    if (machine->keeps_cache && !machine->node->commit_failed)
+        check_kept(machine);
+}
+
+void check_saved(struct machine *machine, int result)
+{
+    check_disk(machine);
+    if (result == 0)
+        check_kept(machine);
 }

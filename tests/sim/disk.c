@@ -44,10 +44,15 @@ static void clear(struct pc_map *map, size_t node_at)
     }
 }
 
-void disk_clear(struct disk *disk)
+void disk_empty(struct disk *disk)
 {
     clear(&disk->peers, offsetof(struct disk_peer, node));
     clear(&disk->tombs, offsetof(struct disk_tomb, node));
+}
+
+void disk_clear(struct disk *disk)
+{
+    disk_empty(disk);
     if (disk->audit)
         audit_clear(disk->audit);
 }
@@ -106,6 +111,14 @@ static void keep(struct disk *disk, struct disk_peer *old, const struct pc_cache
     } else if (pc_base_map_insert(&disk->peers, &peer->node)) {
         exit(2);
     }
+}
+
+void disk_put(struct disk *disk, const struct pc_record *record)
+{
+    struct pc_cache_key key;
+    struct pc_record copy = *record;
+    pc_cache_key_of(&record->id, pc_addr_maddr_bytes(&record->addrs[0].addr), &key);
+    keep(disk, find(disk, &key), &key, &copy);
 }
 
 bool disk_find(const struct disk *disk, const struct pc_peer_id *id, struct pc_record *ret_record)

@@ -50,6 +50,9 @@ bool disk_commit(struct disk *disk, uint64_t sequence, const struct pc_delta *de
  * the visitor's record is valid during the call. */
 size_t disk_load(const struct disk *disk, size_t most,
                  void (*visit)(void *context, const struct pc_record *record), void *context);
+/* A record as it is, of whatever store; and none of them any more. The audit stays. */
+void disk_put(struct disk *disk, const struct pc_record *record);
+void disk_empty(struct disk *disk);
 bool disk_find(const struct disk *disk, const struct pc_peer_id *id, struct pc_record *ret_record);
 void disk_clear(struct disk *disk);
 /* As a real store would write them: the size of the news, packed. */
@@ -80,13 +83,24 @@ struct audit {
 struct audit *audit_new(void);
 void audit_free(struct audit *audit);
 struct audit_line *audit_line(struct audit *audit, const struct pc_peer_id *id, const struct pc_ip_port *at);
-/* A batch was applied. NULL, or what is wrong about it: more counted than ever happened, or another sum on the disk. */
+/* A batch was applied: it is in the sums from now on. `disk` has it already; NULL when nothing is told only of who is known. */
+void audit_count(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas, size_t count);
+/* Of the addresses of a batch. NULL, or what is wrong about them: more counted than ever happened, or another sum on the
+ * disk. */
 const char *audit_applied(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas,
+                          size_t count);
+/* The latter alone. */
+const char *audit_matches(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas,
                           size_t count);
 /* The sums of all, with what is on the disk. */
 const char *audit_compare_all(struct audit *audit, const struct disk *disk);
 /* A record was turned out for want of room. */
 void audit_forget(struct audit *audit, const struct pc_record *record);
 void audit_clear(struct audit *audit);
+/* The disk has none of it any more. */
+void audit_lose(struct audit_line *line);
+/* Of what the disk should hold, and that again from a copy; what truly happened stays. */
+struct audit *audit_copy(const struct audit *audit);
+void audit_restore(struct audit *audit, struct audit *from);
 
 #endif

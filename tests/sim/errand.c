@@ -224,16 +224,16 @@ static bool planted(const struct world *world, const char *fault)
     return world->options.fault && strcmp(world->options.fault, fault) == 0;
 }
 
-/* It reaches the disk. */
+/* It reaches the disk, which is a model. */
 static void write_out(struct errand *errand)
 {
     struct machine *machine = errand->machine;
     struct world *world = machine->world;
-    bool fresh = errand->sequence > machine->disk.sequence;
+    bool fresh = errand->sequence > machine->disk->sequence;
     if (planted(world, "lose") && world_one_in(world, 5))
-        machine->disk.sequence = errand->sequence; /* acknowledged, and not written */
+        machine->disk->sequence = errand->sequence; /* acknowledged, and not written */
     else
-        (void)disk_commit(&machine->disk, errand->sequence, errand->deltas, errand->delta_count,
+        (void)disk_commit(machine->disk, errand->sequence, errand->deltas, errand->delta_count,
                           errand->now_ms);
     if (!fresh)
         return;
@@ -241,33 +241,77 @@ static void write_out(struct errand *errand)
         world->figures.commits++;
         world->figures.bytes_written += disk_size_of(errand->deltas, errand->delta_count);
     }
-    if (!machine->disk.audit)
+    if (!machine->disk->audit)
         return;
+    audit_count(machine->disk->audit, machine->disk, errand->deltas, errand->delta_count);
     const char *wrong =
-        audit_applied(machine->disk.audit, &machine->disk, errand->deltas, errand->delta_count);
+        audit_applied(machine->disk->audit, machine->disk, errand->deltas, errand->delta_count);
     if (wrong)
         world_fail(world, machine, "%s", wrong);
+}
+
+static int commit_to_model(struct errand *errand, const char **ret_text)
+{
+    struct world *world = errand->machine->world;
+    bool fails = world_one_in(world, world->disk_fails_one_in);
+    if (!fails || world_one_in(world, 2)) /* some that fail had reached the disk all the same */
+        write_out(errand);
+    *ret_text = fails ? "no space left (simulated)" : NULL;
+    return fails ? PEERCACHE_EFULL : 0;
+}
+
+static int commit_to_host(const struct errand *errand, const char **ret_text)
+{
+    struct machine *machine = errand->machine;
+    bool is_new = false;
+    int result = host_commit(machine, errand, ret_text, &is_new);
+    machine->world->figures.commits += machine->counts && is_new;
+    return result;
 }
 
 static void committed(struct errand *errand)
 {
     struct machine *machine = errand->machine;
     struct world *world = machine->world;
-    bool fails = world_one_in(world, world->disk_fails_one_in);
-    if (!fails || world_one_in(world, 2)) /* some that fail had reached the disk all the same */
-        write_out(errand);
-    if (!fails || planted(world, "double"))
+    const char *text = NULL;
+    int result = machine->host ? commit_to_host(errand, &text) : commit_to_model(errand, &text);
+    if (result == 0 || planted(world, "double"))
         machine->sequence = errand->sequence;
     trace_add(&world->trace, &(struct trace_line){ .at_us = world->now_us,
                                                    .kind = TRACE_COMMIT,
                                                    .a = machine->number,
                                                    .b = TRACE_NOBODY,
                                                    .n = (int64_t)errand->delta_count,
-                                                   .text = fails ? "failed" : "acknowledged" });
+                                                   .text = result ? "failed" : "acknowledged" });
     end(errand);
-    machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_COMMITTED,
-                                                   .result = fails ? PEERCACHE_EFULL : 0,
-                                                   .text = fails ? "no space left (simulated)" : NULL });
+    machine_step(machine,
+                 &(struct pc_node_event){ .kind = PC_NODE_COMMITTED, .result = result, .text = text });
+}
+
+const struct errand *errand_find_commit(const struct machine *machine)
+{
+    const struct errand *errand = machine->errands;
+    while (errand && errand->kind != ERRAND_COMMIT)
+        errand = errand->next;
+    return errand;
+}
+
+void errand_take_in(struct machine *machine)
+{
+    struct world *world = machine->world;
+    if (!machine->host)
+        return;
+    for (const struct errand *errand = machine->errands; errand; errand = errand->next)
+        if (errand->kind == ERRAND_TAKE_IN)
+            return; /* which has not looked yet */
+    (void)begin(machine, ERRAND_TAKE_IN, world->now_us + 1000 + (int64_t)world_below(world, 20000));
+}
+
+static void took_in(struct errand *errand)
+{
+    struct machine *machine = errand->machine;
+    end(errand);
+    host_take_in(machine);
 }
 
 /* ----- their end ----- */
@@ -286,6 +330,9 @@ void errand_happens(struct errand *errand)
     case ERRAND_COMMIT:
         committed(errand);
         break;
+    case ERRAND_TAKE_IN:
+        took_in(errand);
+        break;
     }
 }
 
@@ -303,7 +350,8 @@ void errand_drop_all(struct machine *machine)
 {
     while (machine->errands) {
         struct errand *errand = machine->errands;
-        if (errand->kind == ERRAND_COMMIT && machine->node && world_one_in(machine->world, 2))
+        if (errand->kind == ERRAND_COMMIT && !machine->host && machine->node &&
+            world_one_in(machine->world, 2))
             write_out(errand); /* on its way, and it got there, though nobody was told */
         end(errand);
     }

@@ -172,8 +172,12 @@ void figures_print(struct world *world, FILE *out)
     print_share(out, "dials wasted", f->dials_failed, f->dials);
     print_share(out, "questions unanswered", f->requests_failed, f->requests);
     (void)fprintf(out, "%-28s %" PRIu64 "\n", "endpoint requests", f->fetches);
-    (void)fprintf(out, "%-28s %" PRIu64 " in %" PRIu64 " commits\n", "bytes to disk (news, packed)",
-                  f->bytes_written, f->commits);
+    bool is_model = world->options.disk == HOST_MODEL;
+    (void)fprintf(out, "%-28s %" PRIu64 " in %" PRIu64 " commits\n",
+                  is_model ? "bytes to disk (news, packed)" : "bytes to disk", f->bytes_written, f->commits);
+    if (!is_model)
+        (void)fprintf(out, "%-28s %" PRIu64 "\n%-28s %" PRIu64 "\n", "syncs", f->syncs, "taken in of others",
+                      f->taken_in);
     print_share(out, "true neighbours in tables", f->neighbours_held, f->neighbours_true);
     print_share(out, "picked peers that live", f->picks_alive, f->picks);
     print_share(out, "picks of the attacker's", f->picks_of_attacker, f->picks);

@@ -31,6 +31,8 @@ struct figures {
     uint64_t questions;
     uint64_t commits;
     uint64_t bytes_written;
+    uint64_t syncs;    /* of a real store: of its files and their directory */
+    uint64_t taken_in; /* records of others, from a shared cache */
     uint64_t kills;
     uint64_t requests;
     uint64_t requests_failed;

@@ -54,6 +54,13 @@ static void load(void *context, const struct pc_record *record)
     machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_LOADED, .record = record });
 }
 
+/* From the model. Whether there is more than that. */
+static bool load_all(struct machine *machine)
+{
+    size_t loaded = disk_load(machine->disk, WORLD_LOAD_MAX, load, machine);
+    return loaded < machine->disk->peers.count;
+}
+
 /* The options of production, but for a smaller working set. */
 static void make_node(struct machine *machine)
 {
@@ -112,15 +119,19 @@ void life_start(struct machine *machine)
     machine->first_verified_us = machine->fifth_verified_us = -1;
     machine->is_stopping = false;
     machine->clock = (peercache_time){ INT64_MIN, INT64_MIN };
-    machine->disk.writer++;
-    machine->disk.sequence = machine->sequence = 0;
+    machine->sequence = 0;
+    if (!machine->host) {
+        machine->disk->writer++;
+        machine->disk->sequence = 0;
+    }
     world->figures.lives += machine->counts;
     make_node(machine);
-    say(machine, TRACE_START, machine->life_count, (int64_t)machine->disk.peers.count);
+    size_t known = machine->host ? host_start(machine) : machine->disk->peers.count;
+    say(machine, TRACE_START, machine->life_count, (int64_t)known);
     for (size_t i = 0; machine->is_server && i < machine->place_count; i++)
         machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_LISTENING,
                                                        .addr = pc_addr_maddr_bytes(&machine->addrs[i]) });
-    size_t loaded = disk_load(&machine->disk, WORLD_LOAD_MAX, load, machine);
+    bool has_more = machine->host ? host_load(machine) : load_all(machine);
     for (size_t i = 0; machine->uses_endpoints && i < world->endpoint_count; i++)
         if (machine->has_breaker[i])
             machine_step(machine, &(struct pc_node_event){
@@ -129,8 +140,7 @@ void life_start(struct machine *machine)
                                       .breaker = pc_bytes_of(machine->breakers[i], PC_BREAKER_BYTES) });
     machine_step(machine, &(struct pc_node_event){
                               .kind = PC_NODE_ROUTES, .has_ip4 = true, .has_ip6 = machine->place_count > 1 });
-    machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_START,
-                                                   .is_part = loaded < machine->disk.peers.count });
+    machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_START, .is_part = has_more });
 }
 
 /* ----- ending ----- */
@@ -161,11 +171,29 @@ void life_stop(struct machine *machine)
 void life_stopped(struct machine *machine)
 {
     check_stopped(machine);
+    if (machine->host)
+        host_stop(machine);
     say(machine, TRACE_STOPPED, 0, 0);
     gone(machine);
     if (machine->restarts) {
         machine->restarts = false;
         life_plan(machine, LIFE_START, machine->world->now_us + machine->restart_us);
+    }
+}
+
+/* Of the same host, which had no power; they are there again soon. */
+static void kill_the_others(const struct machine *machine)
+{
+    struct world *world = machine->world;
+    for (size_t i = 0; i < world->machine_count; i++) {
+        struct machine *other = world->machines[i];
+        if (other->host != machine->host || !other->node)
+            continue;
+        say(other, TRACE_POWER, 0, 0);
+        world->figures.kills++;
+        host_abandon(other);
+        gone(other);
+        life_plan(other, LIFE_START, world->now_us + SECONDS(5 + world_below(world, 60)));
     }
 }
 
@@ -175,7 +203,12 @@ void life_kill(struct machine *machine)
         return;
     say(machine, TRACE_KILL, 0, 0);
     machine->world->figures.kills++;
+    bool power_went = machine->host && host_kill(machine, errand_find_commit(machine));
+    if (power_went)
+        say(machine, TRACE_POWER, 0, 0);
     gone(machine);
+    if (power_went)
+        kill_the_others(machine);
 }
 
 /* ----- sleeping ----- */
@@ -264,6 +297,14 @@ void life_churn(struct machine *machine, int64_t within_us)
     life_plan(machine, LIFE_START, world->now_us + (int64_t)world_below(world, (uint64_t)within_us + 1));
 }
 
+void life_forget(struct machine *machine)
+{
+    if (machine->host)
+        host_clear(machine);
+    else
+        disk_clear(machine->disk);
+}
+
 /* Between two sessions: most come back as they were, some at a new address, some as another. */
 static void come_back_as(struct machine *machine)
 {
@@ -278,7 +319,7 @@ static void come_back_as(struct machine *machine)
     } else if (lot < 30) { /* a fresh installation */
         place_new_id(machine->world, machine);
         place_move(machine->world, machine);
-        disk_clear(&machine->disk);
+        life_forget(machine);
         machine->last_verified = 0;
     }
 }

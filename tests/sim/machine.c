@@ -37,9 +37,16 @@ struct machine *machine_add(struct world *world, enum persona persona, bool is_s
     machine->keeps_cache = true;
     machine->alone_since_us = PC_TIME_NEVER;
     machine->mono_behind_us = -(int64_t)world_below(world, (uint64_t)DAYS(20)); /* up for some time already */
-    disk_init(&machine->disk);
-    if (machine->is_watched && persona == HONEST)
-        machine->disk.audit = audit_new();
+    if (persona == HONEST && world->options.disk != HOST_MODEL) {
+        host_settle(machine);
+        machine->disk = host_disk(machine->host);
+        machine->is_watched = machine->disk->audit != NULL;
+    } else {
+        machine->disk = world_alloc(sizeof(*machine->disk));
+        disk_init(machine->disk);
+        if (machine->is_watched && persona == HONEST)
+            machine->disk->audit = audit_new();
+    }
     place_new_id(world, machine);
     world->machines[world->machine_count++] = machine;
     place_move(world, machine);
@@ -53,7 +60,13 @@ void machine_free(struct machine *machine)
     pc_node_free(machine->node);
     world_forget(machine->world, &machine->timer);
     world_forget(machine->world, &machine->life);
-    disk_deinit(&machine->disk);
+    if (machine->host) {
+        host_abandon(machine);
+        host_free(machine->host);
+    } else {
+        disk_deinit(machine->disk);
+        free(machine->disk);
+    }
     free(machine->stale);
     free(machine);
 }
@@ -303,8 +316,12 @@ static bool act(struct machine *machine, const struct pc_node_action *action)
     case PC_NODE_KEEP:
         net_keep(machine, action->connection, action->keep);
         break;
-    case PC_NODE_SAVED:    /* nobody asked for it */
-    case PC_NODE_TAKE_IN:  /* nobody else writes to its cache */
+    case PC_NODE_SAVED:
+        check_saved(machine, action->result);
+        break;
+    case PC_NODE_TAKE_IN:
+        errand_take_in(machine);
+        break;
     case PC_NODE_ANNOUNCE: /* what it is was set when it was made */
         break;
     case PC_NODE_PROBE:

@@ -25,7 +25,9 @@ static const char usage_text[] =
     "  --check-all   check every machine at every step, not every sixteenth\n"
     "  --trace FILE  the whole story; - is standard output\n"
     "  --bisect      find the smallest network and the shortest run that still fail\n"
-    "  --fault NAME  plant a defect (lose, double), to see it found\n";
+    "  --disk KIND   model (default); sqlite or json: the real store, on a simulated drive\n"
+    "  --shared N    so many machines have one cache together, on one host; with a real store\n"
+    "  --fault NAME  plant a defect (lose, double, sync), to see it found\n";
 
 struct arguments {
     struct world_options options;
@@ -52,6 +54,17 @@ static void list(void)
                scenarios[i].length_us / MINUTES(1), scenarios[i].what);
 }
 
+static const char *const disk_names[] = { "model", "sqlite", "json" };
+
+static enum host_disk disk_of(const char *text)
+{
+    for (size_t i = 0; i < sizeof(disk_names) / sizeof(disk_names[0]); i++)
+        if (strcmp(disk_names[i], text) == 0)
+            return (enum host_disk)i;
+    (void)fprintf(stderr, "peercache-sim: no such disk: %s\n", text);
+    exit(2);
+}
+
 static void print_command(const struct world_options *options, FILE *out)
 {
     (void)fprintf(out, "peercache-sim %s --seed %" PRIu64 " --nodes %zu --minutes %" PRId64,
@@ -61,6 +74,10 @@ static void print_command(const struct world_options *options, FILE *out)
         (void)fprintf(out, " --events %" PRIu64, options->events_max);
     if (options->checks_all)
         (void)fprintf(out, " --check-all");
+    if (options->disk != HOST_MODEL)
+        (void)fprintf(out, " --disk %s", disk_names[options->disk]);
+    if (options->shared_by > 1)
+        (void)fprintf(out, " --shared %zu", options->shared_by);
     if (options->fault)
         (void)fprintf(out, " --fault %s", options->fault);
     (void)fprintf(out, "\n");
@@ -147,6 +164,8 @@ static struct arguments parse(int argc, char **argv)
         CHECK_ALL,
         TRACE,
         BISECT,
+        DISK,
+        SHARED,
         FAULT,
         LIST,
         HELP
@@ -156,9 +175,10 @@ static struct arguments parse(int argc, char **argv)
         { "days", 1, NULL, DAYS_ },  { "hours", 1, NULL, HOURS_ },  { "minutes", 1, NULL, MINUTES_ },
         { "small", 0, NULL, SMALL }, { "events", 1, NULL, EVENTS }, { "check-all", 0, NULL, CHECK_ALL },
         { "trace", 1, NULL, TRACE }, { "bisect", 0, NULL, BISECT }, { "fault", 1, NULL, FAULT },
-        { "list", 0, NULL, LIST },   { "help", 0, NULL, HELP },     { NULL, 0, NULL, 0 },
+        { "disk", 1, NULL, DISK },   { "shared", 1, NULL, SHARED }, { "list", 0, NULL, LIST },
+        { "help", 0, NULL, HELP },   { NULL, 0, NULL, 0 },
     };
-    struct arguments arguments = { .options = { .seed = 1 }, .seeds = 1 };
+    struct arguments arguments = { .options = { .seed = 1, .shared_by = 1 }, .seeds = 1 };
     struct world_options *options = &arguments.options;
     bool small = false;
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -196,6 +216,12 @@ static struct arguments parse(int argc, char **argv)
         case BISECT:
             arguments.bisects = true;
             break;
+        case DISK:
+            options->disk = disk_of(optarg);
+            break;
+        case SHARED:
+            options->shared_by = number_of(optarg);
+            break;
         case FAULT:
             options->fault = optarg;
             break;
@@ -222,6 +248,11 @@ static struct arguments parse(int argc, char **argv)
     options->checks_all |= small;
     if (options->node_count < 4 || options->length_us == 0) {
         (void)fprintf(stderr, "peercache-sim: four nodes at least, and some time\n");
+        exit(2);
+    }
+    if (options->shared_by == 0 || (options->shared_by > 1 && options->disk == HOST_MODEL)) {
+        (void)fprintf(stderr,
+                      "peercache-sim: a model is nobody else's; --shared is of --disk sqlite or json\n");
         exit(2);
     }
     return arguments;

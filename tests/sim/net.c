@@ -257,7 +257,7 @@ static bool callee_lives(const struct link *link)
 
 static void note_success(const struct machine *machine, const struct link *link, const struct pc_peer_id *id)
 {
-    struct audit_line *line = audit_line(machine->disk.audit, id, &link->remote);
+    struct audit_line *line = audit_line(machine->disk->audit, id, &link->remote);
     line->true_success++;
     line->true_dials += link->expected.size == 0; /* that dial was of an address alone */
 }
@@ -286,7 +286,7 @@ static void open_at_dialler(struct link *link)
     link->state = LINK_GREETING;
     world_schedule(world, &link->life, world->now_us + link->trip_us / 2);
     say(machine, TRACE_DIAL, link->callee, &link->remote, PEERCACHE_OK, 0);
-    if (machine->disk.audit && said.protocol_count > 0 && link->callee->persona != FOREIGN)
+    if (machine->disk->audit && said.protocol_count > 0 && link->callee->persona != FOREIGN)
         note_success(machine, link, &event.id);
     tell(machine, &event); /* it may close it at once */
 }

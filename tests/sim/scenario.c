@@ -166,7 +166,7 @@ static void years_pass(struct world *world, uint64_t unused)
         life_kill(machine);
         place_new_id(world, machine);
         place_move(world, machine);
-        disk_clear(&machine->disk);
+        life_forget(machine);
         life_plan(machine, LIFE_START, world->now_us + SECONDS(world_below(world, 600)));
     }
     /* Their clocks show that much time has passed; nobody waits for it. */

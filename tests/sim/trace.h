@@ -19,6 +19,8 @@
     X(TRACE_STOP, "%A is asked to stop")                                                                     \
     X(TRACE_STOPPED, "%A has stopped")                                                                       \
     X(TRACE_KILL, "%A is killed")                                                                            \
+    X(TRACE_POWER, "%A loses its power")                                                                     \
+    X(TRACE_TAKE_IN, "%A takes in %N peers of others")                                                       \
     X(TRACE_SLEEP, "%A falls asleep")                                                                        \
     X(TRACE_WAKE, "%A wakes up")                                                                             \
     X(TRACE_MOVE, "%A is now at %B")                                                                         \

@@ -91,6 +91,8 @@ struct world *world_new(const struct world_options *options)
     pc_base_rng_init_u64(&world->rng, options->seed);
     pc_base_heap_init(&world->queue);
     world->working_set_max = 2000;
+    if (options->disk != HOST_MODEL)
+        host_begin();
     place_maps_init(world);
     trace_init(&world->trace, options->trace_path);
     world_at(world, LOOK_EVERY_US, look, 1);

@@ -13,7 +13,8 @@
  * Everything random is drawn from world->rng in the order of happenings, so that a run repeats from its seed. The hash goes
  * over what each node was told and wanted, as numbers and never as memory, so that it is the same on every machine.
  *
- * A machine is one host with one process on it at a time. Its process comes and goes (life.c); its disk stays.
+ * A machine is one host with one process on it at a time, or with --shared a process among others there. Its process comes and
+ * goes (life.c); its disk stays: a model (disk.h), or a simulated drive with a real store on it (host.h).
  */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
@@ -27,6 +28,7 @@
 
 #include "disk.h"
 #include "figures.h"
+#include "host.h"
 #include "trace.h"
 
 #define WORLD_EPOCH_MS      INT64_C(1800000000000) /* wall time at the beginning of the world */
@@ -141,9 +143,13 @@ struct machine {
     size_t stale_count;
     struct errand *errands;
 
-    struct disk disk;
-    uint64_t sequence;   /* of the last commit that this process was told of as acknowledged */
-    struct audit *audit; /* NULL: not watched */
+    struct disk *disk;             /* its own, or the host's */
+    struct host *host;             /* NULL: the disk is a model */
+    struct drive_process *process; /* on the host's drive */
+    struct pc_store *store;        /* NULL: it could not be opened so far */
+    uint64_t found_sequence;       /* of the last commit that is known to be on the drive */
+    uint64_t sequence;             /* of the last commit that this process was told of as acknowledged */
+    struct audit *audit;           /* NULL: not watched */
     uint32_t last_verified;
     uint8_t breakers[WORLD_ENDPOINTS_MAX][PC_BREAKER_BYTES];
     bool has_breaker[WORLD_ENDPOINTS_MAX];
@@ -192,6 +198,8 @@ struct world_options {
     uint64_t events_max; /* 0: no bound; else the run ends after so many */
     bool checks_all;     /* each step of every machine; else of every sixteenth */
     const char *trace_path;
+    enum host_disk disk;
+    size_t shared_by;  /* machines, that have one host and one cache together */
     const char *fault; /* a defect planted, so that tests see a check bite; NULL: none */
 };
 
@@ -208,6 +216,7 @@ struct world {
     struct machine **machines;
     size_t machine_count;
     size_t machine_max;
+    struct host *last_host;
     struct pc_map places; /* struct place: who is where */
     struct pc_map links;  /* struct link_end */
 
@@ -302,6 +311,7 @@ void life_stopped(struct machine *machine);
 void life_kill(struct machine *machine);
 void life_sleep(struct machine *machine);
 void life_wake(struct machine *machine, bool moved);
+void life_forget(struct machine *machine); /* its disk is empty again */
 void life_jump(struct machine *machine, int64_t wall_ms);
 void life_plan(struct machine *machine, enum life_step step, int64_t at_us);
 void life_happen(struct machine *machine);
@@ -387,6 +397,7 @@ enum errand_kind {
     ERRAND_FETCH,
     ERRAND_RESOLVE,
     ERRAND_COMMIT,
+    ERRAND_TAKE_IN,
 };
 
 struct errand {
@@ -409,6 +420,10 @@ void errand_fetch(struct machine *machine, const struct pc_node_action *action);
 void errand_resolve(struct machine *machine, const struct pc_node_action *action);
 void errand_cancel(struct machine *machine, enum errand_kind kind, uint64_t number);
 void errand_commit(struct machine *machine, const struct pc_node_action *action);
+/* Nothing where the disk is a model: nobody else writes to it. */
+void errand_take_in(struct machine *machine);
+/* The commit that is under way, or NULL. */
+const struct errand *errand_find_commit(const struct machine *machine);
 void errand_happens(struct errand *errand);
 /* The process is gone: what is on its way to the disk may reach it or not. */
 void errand_drop_all(struct machine *machine);
@@ -430,6 +445,8 @@ void check_dial(struct machine *machine, const struct pc_node_action *action);
 /* Each of these now and then, for those who run. */
 void check_all(struct world *world);
 void check_stopped(struct machine *machine);
+/* It was asked to save all, and says that it has. */
+void check_saved(struct machine *machine, int result);
 /* Something was done to the network around it: patience begins anew. */
 void check_disturbed(struct world *world);
 
