@@ -486,7 +486,10 @@ int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, 
     struct pc_bytes name = pc_cache_key_bytes(&key);
     uint64_t hash = pc_base_map_hash(&set->by_key, name);
     struct pc_cache_peer *peer = pc_cache_peer_find_hashed(set, name, hash);
-    overlay(pc_cache_pending_of(&set->out, name, hash), &laid, now_ms);
+    const struct pc_pending *out = pc_cache_pending_of(&set->out, name, hash);
+    if (out && set->batch_failed)
+        return 0; /* nobody knows whether the record has it: laid over it, it may count twice */
+    overlay(out, &laid, now_ms);
     overlay(peer ? peer->waiting : pc_cache_pending_of(&set->waiting, name, hash), &laid, now_ms);
     (void)pc_cache_bans_filter(&set->bans, &laid);
     laid.state = record->state;
@@ -586,6 +589,7 @@ int pc_cache_set_settle(struct pc_cache_set *set, bool committed)
     if (!set->batch_is_out)
         return PEERCACHE_ESTATE;
     set->batch_is_out = false;
+    set->batch_failed = !committed;
     if (!committed)
         return 0;
     free(set->batch);

@@ -61,7 +61,8 @@ void pc_cache_set_free(struct pc_cache_set *set);
 /* Take in a record as the store has it, its state too (NEW where nothing is verified): replaces what was
  * loaded before; deltas still pending here are laid over it again. A record without addresses is one that was
  * removed. Loading is no news: the set's time stays, and who does not know the time yet gives INT64_MAX. What
- * is banned is left out. ENOMEM; ELIMIT the set is full of others worth as much. */
+ * is banned is left out; and a peer of a batch that failed stays as it is until that is committed, for the record may hold
+ * its news already, and they would count twice. ENOMEM; ELIMIT the set is full of others worth as much. */
 int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, int64_t now_ms);
 /* Whether the store has more than was loaded (as the option is_part). */
 void pc_cache_set_part(struct pc_cache_set *set, bool is_part);

@@ -71,6 +71,7 @@ struct pc_cache_set {
     struct pc_delta *batch;      /* out, unpacked; NULL when there is none */
     size_t batch_count;
     bool batch_is_out;
+    bool batch_failed; /* when it was given out before: it may be in the store all the same */
 
     struct pc_cache_held *held; /* a ring */
     size_t held_first;

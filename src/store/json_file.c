@@ -376,7 +376,7 @@ static int write_batch(struct pc_json_store *store, uint64_t sequence, const str
                                          .tally = &tally };
     bool removes = false;
     if (pc_json_document_sequence(document, store->head.writer_id) >= sequence)
-        return 0;
+        return pc_json_sync(store);
     store->change = write.change;
     int result = pc_json_document_enter(document, store->head.writer_id, sequence);
     for (size_t i = 0; i < count && result == 0; i++) {

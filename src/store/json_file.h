@@ -27,6 +27,7 @@ struct pc_json_store {
     struct pc_rng rng;
     struct pc_json_document *document; /* NULL until something was read */
     struct pc_json_held held;
+    bool is_unsynced; /* a file of ours stands in its place, and the directory could not be synced */
     bool may_move_aside;
     bool no_create;
     enum pc_netgroup_mode mode;
@@ -52,6 +53,9 @@ int pc_store_json_open(const char *path, const struct pc_store_options *options,
  * directory could not be synced it is replaced and an error all the same. The file then is held. EFULL, EIO,
  * EPERM, EREADONLY, ELIMIT, ENOMEM. */
 int pc_json_save(struct pc_json_store *store, const struct pc_json_document *document);
+/* Sync the directory when that failed after the last save: a batch that is found in the ledger is acknowledged only then. Errors
+ * as of save. */
+int pc_json_sync(struct pc_json_store *store);
 /* Remove temporaries of ours that a process left behind when it was killed. */
 void pc_json_sweep(const struct pc_json_store *store);
 /* Nothing is held: the next operation reads the file anew. */

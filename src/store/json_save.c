@@ -149,6 +149,14 @@ static int fill_temporary(struct pc_json_store *store, int fd, const struct pc_j
     return sync_whole(fd) ? fail(store, errno, "can't sync") : 0;
 }
 
+int pc_json_sync(struct pc_json_store *store)
+{
+    if (store->is_unsynced && sync_directory(store->head.path))
+        return fail(store, errno, "can't sync its directory");
+    store->is_unsynced = false;
+    return 0;
+}
+
 int pc_json_save(struct pc_json_store *store, const struct pc_json_document *document)
 {
     char temporary[PC_STORE_PATH_BYTES];
@@ -165,8 +173,8 @@ int pc_json_save(struct pc_json_store *store, const struct pc_json_document *doc
         return result;
     }
     pc_json_let_go(store);
-    if (sync_directory(store->head.path))
-        result = fail(store, errno, "can't sync its directory");
+    store->is_unsynced = true;
+    result = pc_json_sync(store);
     if (result == 0 && fstat(fd, &store->held.info))
         result = fail(store, errno, "can't look at the new file");
     if (result) {

@@ -259,6 +259,28 @@ static int end(void **state)
     return 0;
 }
 
+/* The file was put in its place, and the directory could not be synced: so the save failed. It is there, and is found to be when
+ * the save is made again; but it may be said only when it stays. */
+static void a_json_save_made_again_is_there_when_the_power_goes(void **state)
+{
+    (void)state;
+    unsigned calls = count_calls_of_a_save();
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        make_old_state();
+        struct pc_store *store = on_drive_open((uint8_t)seed);
+        for (int i = 0; i < 2; i++) {
+            drive_arm(on_drive, DRIVE_EIO, i == 0 ? calls : 1); /* the last, and then there is no other */
+            assert_int_equal(save(store), PEERCACHE_EIO);
+            (void)drive_disarm(on_drive);
+        }
+        drive_random(on_drive, &(uint8_t[8]){ 0 }, 1 + seed % 8); /* another lot */
+        assert_int_equal(save(store), 0);
+        drive_lose_power(on_drive);
+        pc_store_close(store);
+        assert_int_equal(look_afterwards(), 4);
+    }
+}
+
 #define CASE(function) cmocka_unit_test_teardown(function, end)
 
 int main(int argc, char **argv)
@@ -270,9 +292,10 @@ int main(int argc, char **argv)
         CASE(a_stop_beside_another_process_harms_it_not),
         CASE(a_full_drive_is_told_and_retried),
         CASE(a_json_save_syncs_before_and_after_its_rename),
+        CASE(a_json_save_made_again_is_there_when_the_power_goes),
     };
     suffix = argc > 1 ? argv[1] : ".json";
     on_drive_begin(suffix);
-    size_t count = sizeof(tests) / sizeof(tests[0]) - (strcmp(suffix, ".json") != 0);
+    size_t count = sizeof(tests) / sizeof(tests[0]) - (strcmp(suffix, ".json") != 0 ? 2 : 0);
     return _cmocka_run_group_tests(suffix, tests, count, NULL, NULL);
 }

@@ -638,6 +638,30 @@ static void what_waits_stays_whole_while_peers_come_and_go(void **state)
     pc_cache_set_free(set);
 }
 
+/* It reached the store, though nobody was told: what is read there has it. */
+static void what_failed_is_not_laid_over_what_may_have_it(void **state)
+{
+    (void)state;
+    struct pc_cache_set *set = set_new(10);
+    const struct pc_delta *deltas;
+    add(set, 1, 1, NOW_MS);
+    assert_int_equal(report(set, 1, 1, PEERCACHE_OK, 1, NOW_MS + 1), 0);
+    struct pc_record stored = *find(set, 1);
+    assert_int_equal(pc_cache_set_take(set, &deltas, 10), 1);
+    assert_int_equal(pc_cache_set_settle(set, false), 0);
+    assert_int_equal(report(set, 1, 1, PEERCACHE_OK, 1, NOW_MS + 2), 0); /* one waiting */
+    for (int i = 0; i < 2; i++) { /* before it is tried again, and while it is */
+        assert_int_equal(pc_cache_set_load(set, &stored, NOW_MS + 3), 0);
+        assert_int_equal(find(set, 1)->addrs[0].history.success_count, 2);
+        assert_int_equal(pc_cache_set_take(set, &deltas, 10), i == 0 ? 1 : 0);
+    }
+    assert_int_equal(pc_cache_set_settle(set, true), 0);
+    stored.addrs[0].history.success_count = 101; /* others' too */
+    assert_int_equal(pc_cache_set_load(set, &stored, NOW_MS + 4), 0);
+    assert_int_equal(find(set, 1)->addrs[0].history.success_count, 102);
+    pc_cache_set_free(set);
+}
+
 static void what_is_pending_is_laid_over_what_is_loaded(void **state)
 {
     (void)state;
@@ -888,6 +912,7 @@ int main(void)
         cmocka_unit_test(deltas_coalesce_and_a_failed_batch_comes_again),
         cmocka_unit_test(what_waits_stays_whole_while_peers_come_and_go),
         cmocka_unit_test(what_is_pending_is_laid_over_what_is_loaded),
+        cmocka_unit_test(what_failed_is_not_laid_over_what_may_have_it),
         cmocka_unit_test(remove_leaves_a_tombstone),
         cmocka_unit_test(a_flood_of_new_peers_displaces_no_tried_one),
         cmocka_unit_test(a_set_full_of_verified_ones_refuses_new_ones),
