@@ -175,12 +175,6 @@ const char *audit_applied(struct audit *audit, const struct disk *disk, const st
     return audit_matches(audit, disk, deltas, delta_count);
 }
 
-void audit_lose(struct audit_line *line)
-{
-    line->success = line->failure = 0;
-    line->seen_ms = 0;
-}
-
 struct audit *audit_copy(const struct audit *audit)
 {
     struct audit *copy = audit_new();

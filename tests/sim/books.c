@@ -2,11 +2,12 @@
 
 #include <stdlib.h>
 
-/* A peer's address, of which nothing is kept any more. */
+/* An address that never answered, whose failures are fewer than they were: it gave way, and may be there again. */
 struct gone {
     struct gone *next;
     struct pc_peer_id id;
     struct pc_ip_port at;
+    uint32_t failure;
 };
 
 struct batch {
@@ -61,7 +62,7 @@ static void replay(struct audit *audit, const struct batch *batch)
 {
     audit_count(audit, NULL, batch->deltas, batch->count);
     for (const struct gone *gone = batch->gone; gone; gone = gone->next)
-        audit_lose(audit_line(audit, &gone->id, &gone->at));
+        audit_line(audit, &gone->id, &gone->at)->failure = gone->failure;
 }
 
 /* What is told only of who is known has said it by now: it is kept as said, or not at all. */
@@ -82,20 +83,32 @@ static struct batch *enter(struct books *books, const struct disk *disk, const s
     return batch;
 }
 
+static uint32_t failures_on(const struct disk *disk, const struct audit_line *line)
+{
+    struct pc_record record;
+    struct pc_maddr addr;
+    if (!disk_find(disk, &line->id, &record))
+        return 0;
+    pc_addr_from_ip_port(&line->at, &addr);
+    const struct pc_record_addr *kept = pc_cache_record_find(&record, pc_addr_maddr_bytes(&addr));
+    return kept ? kept->history.failure_count : 0;
+}
+
 /* A full bucket turns out who never answered: with its failures, which are lost on purpose. Of who did answer nothing may be. */
 static void find_gone(const struct disk *disk, struct batch *batch)
 {
     for (struct pc_map_node *n = pc_base_map_next(&disk->audit->lines, NULL); n;
          n = pc_base_map_next(&disk->audit->lines, n)) {
         struct audit_line *line = PC_CONTAINER_OF(n, struct audit_line, node);
-        struct pc_record record;
-        if (line->id.size == 0 || line->failure == 0 || line->success > 0 ||
-            disk_find(disk, &line->id, &record))
+        if (line->id.size == 0 || line->failure == 0 || line->success > 0)
+            continue;
+        uint32_t failure = failures_on(disk, line);
+        if (failure >= line->failure)
             continue;
         struct gone *gone = need(calloc(1, sizeof(*gone)));
-        *gone = (struct gone){ .next = batch->gone, .id = line->id, .at = line->at };
+        *gone = (struct gone){ batch->gone, line->id, line->at, failure };
         batch->gone = gone;
-        audit_lose(line);
+        line->failure = failure;
     }
 }
 

@@ -9,16 +9,19 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
-#define CHANGES_OF_A_CALL 24    /* a fault strikes at one of the first so many */
-#define ROOM_LEFT_MAX     40000 /* bytes, on a drive that fills up */
-#define LIES_ONE_IN       2     /* syncs, of a drive with that defect */
+#define CHANGES_OF_SQLITE 24 /* a fault strikes at one of the first so many of a call */
+#define CHANGES_OF_JSON   6
+#define OFF_ONE_IN        3 /* hosts that nobody uses, when somebody starts there: their power went meanwhile */
+#define ROOM_LEFT_MAX     40000   /* bytes, on a drive that fills up */
+#define PEERS_MAX         1000000 /* in large buckets, out of which little falls: the sums don't know of that */
+#define LIES_ONE_IN       2       /* syncs, of a drive with that defect */
 
 struct host {
     struct drive *drive;
     struct disk disk;
     struct books books;
     size_t machines;
-    uint64_t seed;
+    size_t running;
 };
 
 /* Records that were read, to be told when the store is no longer at it: who is told may be killed by it. */
@@ -124,6 +127,11 @@ static void leave(struct machine *machine, struct drive_counts before)
     figures->syncs += machine->counts ? drive_counts(host->drive).syncs - before.syncs : 0;
 }
 
+static unsigned draw_change(struct world *world)
+{
+    return 1 + (unsigned)world_below(world, is_json(world) ? CHANGES_OF_JSON : CHANGES_OF_SQLITE);
+}
+
 /* One of the next changes fails, or there is little room; of all calls one in so many. */
 static void plan_fault(struct machine *machine)
 {
@@ -135,7 +143,7 @@ static void plan_fault(struct machine *machine)
         return;
     uint64_t lot = world_below(world, sizeof(faults) / sizeof(faults[0]) + 1);
     if (lot < sizeof(faults) / sizeof(faults[0]))
-        drive_arm(drive, faults[lot], 1 + (unsigned)world_below(world, CHANGES_OF_A_CALL));
+        drive_arm(drive, faults[lot], draw_change(world));
     else
         drive_set_capacity(drive, drive_used(drive) + 1 + (size_t)world_below(world, ROOM_LEFT_MAX));
 }
@@ -146,6 +154,7 @@ static int open_store(struct machine *machine, struct pc_reason *ret_reason)
     struct pc_store_options options = { .network = "sim",
                                         .mode = PC_NETGROUP_PUBLIC,
                                         .timeout_ms = PC_STORE_LOCK_TIMEOUT_MS,
+                                        .peers_max = PEERS_MAX,
                                         .now_ms = machine_now(machine).wall_ms };
     pc_base_rng_bytes(&world->rng, options.random, sizeof(options.random));
     int result = pc_store_open(path_of(world), &options, &machine->store, ret_reason);
@@ -222,12 +231,30 @@ void host_look(struct machine *machine)
     leave(machine, before);
 }
 
+/* The power goes, in the midst of a commit or (NULL) of none. */
+static void lose_power(struct machine *machine, const struct errand *open)
+{
+    struct host *host = machine->host;
+    const char *wrong = NULL;
+    drive_lose_power(host->drive);
+    if (!host->disk.audit || machine->world->failed)
+        return;
+    read_copy(machine);
+    if (!machine->world->failed)
+        wrong = books_power_went(&host->books, &host->disk, open ? open->deltas : NULL,
+                                 open ? open->delta_count : 0);
+    if (wrong)
+        world_fail(machine->world, machine, "the power went: %s", wrong);
+}
+
 /* ----- a process ----- */
 
 size_t host_start(struct machine *machine)
 {
     struct pc_reason reason = { "" };
     uint64_t counts[PEERCACHE_STATE_COUNT] = { 0 };
+    if (machine->host->running++ == 0 && world_one_in(machine->world, OFF_ONE_IN))
+        lose_power(machine, NULL);
     machine->process = drive_process_begin(machine->host->drive);
     machine->found_sequence = 0;
     struct drive_counts before = drive_counts(machine->host->drive);
@@ -258,6 +285,11 @@ static bool tell(struct machine *machine, const struct pc_store_query *query, si
     *ret_count = taken.count;
     free(taken.records);
     return has_more;
+}
+
+bool host_had_no_power(const struct machine *machine)
+{
+    return machine->process && drive_process_is_dead(machine->process);
 }
 
 bool host_load(struct machine *machine)
@@ -362,6 +394,7 @@ static void close_store(struct machine *machine)
     machine->store = NULL;
     drive_process_end(machine->process); /* nobody has entered any more */
     machine->process = NULL;
+    machine->host->running--;
 }
 
 void host_stop(struct machine *machine)
@@ -394,22 +427,10 @@ static void commit_to_the_end(struct machine *machine, const struct errand *erra
     enum drive_fault fault = !has_power                        ? DRIVE_POWER
                              : world_one_in(machine->world, 2) ? DRIVE_KILL
                                                                : DRIVE_KILL_HALF;
-    drive_arm(host->drive, fault, 1 + (unsigned)world_below(machine->world, CHANGES_OF_A_CALL));
+    drive_arm(host->drive, fault, draw_change(machine->world));
     enter(machine);
     (void)commit_now(machine, errand, &reason); /* nobody is told */
     leave(machine, before);
-}
-
-/* The power goes behind the commit when it did not in its midst: not yet known is what of it is there. */
-static void find_what_is_left(struct machine *machine, const struct errand *errand, bool power_went)
-{
-    struct host *host = machine->host;
-    struct world *world = machine->world;
-    if (world->failed || !host->disk.audit)
-        return;
-    read_copy(machine);
-    if (!world->failed && errand && !power_went)
-        (void)account(machine, errand, false);
 }
 
 bool host_kill(struct machine *machine, const struct errand *under_way)
@@ -417,26 +438,21 @@ bool host_kill(struct machine *machine, const struct errand *under_way)
     struct host *host = machine->host;
     struct world *world = machine->world;
     bool has_power = world_one_in(world, 2);
-    bool is_written = under_way && world_one_in(world, 2);
-    const char *wrong = NULL;
-    if (is_written)
-        commit_to_the_end(machine, under_way, has_power);
-    bool power_went = !has_power && drive_process_is_dead(machine->process);
+    const struct errand *open = under_way && world_one_in(world, 2) ? under_way : NULL;
+    if (open)
+        commit_to_the_end(machine, open, has_power);
+    bool is_power_gone = !has_power && drive_process_is_dead(machine->process);
     drive_process_kill(machine->process);
     close_store(machine);
-    find_what_is_left(machine, is_written ? under_way : NULL, power_went);
-    if (has_power)
-        return false;
-    if (!power_went) {
-        drive_lose_power(host->drive);
-        if (host->disk.audit && !world->failed)
-            read_copy(machine);
+    if (open && open->sequence <= machine->found_sequence)
+        open = NULL; /* it was there before */
+    if (!is_power_gone && host->disk.audit && !world->failed) {
+        read_copy(machine);
+        if (open && !world->failed)
+            (void)account(machine, open, false);
+        open = NULL;
     }
-    bool is_open = power_went && is_written && under_way->sequence > machine->found_sequence;
-    if (host->disk.audit && !world->failed)
-        wrong = books_power_went(&host->books, &host->disk, is_open ? under_way->deltas : NULL,
-                                 is_open ? under_way->delta_count : 0);
-    if (wrong)
-        world_fail(world, machine, "the power went: %s", wrong);
-    return true;
+    if (!has_power)
+        lose_power(machine, open);
+    return !has_power;
 }

@@ -181,13 +181,13 @@ void life_stopped(struct machine *machine)
     }
 }
 
-/* Of the same host, which had no power; they are there again soon. */
-static void kill_the_others(const struct machine *machine)
+/* The others there; they are there again soon. */
+void life_power_went(struct world *world)
 {
-    struct world *world = machine->world;
+    world->power_went = false;
     for (size_t i = 0; i < world->machine_count; i++) {
         struct machine *other = world->machines[i];
-        if (other->host != machine->host || !other->node)
+        if (!other->node || !host_had_no_power(other))
             continue;
         say(other, TRACE_POWER, 0, 0);
         world->figures.kills++;
@@ -206,9 +206,8 @@ void life_kill(struct machine *machine)
     bool power_went = machine->host && host_kill(machine, errand_find_commit(machine));
     if (power_went)
         say(machine, TRACE_POWER, 0, 0);
+    machine->world->power_went |= power_went;
     gone(machine);
-    if (power_went)
-        kill_the_others(machine);
 }
 
 /* ----- sleeping ----- */
@@ -266,9 +265,15 @@ void life_wake(struct machine *machine, bool moved)
         machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_TIME });
 }
 
+/* The clock is the host's. */
 void life_jump(struct machine *machine, int64_t wall_ms)
 {
-    machine->wall_ahead_ms += wall_ms;
+    struct world *world = machine->world;
+    for (size_t i = 0; i < world->machine_count; i++) {
+        struct machine *one = world->machines[i];
+        if (one == machine || (machine->host && one->host == machine->host))
+            one->wall_ahead_ms += wall_ms;
+    }
     say(machine, TRACE_CLOCK, wall_ms, 0);
 }
 

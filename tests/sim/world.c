@@ -140,6 +140,8 @@ void world_run(struct world *world)
         world->event_count++;
         pc_base_heap_remove(&world->queue, first);
         happen(world, PC_CONTAINER_OF(first, struct happening, due));
+        if (world->power_went)
+            life_power_went(world);
     }
     if (!world->failed && !world->options.events_max)
         world->now_us = world->options.length_us;

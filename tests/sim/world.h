@@ -217,6 +217,7 @@ struct world {
     size_t machine_count;
     size_t machine_max;
     struct host *last_host;
+    bool power_went;      /* of some host: what else ran there is killed once the happening is over */
     struct pc_map places; /* struct place: who is where */
     struct pc_map links;  /* struct link_end */
 
@@ -309,6 +310,7 @@ void life_start(struct machine *machine);
 void life_stop(struct machine *machine); /* gracefully; the process ends some steps later */
 void life_stopped(struct machine *machine);
 void life_kill(struct machine *machine);
+void life_power_went(struct world *world);
 void life_sleep(struct machine *machine);
 void life_wake(struct machine *machine, bool moved);
 void life_forget(struct machine *machine); /* its disk is empty again */
