@@ -175,6 +175,22 @@ const char *audit_applied(struct audit *audit, const struct disk *disk, const st
     return audit_matches(audit, disk, deltas, delta_count);
 }
 
+void audit_date(struct audit *audit, const struct disk *disk)
+{
+    for (struct pc_map_node *n = pc_base_map_next(&audit->lines, NULL); n;
+         n = pc_base_map_next(&audit->lines, n)) {
+        struct audit_line *line = PC_CONTAINER_OF(n, struct audit_line, node);
+        struct pc_record record;
+        struct pc_maddr addr;
+        if (line->seen_ms == 0 || !disk_find(disk, &line->id, &record))
+            continue;
+        pc_addr_from_ip_port(&line->at, &addr);
+        const struct pc_record_addr *kept = pc_cache_record_find(&record, pc_addr_maddr_bytes(&addr));
+        if (kept && kept->history.last_seen_ms < line->seen_ms)
+            line->seen_ms = kept->history.last_seen_ms;
+    }
+}
+
 struct audit *audit_copy(const struct audit *audit)
 {
     struct audit *copy = audit_new();

@@ -120,6 +120,8 @@ const char *books_committed(struct books *books, struct disk *disk, const struct
         return NULL;
     audit_count(disk->audit, disk, deltas, count);
     find_gone(disk, enter(books, disk, deltas, count));
+    audit_date(disk->audit, disk);
+    audit_date(books->left, disk);
     const char *wrong = audit_applied(disk->audit, disk, deltas, count);
     return wrong && !is_acknowledged ? "a batch that failed is on the disk in part" : wrong;
 }
