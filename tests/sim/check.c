@@ -260,32 +260,45 @@ void check_all(struct world *world)
     }
 }
 
+/* Another process removed it since, of which this one has not heard. */
+static bool is_removed(const struct machine *machine, const struct pc_record *record, size_t at)
+{
+    struct pc_ip_port place;
+    const struct pc_record_addr *addr = &record->addrs[at];
+    if (!machine->host || pc_addr_classify(pc_addr_maddr_bytes(&addr->addr), &place) != PC_ADDR_QUIC_V1)
+        return false;
+    return audit_line(machine->disk->audit, &record->id, &place)->removed_ms >= addr->history.last_seen_ms;
+}
+
+static void check_kept_peer(struct machine *machine, const struct pc_record *record)
+{
+    struct pc_record kept;
+    bool is_there = disk_find(machine->disk, &record->id, &kept);
+    for (size_t i = 0; i < record->addr_count; i++) {
+        const struct pc_record_addr *known = &record->addrs[i];
+        const struct pc_record_addr *addr =
+            is_there ? pc_cache_record_find(&kept, pc_addr_maddr_bytes(&known->addr)) : NULL;
+        uint32_t count = addr ? addr->history.success_count : 0;
+        if (count < known->history.success_count && !is_removed(machine, record, i) &&
+            !(is_there && kept.addr_count == PEERCACHE_ADDRS_PER_PEER))
+            world_fail(machine->world, machine,
+                       "%u successes of an address are known, and %u are on the disk",
+                       known->history.success_count, count);
+    }
+}
+
 /* All that it knows is on its disk. */
 static void check_kept(struct machine *machine)
 {
     struct pc_cache_set *set = machine->node->set;
-    struct world *world = machine->world;
     if (pc_cache_set_pending(set) > 0)
-        world_fail(world, machine, "%zu changes are not saved", pc_cache_set_pending(set));
+        world_fail(machine->world, machine, "%zu changes are not saved", pc_cache_set_pending(set));
     if (!machine->is_watched)
         return;
     for (const struct pc_record *record = pc_cache_set_next(set, NULL); record;
-         record = pc_cache_set_next(set, record)) {
-        struct pc_record kept;
-        if (record->id.size == 0 || record->state != PEERCACHE_TRIED)
-            continue;
-        if (!disk_find(machine->disk, &record->id, &kept)) {
-            world_fail(world, machine, "a tried peer is not on the disk");
-            return;
-        }
-        for (size_t i = 0; i < record->addr_count && kept.addr_count < PEERCACHE_ADDRS_PER_PEER; i++) {
-            const struct pc_record_addr *addr =
-                pc_cache_record_find(&kept, pc_addr_maddr_bytes(&record->addrs[i].addr));
-            if (!addr || addr->history.success_count < record->addrs[i].history.success_count)
-                world_fail(world, machine, "%u successes of an address are known, and %u are on the disk",
-                           record->addrs[i].history.success_count, addr ? addr->history.success_count : 0);
-        }
-    }
+         record = pc_cache_set_next(set, record))
+        if (record->id.size > 0 && record->state == PEERCACHE_TRIED)
+            check_kept_peer(machine, record);
 }
 
 void check_stopped(struct machine *machine)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define LOOK_EVERY_US MINUTES(10)
+#define ASK_EVERY_US  MINUTES(1)
 
 struct script {
     struct happening life;
@@ -84,6 +85,16 @@ static void look(struct world *world, uint64_t round)
     world_at(world, world->now_us + LOOK_EVERY_US, look, round + 1);
 }
 
+/* As an application does that saves all, and counts on it. */
+static void ask_to_save(struct world *world, uint64_t unused)
+{
+    struct machine *machine = world->machines[world_below(world, world->machine_count)];
+    (void)unused;
+    if (machine->host && machine_runs(machine) && !machine->is_stopping)
+        machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_SAVE });
+    world_at(world, world->now_us + ASK_EVERY_US, ask_to_save, 0);
+}
+
 struct world *world_new(const struct world_options *options)
 {
     struct world *world = world_alloc(sizeof(*world));
@@ -91,8 +102,10 @@ struct world *world_new(const struct world_options *options)
     pc_base_rng_init_u64(&world->rng, options->seed);
     pc_base_heap_init(&world->queue);
     world->working_set_max = 2000;
-    if (options->disk != HOST_MODEL)
+    if (options->disk != HOST_MODEL) {
         host_begin();
+        world_at(world, ASK_EVERY_US, ask_to_save, 0);
+    }
     place_maps_init(world);
     trace_init(&world->trace, options->trace_path);
     world_at(world, LOOK_EVERY_US, look, 1);
