@@ -48,7 +48,8 @@ def times(out, name):
 
 
 def tables(results):
-    rows = [(out.split()[1], out) for _, _, out, _ in results if out.startswith('peercache-sim')]
+    rows = [(out.split()[1], out) for args, _, out, _ in results if out.startswith('peercache-sim') and '--disk' not in args]
+    real = [out for args, _, out, _ in results if out.startswith('peercache-sim') and '--disk' in args]
     yield '| scenario | joins made of those tried | with five | joined again | to 1 verified, ms: median / 95th / worst | ' \
         'to 5 verified | dials wasted | endpoint requests |'
     yield '|---|---|---|---|---|---|---|---|'
@@ -71,6 +72,13 @@ def tables(results):
     yield '|---|---|'
     for _, out in rows:
         yield '| `%s` | `%s` |' % (out.splitlines()[0], value(out, 'hash'))
+    yield ''
+    yield '| with the real store | bytes to disk | commits | syncs | taken in of others | hash |'
+    yield '|---|---|---|---|---|---|'
+    for out in real:
+        written, commits = re.match(r'(\d+) in (\d+) commits', value(out, 'bytes to disk')).groups()
+        yield '| `%s` | %s | %s | %s | %s | `%s` |' % (
+            out.splitlines()[0], written, commits, value(out, 'syncs'), value(out, 'taken in of others'), value(out, 'hash'))
 
 
 def main():
@@ -78,6 +86,11 @@ def main():
     per_run = max(SEEDS // 8, 1)
     runs += [['chaos', '--nodes', '6', '--minutes', '40', '--check-all', '--seed', str(1 + i * per_run), '--seeds', str(per_run)]
              for i in range(8)]
+    for disk in ('sqlite', 'json'):
+        runs += [['chaos', '--nodes', '9', '--minutes', '90', '--check-all', '--seeds', str(max(SEEDS // 8, 1)), '--disk', disk,
+                  '--shared', shared] for shared in ('1', '3')]
+        runs += [['week', '--nodes', str(max(30 // SHARE, 8)), '--minutes', str(max(2880 // SHARE, LEAST_MIN)), '--disk', disk,
+                  '--shared', shared] for shared in ('1', '4')]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         results = list(pool.map(run, runs))
     for line in tables(results):

@@ -11,11 +11,13 @@ import sys
 
 SIM, SOURCE = (os.path.abspath(path) for path in sys.argv[1:3])
 HERE = os.path.join(SOURCE, 'tests', 'sim')
+DRIVE = os.path.join(SOURCE, 'tests', 'disk')
 sys.path.insert(0, os.path.join(SOURCE, 'tests', 'cli'))
 from harness import case, main  # pylint: disable=wrong-import-position
 
 LINE = re.compile(r'^\[\d+d \d\d:\d\d:\d\d\.\d{3}\] \S')
-ROOMS = ['base', 'addr', 'cache', 'kad', 'join', 'node']
+ROOMS = ['base', 'addr', 'cache', 'kad', 'join', 'format', 'store', 'node']
+DISKS = ['sqlite', 'json']
 
 
 def sim(*args, program=SIM, expect=0):
@@ -53,6 +55,33 @@ def many_seeds_of_everything_at_once(_place):
     assert out == '6 seeds of chaos hold\n', out
 
 
+def add_disk(disk):
+    def run(_place):
+        for args in (['chaos', '--nodes', '6', '--minutes', '40', '--seeds', '3'],
+                     ['chaos', '--nodes', '6', '--minutes', '40', '--seeds', '3', '--shared', '3']):
+            out, _ = sim(*args, '--check-all', '--disk', disk)
+            assert out == '3 seeds of chaos hold\n', out
+        for args in (['mass-restart', '--nodes', '12', '--minutes', '20'], ['month', '--nodes', '6', '--minutes', '60'],
+                     ['rolling-upgrade', '--nodes', '8', '--minutes', '24', '--shared', '4']):
+            out, _ = sim(*args, '--check-all', '--disk', disk)
+            assert int(figure(out, 'bytes to disk')) > 10000 and int(figure(out, 'syncs')) > 10, out
+            assert (int(figure(out, 'taken in of others')) > 0) == ('--shared' in args), out
+    run.__name__ = 'the_real_store_%s_over_a_simulated_drive' % disk
+    case(run)
+
+
+for name_of_disk in DISKS:
+    add_disk(name_of_disk)
+
+
+@case
+def what_the_store_writes_is_not_in_the_hash(_place):
+    args = ['cold-start', '--nodes', '8', '--minutes', '10']
+    sqlite, json = (sim(*args, '--disk', disk)[0] for disk in DISKS)
+    assert figure(sqlite, 'hash') == figure(json, 'hash')
+    assert figure(sqlite, 'bytes to disk') != figure(json, 'bytes to disk')
+
+
 @case
 def a_run_repeats_from_its_seed(_place):
     args = ['chaos', '--nodes', '6', '--minutes', '30']
@@ -60,6 +89,9 @@ def a_run_repeats_from_its_seed(_place):
     assert first == again and first != other
     # how much is checked and told changes nothing of what happens
     assert figure(sim(*args, '--seed', '5', '--check-all', '--trace', '/dev/null')[0], 'hash') == first
+    for disk in DISKS:
+        first, again = (figure(sim(*args, '--seed', '5', '--disk', disk)[0], 'hash') for _ in range(2))
+        assert first == again
 
 
 def other_compiler():
@@ -69,10 +101,11 @@ def other_compiler():
 
 def build_again(place, compiler):
     """The pure rooms and the simulator, without Meson: libp2p is not in it, but for its headers."""
-    flags = ['-std=gnu17', '-w', '-D_GNU_SOURCE', '-I' + os.path.join(SOURCE, 'src'), '-I' + os.path.join(SOURCE, 'include')]
+    flags = ['-std=gnu17', '-w', '-D_GNU_SOURCE', '-D_FILE_OFFSET_BITS=64', '-I' + os.path.join(SOURCE, 'src'), '-I' + os.path.join(SOURCE, 'include')]
     sources = [path for room in ROOMS for path in sorted(glob.glob(os.path.join(SOURCE, 'src', room, '*.c')))
                if os.path.basename(path) != 'wire.c'] + sorted(
-                   path for path in glob.glob(os.path.join(HERE, '*.c')) if not os.path.basename(path).startswith('test_'))
+                   path for path in glob.glob(os.path.join(HERE, '*.c')) + glob.glob(os.path.join(DRIVE, '*.c'))
+                   if not os.path.basename(path).startswith('test_'))
 
     def compile_one(item):
         number, path = item
@@ -82,7 +115,8 @@ def build_again(place, compiler):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(compile_one, enumerate(sources)))
     program = os.path.join(place, 'peercache-sim')
-    subprocess.run(compiler[:1] + objects + ['-lsodium', '-o', program], check=True, timeout=120)
+    subprocess.run(compiler[:1] + objects + ['-lsodium', '-lsqlite3', '@' + os.path.join(DRIVE, 'wrapped.args'), '-o', program],
+                   check=True, timeout=120)
     return program
 
 
@@ -90,7 +124,9 @@ def build_again(place, compiler):
 def another_compiler_gives_the_same_hash(place):
     program = build_again(place, other_compiler())
     for args in (['chaos', '--nodes', '6', '--minutes', '30'], ['month', '--nodes', '8', '--minutes', '90'],
-                 ['attacker-50', '--nodes', '6', '--minutes', '20']):
+                 ['attacker-50', '--nodes', '6', '--minutes', '20'],
+                 ['chaos', '--nodes', '6', '--minutes', '30', '--disk', 'sqlite', '--shared', '2'],
+                 ['chaos', '--nodes', '6', '--minutes', '30', '--disk', 'json']):
         ours, theirs = (figure(sim(*args, '--seed', '3', program=which)[0], 'hash') for which in (SIM, program))
         assert ours == theirs, args
 
@@ -107,6 +143,17 @@ def a_defect_is_found_and_told_as_a_story(_place):
         # the command that it names breaks at the same place
         again = lines[-1].split('peercache-sim ', 1)[1].split()
         assert sim(*again, expect=1)[1] == err
+
+
+@case
+def a_drive_that_lies_about_its_syncs_is_found_out(_place):
+    for disk, word in (('sqlite', 'damaged|does not open|the power went'), ('json', 'the power went')):
+        _, err = sim('chaos', '--nodes', '8', '--minutes', '90', '--seeds', '6', '--check-all', '--disk', disk, '--fault', 'sync',
+                     expect=1)
+        assert re.search(r'^BROKEN: .*(%s)' % word, err), err
+        again = err.splitlines()[-1].split('peercache-sim ', 1)[1].split()
+        assert sim(*again, expect=1)[1] == err
+        assert sim(*[word for word in again if word not in ('--fault', 'sync')])
 
 
 @case
@@ -147,7 +194,8 @@ def seeds_that_once_failed_hold(_place):
 
 @case
 def wrong_usage_is_told(_place):
-    for args in ([], ['no-such'], ['chaos', '--seed', 'x'], ['chaos', '--nodes', '2'], ['chaos', '--wrong'], ['chaos', 'month']):
+    for args in ([], ['no-such'], ['chaos', '--seed', 'x'], ['chaos', '--nodes', '2'], ['chaos', '--wrong'], ['chaos', 'month'],
+                 ['chaos', '--disk', 'tape'], ['chaos', '--shared', '2'], ['chaos', '--disk', 'json', '--shared', '0']):
         sim(*args, expect=2)
 
 
