@@ -14,7 +14,7 @@
 #define OFF_ONE_IN        3 /* hosts that nobody uses, when somebody starts there: their power went meanwhile */
 #define ROOM_LEFT_MAX     40000   /* bytes, on a drive that fills up */
 #define PEERS_MAX         1000000 /* in large buckets, out of which little falls: the sums don't know of that */
-#define LIES_ONE_IN       2       /* syncs, of a drive with that defect */
+#define LIES_ONE_IN       1       /* syncs, of a drive with that defect */
 
 struct host {
     struct drive *drive;

@@ -57,10 +57,10 @@ def many_seeds_of_everything_at_once(_place):
 
 def add_disk(disk):
     def run(_place):
-        for args in (['chaos', '--nodes', '6', '--minutes', '40', '--seeds', '3'],
-                     ['chaos', '--nodes', '6', '--minutes', '40', '--seeds', '3', '--shared', '3']):
+        for args in (['chaos', '--nodes', '6', '--minutes', '40', '--seeds', '2'],
+                     ['chaos', '--nodes', '6', '--minutes', '40', '--seeds', '2', '--shared', '3']):
             out, _ = sim(*args, '--check-all', '--disk', disk)
-            assert out == '3 seeds of chaos hold\n', out
+            assert out == '2 seeds of chaos hold\n', out
         for args in (['mass-restart', '--nodes', '12', '--minutes', '20'], ['month', '--nodes', '6', '--minutes', '60'],
                      ['rolling-upgrade', '--nodes', '8', '--minutes', '24', '--shared', '4']):
             out, _ = sim(*args, '--check-all', '--disk', disk)
@@ -148,7 +148,7 @@ def a_defect_is_found_and_told_as_a_story(_place):
 @case
 def a_drive_that_lies_about_its_syncs_is_found_out(_place):
     for disk, word in (('sqlite', 'damaged|does not open|the power went'), ('json', 'the power went')):
-        _, err = sim('chaos', '--nodes', '8', '--minutes', '90', '--seeds', '6', '--check-all', '--disk', disk, '--fault', 'sync',
+        _, err = sim('chaos', '--nodes', '8', '--minutes', '60', '--seeds', '8', '--check-all', '--disk', disk, '--fault', 'sync',
                      expect=1)
         assert re.search(r'^BROKEN: .*(%s)' % word, err), err
         again = err.splitlines()[-1].split('peercache-sim ', 1)[1].split()
