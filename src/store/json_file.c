@@ -90,12 +90,14 @@ static int new_document(struct pc_json_store *store, struct pc_json_document **r
     return result ? fail_with_path(store, result, &(struct pc_reason){ "" }) : 0;
 }
 
+/* What others wrote since we were told the time last is not of the future. */
 static struct pc_json_wanted wanted_of(const struct pc_json_store *store)
 {
     return (struct pc_json_wanted){
         .network = store->network,
         .mode = store->mode,
-        .write = { .change = store->change + 1, .now_ms = store->now_ms ? store->now_ms : INT64_MAX },
+        .write = { .change = store->change + 1,
+                   .now_ms = store->is_now && store->now_ms ? store->now_ms : INT64_MAX },
     };
 }
 
@@ -410,7 +412,9 @@ static int json_commit(struct pc_store *head, uint64_t sequence, const struct pc
     int result = lock_now(store, timeout_ms);
     if (result)
         return result;
+    store->is_now = true;
     result = be_current_locked(store);
+    store->is_now = false;
     if (result == 0 && !head->read_only)
         result = write_batch(store, sequence, deltas, count);
     pc_store_lock_release(&store->lock);
@@ -687,7 +691,9 @@ int pc_store_json_open(const char *path, const struct pc_store_options *options,
         pc_store_path_ends_with(store->head.path, ".json") || (options->is_default_path && !was_link);
     memcpy(store->network, options->network, strlen(options->network) + 1);
     store->head.writer_id = options->writer_id ? options->writer_id : pc_base_rng_u64(&store->rng);
+    store->is_now = true;
     result = open_file(store, options);
+    store->is_now = false;
     if (result) {
         if (ret_reason)
             *ret_reason = store->head.error;

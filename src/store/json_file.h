@@ -33,6 +33,7 @@ struct pc_json_store {
     enum pc_netgroup_mode mode;
     char network[PC_JSON_NETWORK_BYTES];
     int64_t now_ms;      /* the latest given */
+    bool is_now;         /* it was given with the call under way: what is read then is clamped to it */
     int64_t change;      /* of this handle: of what it did and of what it found changed */
     int64_t seen_change; /* what the owner has taken in */
     uint32_t saves;

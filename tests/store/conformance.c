@@ -262,6 +262,27 @@ static int keep_all_addrs(void *context, const struct pc_record *record)
     return 0;
 }
 
+/* A handle that was told the time long ago reads what another one has seen since, and writes it again as it was. */
+static void what_others_saw_since_keeps_its_date(void **state)
+{
+    (void)state;
+    const int64_t later_ms = NOW_MS + 3600000;
+    struct pc_store *early = conformance_open(1), *late = conformance_open(2);
+    struct pc_delta own = conformance_delta(1, 1, NOW_MS), theirs = conformance_delta(2, 1, later_ms);
+    struct pc_record record;
+    conformance_commit(early, 1, &own);
+    assert_int_equal(pc_store_commit(late, 1, &theirs, 1, later_ms, 5000), 0);
+    assert_int_equal(conformance_find(early, 2, &record), 1);
+    assert_int_equal(record.addrs[0].history.last_seen_ms, later_ms);
+    own.history.last_seen_ms = later_ms;
+    assert_int_equal(pc_store_commit(early, 2, &own, 1, later_ms, 5000), 0);
+    assert_int_equal(conformance_find(late, 2, &record), 1);
+    assert_int_equal(record.addrs[0].history.last_seen_ms, later_ms);
+    assert_int_equal(record.addrs[0].history.last_success_ms, later_ms);
+    pc_store_close(early);
+    pc_store_close(late);
+}
+
 static void others_changes_are_told_once(void **state)
 {
     (void)state;
@@ -944,6 +965,7 @@ int conformance_run(const char *suffix)
         CASE(a_retried_commit_counts_once),
         CASE(best_is_a_sample_and_all_come_in_their_order),
         CASE(others_changes_are_told_once),
+        CASE(what_others_saw_since_keeps_its_date),
         CASE(a_removed_peer_stays_removed),
         CASE(an_address_without_id_moves_to_its_peer),
         CASE(another_network_or_mode_is_refused),
