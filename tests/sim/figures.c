@@ -47,6 +47,7 @@ void figures_deinit(struct figures *figures)
 {
     samples_deinit(&figures->first_us);
     samples_deinit(&figures->fifth_us);
+    samples_deinit(&figures->served_us);
 }
 
 /* ----- looking ----- */
@@ -134,6 +135,8 @@ void figures_look(struct world *world)
         const struct machine *machine = world->machines[i];
         if (!machine_runs(machine) || world->now_us - machine->started_us < SETTLED_US || !machine->counts)
             continue;
+        world->figures.autos += machine->is_auto;
+        world->figures.autos_right += machine->is_auto && machine->is_server == !machine->is_hidden;
         look_at_neighbours(world, machine);
         look_at_picks(world, machine);
         look_at_table(world, machine);
@@ -183,4 +186,8 @@ void figures_print(struct world *world, FILE *out)
     print_share(out, "picks of the attacker's", f->picks_of_attacker, f->picks);
     print_share(out, "tables the attacker's", f->table_of_attacker, f->table_entries);
     (void)fprintf(out, "%-28s %" PRIu64 "\n", "processes killed", f->kills);
+    if (f->autos == 0)
+        return;
+    print_times(out, "to serving", &f->served_us);
+    print_share(out, "modes found right", f->autos_right, f->autos);
 }

@@ -25,6 +25,7 @@ struct figures {
     uint64_t rejoins;        /* joins beyond the first of a life */
     struct samples first_us; /* from the start of a process */
     struct samples fifth_us;
+    struct samples served_us; /* of those who find out by themselves that they can serve */
     uint64_t dials;
     uint64_t dials_failed;
     uint64_t fetches;
@@ -38,6 +39,8 @@ struct figures {
     uint64_t requests_failed;
 
     /* looked at now and then */
+    uint64_t autos;           /* who find out by themselves whether they can serve */
+    uint64_t autos_right;     /* of them, that do what they should */
     uint64_t neighbours_true; /* of those who are the closest and live */
     uint64_t neighbours_held; /* of them, in the table */
     uint64_t picks;

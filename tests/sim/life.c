@@ -73,6 +73,7 @@ static void make_node(struct machine *machine)
         .own_id = machine->id,
         .kad_protocol = WORLD_KAD,
         .server = machine->is_server,
+        .automatic = machine->is_auto,
         .walk = true,
         .save = machine->keeps_cache,
         .mode = PC_NETGROUP_PUBLIC,
@@ -115,7 +116,8 @@ void life_start(struct machine *machine)
     machine->disturbed_us = world->now_us;
     machine->alone_since_us = world->now_us;
     machine->walking_since_us = PC_TIME_NEVER;
-    machine->joined = false;
+    machine->joined = machine->served = false;
+    machine->announced_count = 0;
     machine->first_verified_us = machine->fifth_verified_us = -1;
     machine->is_stopping = false;
     machine->clock = (peercache_time){ INT64_MIN, INT64_MIN };
@@ -128,7 +130,8 @@ void life_start(struct machine *machine)
     make_node(machine);
     size_t known = machine->host ? host_start(machine) : machine->disk->peers.count;
     say(machine, TRACE_START, machine->life_count, (int64_t)known);
-    for (size_t i = 0; machine->is_server && i < machine->place_count; i++)
+    bool has_public = machine->is_server || (machine->is_auto && !machine->is_hidden);
+    for (size_t i = 0; has_public && i < machine->place_count; i++)
         machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_LISTENING,
                                                        .addr = pc_addr_maddr_bytes(&machine->addrs[i]) });
     bool has_more = machine->host ? host_load(machine) : load_all(machine);
@@ -153,6 +156,7 @@ static void gone(struct machine *machine)
     errand_drop_all(machine);
     pc_node_free(machine->node);
     machine->node = NULL;
+    machine->is_server &= !machine->is_auto;
     machine->is_asleep = false;
     machine->stale_count = 0;
     machine->alone_since_us = PC_TIME_NEVER;
@@ -257,6 +261,10 @@ void life_wake(struct machine *machine, bool moved)
     machine->is_waking = false;
     if (machine->node)
         errand_wake_all(machine);
+    if (moved && machine->node && machine->is_auto && !machine->is_hidden)
+        machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_LISTENS,
+                                                       .addrs = machine->addrs,
+                                                       .addr_count = machine->place_count });
     if (moved && machine->node)
         machine_step(machine, &(struct pc_node_event){ .kind = PC_NODE_ROUTES,
                                                        .has_ip4 = true,

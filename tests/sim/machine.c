@@ -212,9 +212,11 @@ static void mix_action(struct world *world, const struct pc_node_action *action)
     case PC_NODE_TAKE_IN:
     case PC_NODE_SAVED:
     case PC_NODE_PROBE:
+    case PC_NODE_STOPPED:
+        break;
     case PC_NODE_DIAL_BACK:
     case PC_NODE_REFUSE_DIAL:
-    case PC_NODE_STOPPED:
+        world_mix(world, (uint64_t)action->status << 32 | action->data_bytes);
         break;
     case PC_NODE_KEEP:
         world_mix(world, action->keep);
@@ -292,6 +294,7 @@ static bool act(struct machine *machine, const struct pc_node_action *action)
         break;
     case PC_NODE_PING:
     case PC_NODE_FIND_NODE:
+    case PC_NODE_PROBE:
         net_ask(machine, action);
         break;
     case PC_NODE_ANSWER:
@@ -322,12 +325,14 @@ static bool act(struct machine *machine, const struct pc_node_action *action)
     case PC_NODE_TAKE_IN:
         errand_take_in(machine);
         break;
-    case PC_NODE_ANNOUNCE: /* what it is was set when it was made */
+    case PC_NODE_ANNOUNCE:
+        reach_announce(machine, action);
         break;
-    case PC_NODE_PROBE:
     case PC_NODE_DIAL_BACK:
+        reach_dial_back(machine, action);
+        break;
     case PC_NODE_REFUSE_DIAL:
-        world_fail(machine->world, machine, "a node of a set mode is busy with its reachability");
+        reach_refuse(machine, action);
         break;
     case PC_NODE_KEEP_JOIN:
         machine->last_verified = action->count;

@@ -8,6 +8,8 @@
  * one. What is lost on the way is sent again, which only takes longer; where nothing passes, the deadline ends it. A process
  * that was killed leaves its peers to find out by the silence.
  */
+#include "libp2p/protocol.h"
+
 #include "world.h"
 
 #include <stdlib.h>
@@ -180,7 +182,8 @@ static peercache_outcome find_out(const struct link *link)
         return PEERCACHE_TIMEOUT;
     if (callee == caller)
         return link->expected.size > 0 ? PEERCACHE_WRONG_IDENTITY : PEERCACHE_REFUSED;
-    if (callee->persona == HONEST && (!callee->node || callee->is_stopping || !callee->is_server))
+    if (callee->persona == HONEST &&
+        (!callee->node || callee->is_stopping || !(callee->is_server || callee->is_auto)))
         return callee->number % 4 == 0 ? PEERCACHE_REFUSED
                                        : PEERCACHE_TIMEOUT; /* most hosts drop in silence */
     if (callee->persona == IMPOSTOR ||
@@ -212,20 +215,38 @@ static struct pc_libp2p_event event_of(enum pc_libp2p_event_kind kind, const str
     return (struct pc_libp2p_event){ .kind = kind, .connection = end->number, .proven_us = -1, .rtt_us = -1 };
 }
 
-static void identify(const struct machine *machine, struct pc_identify *ret_identify)
+static void say_where(const struct machine *machine, struct pc_identify *identify)
 {
-    static const char kad[] = WORLD_KAD;
-    ret_identify->protocol_count = 0;
-    ret_identify->addr_count = 0;
+    size_t count = machine->is_auto ? machine->announced_count : machine->place_count;
+    const struct pc_maddr *addrs = machine->is_auto ? machine->announced : machine->addrs;
+    for (size_t i = 0; i < count; i++)
+        identify->addrs[identify->addr_count++] = pc_addr_maddr_bytes(&addrs[i]);
+}
+
+const struct pc_identify *net_identify(const struct machine *machine, const struct pc_ip_port *sees)
+{
+    static const char kad[] = WORLD_KAD, ping[] = PC_PROTOCOL_PING, dial[] = PC_PROTOCOL_DIAL;
+    static struct pc_identify said; /* large */
+    static struct pc_maddr observed;
+    said.protocol_count = 0;
+    said.addr_count = 0;
+    said.observed_addr = (struct pc_bytes){ NULL, 0 };
     if (machine->persona != HONEST) {
-        puppet_identify(machine, ret_identify);
-        return;
+        puppet_identify(machine, &said);
+        return &said;
     }
-    if (!machine->is_server)
-        return;
-    ret_identify->protocols[ret_identify->protocol_count++] = pc_bytes_of(kad, sizeof(kad) - 1);
-    for (size_t i = 0; i < machine->place_count; i++)
-        ret_identify->addrs[ret_identify->addr_count++] = pc_addr_maddr_bytes(&machine->addrs[i]);
+    if (machine->world->tells_observed) {
+        pc_addr_from_ip_port(sees, &observed);
+        said.observed_addr = pc_addr_maddr_bytes(&observed);
+        said.protocols[said.protocol_count++] = pc_bytes_of(ping, sizeof(ping) - 1);
+        if (machine->is_server)
+            said.protocols[said.protocol_count++] = pc_bytes_of(dial, sizeof(dial) - 1);
+    }
+    if (machine->is_server) {
+        said.protocols[said.protocol_count++] = pc_bytes_of(kad, sizeof(kad) - 1);
+        say_where(machine, &said);
+    }
+    return &said;
 }
 
 static void fail_dial(struct link *link)
@@ -262,23 +283,31 @@ static void note_success(const struct machine *machine, const struct link *link,
     line->true_dials += link->expected.size == 0; /* that dial was of an address alone */
 }
 
+static bool names_kad(const struct pc_identify *identify)
+{
+    static const char kad[] = WORLD_KAD;
+    for (size_t i = 0; i < identify->protocol_count; i++)
+        if (pc_bytes_equal(identify->protocols[i], pc_bytes_of(kad, sizeof(kad) - 1)))
+            return true;
+    return false;
+}
+
 static void open_at_dialler(struct link *link)
 {
     struct machine *machine = link->ends[0].machine;
     struct world *world = machine->world;
-    static struct pc_identify said; /* large; valid during the step */
     if (!callee_lives(link) || !net_passes(world, link->callee, machine) ||
         !net_passes(world, machine, link->callee)) {
         end_dial(link, PEERCACHE_TIMEOUT, link->deadline_us);
         return;
     }
     struct pc_libp2p_event event = event_of(PC_LIBP2P_OPENED, &link->ends[0]);
-    identify(link->callee, &said);
+    const struct pc_identify *said = net_identify(link->callee, &machine->places[link->remote.family == 6]);
     event.id = link->callee->id;
     event.remote = link->remote;
     event.proven_us = link->trip_us;
     event.rtt_us = link->trip_us;
-    event.identify = &said;
+    event.identify = said;
     attach(link, 1, link->callee, PC_LIBP2P_INBOUND | ++link->callee->inbound_count);
     machine->dialling--;
     link->ends[0].is_told = true;
@@ -286,7 +315,7 @@ static void open_at_dialler(struct link *link)
     link->state = LINK_GREETING;
     world_schedule(world, &link->life, world->now_us + link->trip_us / 2);
     say(machine, TRACE_DIAL, link->callee, &link->remote, PEERCACHE_OK, 0);
-    if (machine->disk->audit && said.protocol_count > 0 && link->callee->persona != FOREIGN)
+    if (machine->disk->audit && names_kad(said) && link->callee->persona != FOREIGN)
         note_success(machine, link, &event.id);
     tell(machine, &event); /* it may close it at once */
 }
@@ -295,18 +324,16 @@ static void open_at_callee(struct link *link)
 {
     struct machine *callee = link->ends[1].machine, *caller = link->ends[0].machine;
     struct world *world = callee->world;
-    static struct pc_identify said;
     link->state = LINK_OPEN;
     link->ends[1].is_told = true;
     world_schedule(world, &link->life, link->last_us + WORLD_IDLE_US);
     if (callee->persona != HONEST)
         return;
     struct pc_libp2p_event event = event_of(PC_LIBP2P_OPENED, &link->ends[1]);
-    identify(caller, &said);
     event.id = caller->id;
     event.remote = caller->places[link->remote.family == 6 ? 1 : 0];
     event.rtt_us = link->trip_us;
-    event.identify = &said;
+    event.identify = net_identify(caller, &link->remote);
     say(callee, TRACE_INBOUND, caller, &event.remote, PEERCACHE_OK, 0);
     tell(callee, &event);
 }
@@ -440,6 +467,48 @@ static void fail_request(struct question *request, peercache_outcome outcome, in
                    pc_base_time_max(world->now_us, pc_base_time_min(at_us, request->deadline_us)));
 }
 
+static enum question_kind kind_of(const struct pc_node_action *action)
+{
+    return action->kind == PC_NODE_FIND_NODE ? QUESTION_FIND
+           : action->kind == PC_NODE_PROBE   ? QUESTION_PROBE
+                                             : QUESTION_PING;
+}
+
+static struct question *new_request(struct link_end *end, enum question_kind kind)
+{
+    struct question *request = world_alloc(sizeof(*request));
+    request->life.kind = HAPPENS_REQUEST;
+    pc_base_heap_node_init(&request->life.due);
+    request->link = end->link;
+    request->from = end == &end->link->ends[0] ? 0 : 1;
+    request->kind = kind;
+    request->began_us = end->machine->world->now_us;
+    request->next = end->requests;
+    if (end->requests)
+        end->requests->before = request;
+    end->requests = request;
+    return request;
+}
+
+struct machine *net_far(const struct question *request)
+{
+    return far_of(request->link, request->from);
+}
+
+void net_push(struct machine *machine)
+{
+    struct world *world = machine->world;
+    for (struct link *link = machine->links; link; link = link->ends[end_of(link, machine)].next) {
+        int which = end_of(link, machine);
+        const struct machine *other = far_of(link, which);
+        if (!other || !link->ends[1 - which].is_told) /* it hears of it when it opens */
+            continue;
+        struct question *push = new_request(&link->ends[which], QUESTION_PUSH);
+        push->deadline_us = PC_TIME_NEVER;
+        world_schedule(world, &push->life, world->now_us + place_delay_us(world, machine, other));
+    }
+}
+
 void net_ask(struct machine *machine, const struct pc_node_action *action)
 {
     struct world *world = machine->world;
@@ -451,24 +520,16 @@ void net_ask(struct machine *machine, const struct pc_node_action *action)
         return;
     }
     struct link *link = end->link;
-    struct question *request = world_alloc(sizeof(*request));
-    request->life.kind = HAPPENS_REQUEST;
-    pc_base_heap_node_init(&request->life.due);
-    request->link = link;
-    request->from = end == &link->ends[0] ? 0 : 1;
+    struct question *request = new_request(end, kind_of(action));
     request->number = action->request;
-    request->is_find = action->kind == PC_NODE_FIND_NODE;
-    request->began_us = world->now_us;
     request->deadline_us = machine_world_time(machine, action->deadline_us);
-    request->next = end->requests;
-    if (end->requests)
-        end->requests->before = request;
-    end->requests = request;
     world->figures.requests += machine->counts;
-    if (request->is_find) {
+    if (request->kind == QUESTION_FIND) {
         memcpy(request->key_bytes, action->key.data, action->key.size);
         request->key = pc_bytes_of(request->key_bytes, action->key.size);
     }
+    if (request->kind == QUESTION_PROBE)
+        request->probed = action->addrs[0];
     struct machine *other = far_of(link, request->from);
     if (!other || !net_passes(world, machine, other)) {
         fail_request(request, PEERCACHE_TIMEOUT, request->deadline_us);
@@ -484,7 +545,8 @@ static void ask_at_callee(struct question *request)
     struct link *link = request->link;
     struct machine *asker = link->ends[request->from].machine, *callee = far_of(link, request->from);
     struct world *world = asker->world;
-    if (request->is_find && callee && callee->persona == HONEST && !callee->is_server) {
+    bool is_served = request->kind == QUESTION_FIND || request->kind == QUESTION_PROBE;
+    if (is_served && callee && callee->persona == HONEST && !callee->is_server) {
         fail_request(request, PEERCACHE_PROTOCOL_MISMATCH, world->now_us + link->trip_us / 2);
         return;
     }
@@ -495,9 +557,15 @@ static void ask_at_callee(struct question *request)
         return;
     }
     link->last_us = world->now_us;
-    if (callee->persona != HONEST) {
+    if (request->kind == QUESTION_PROBE) {
+        reach_ask(callee, request);
+        if (!request->is_judged) {
+            fail_request(request, PEERCACHE_TIMEOUT, request->deadline_us);
+            return;
+        }
+    } else if (callee->persona != HONEST) {
         puppet_answer(callee, request);
-    } else if (request->is_find) {
+    } else if (request->kind == QUESTION_FIND) {
         struct pc_libp2p_event event = event_of(PC_LIBP2P_ASKED, &link->ends[1 - request->from]);
         event.asked = ++callee->inbound_count;
         event.id = asker->id;
@@ -510,7 +578,7 @@ static void ask_at_callee(struct question *request)
             return;
         }
     }
-    int64_t at_us = world->now_us + place_delay_us(world, callee, asker);
+    int64_t at_us = world->now_us + request->probe_us + place_delay_us(world, callee, asker);
     request->is_back = true;
     if (at_us > request->deadline_us)
         fail_request(request, PEERCACHE_TIMEOUT, request->deadline_us);
@@ -521,7 +589,7 @@ static void ask_at_callee(struct question *request)
 void net_answer(struct machine *machine, const struct pc_node_action *action)
 {
     struct question *request = machine->world->asking;
-    if (!request || far_of(request->link, request->from) != machine) {
+    if (!request || request->kind != QUESTION_FIND || net_far(request) != machine) {
         world_fail(machine->world, machine, "it answers what nobody asked");
         return;
     }
@@ -574,9 +642,53 @@ static void decode(const struct question *request, struct pc_kad_message *ret_ka
     }
 }
 
+static enum pc_libp2p_event_kind answer_kind(const struct question *request)
+{
+    if (request->fails)
+        return PC_LIBP2P_REQUEST_FAILED;
+    return request->kind == QUESTION_PROBE ? PC_LIBP2P_PROBED : PC_LIBP2P_ANSWERED;
+}
+
+static enum trace_kind trace_of(const struct question *request)
+{
+    if (request->fails)
+        return TRACE_NO_ANSWER;
+    switch (request->kind) {
+    case QUESTION_FIND:
+        return TRACE_ANSWER;
+    case QUESTION_PROBE:
+        return request->probe == PC_LIBP2P_CAME_BACK ? TRACE_CAME_BACK
+               : request->probe == PC_LIBP2P_CUT_OFF ? TRACE_CUT_OFF
+                                                     : TRACE_UNDECIDED;
+    case QUESTION_PING:
+    case QUESTION_PUSH:
+        break;
+    }
+    return TRACE_PONG;
+}
+
+static void hear_push(struct question *push)
+{
+    const struct link *link = push->link;
+    const struct machine *machine = link->ends[push->from].machine;
+    struct machine *other = net_far(push);
+    struct pc_libp2p_event event = event_of(PC_LIBP2P_IDENTIFIED, &link->ends[1 - push->from]);
+    drop_request(push);
+    if (!other || other->persona != HONEST || !machine_runs(other) ||
+        !net_passes(machine->world, machine, other))
+        return;
+    event.id = machine->id;
+    event.identify = net_identify(machine, &other->places[0]);
+    tell(other, &event);
+}
+
 void net_request_happens(struct question *request)
 {
     static struct pc_kad_message kad; /* large; valid during the step */
+    if (request->kind == QUESTION_PUSH) {
+        hear_push(request);
+        return;
+    }
     if (!request->is_back && !request->fails) {
         ask_at_callee(request);
         return;
@@ -584,25 +696,21 @@ void net_request_happens(struct question *request)
     struct link *link = request->link;
     struct machine *asker = link->ends[request->from].machine;
     struct machine *other = far_of(link, request->from);
-    struct pc_libp2p_event event =
-        event_of(request->fails ? PC_LIBP2P_REQUEST_FAILED : PC_LIBP2P_ANSWERED, &link->ends[request->from]);
+    struct pc_libp2p_event event = event_of(answer_kind(request), &link->ends[request->from]);
     struct question kept = *request; /* its answer is read during the step */
     event.request = request->number;
     event.outcome = request->outcome;
+    event.probe = request->probe;
     if (!request->fails) {
         event.rtt_us = asker->world->now_us - request->began_us;
-        if (request->is_find && request->answer) {
+        if (request->answer) {
             decode(&kept, &kad);
             event.kad = &kad;
         }
         link->last_us = asker->world->now_us;
     }
     asker->world->figures.requests_failed += request->fails && asker->counts;
-    say(asker,
-        request->fails     ? TRACE_NO_ANSWER
-        : request->is_find ? TRACE_ANSWER
-                           : TRACE_PONG,
-        other, &link->remote, request->outcome, (int64_t)request->answer_peers);
+    say(asker, trace_of(request), other, &link->remote, request->outcome, (int64_t)request->answer_peers);
     request->answer = NULL;
     drop_request(request);
     if (asker->persona == HONEST)

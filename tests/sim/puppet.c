@@ -2,6 +2,8 @@
  * Those who have no node: models of honest servers, attackers, a flooder, and addresses at which something is wrong. They
  * answer from the world's own knowledge, which no real peer has.
  */
+#include "libp2p/protocol.h"
+
 #include "world.h"
 
 #define TOLD_MAX      PC_KAD_K
@@ -81,7 +83,7 @@ void puppet_answer(struct machine *puppet, struct question *request)
     static struct pc_kad_peer peers[TOLD_MAX];
     struct pc_maddr addrs[TOLD_MAX];
     size_t count = 0;
-    if (!request->is_find)
+    if (request->kind != QUESTION_FIND)
         return;
     switch (puppet->persona) {
     case MODEL:
@@ -105,10 +107,12 @@ void puppet_answer(struct machine *puppet, struct question *request)
 
 void puppet_identify(const struct machine *puppet, struct pc_identify *ret_identify)
 {
-    static const char kad[] = WORLD_KAD, other[] = "/other/kad/1.0.0";
+    static const char kad[] = WORLD_KAD, other[] = "/other/kad/1.0.0", dial[] = PC_PROTOCOL_DIAL;
     ret_identify->protocols[ret_identify->protocol_count++] = puppet->persona == FOREIGN
                                                                   ? pc_bytes_of(other, sizeof(other) - 1)
                                                                   : pc_bytes_of(kad, sizeof(kad) - 1);
+    if (puppet->world->tells_observed && puppet->persona == ATTACKER) /* and lies of it: reach.c */
+        ret_identify->protocols[ret_identify->protocol_count++] = pc_bytes_of(dial, sizeof(dial) - 1);
     ret_identify->addrs[ret_identify->addr_count++] = pc_addr_maddr_bytes(&puppet->addrs[0]);
 }
 

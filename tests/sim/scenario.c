@@ -28,7 +28,10 @@ static struct machine *add_one(struct world *world)
     bool is_seed = world->machine_count < 3;
     bool is_server = is_seed || world_below(world, 100) >= CLIENT_PERCENT;
     bool is_hidden = !is_server || (!is_seed && world_below(world, 100) < HIDDEN_PERCENT);
-    return machine_add(world, HONEST, is_server, is_hidden);
+    struct machine *machine = machine_add(world, HONEST, is_server, is_hidden);
+    machine->is_auto = !is_seed && world->auto_percent > 0 && world_below(world, 100) < world->auto_percent;
+    machine->is_server &= !machine->is_auto;
+    return machine;
 }
 
 static size_t small_part(const struct world *world, size_t percent, size_t least)
@@ -316,6 +319,18 @@ static void attacker(struct world *world)
     add_hostile(world, ATTACKER, world->options.node_count * percent / (100 - percent) + 1);
 }
 
+/* ----- who finds out by himself whether he can be reached ----- */
+
+static void reach(struct world *world)
+{
+    world->tells_observed = true;
+    world->auto_percent = 90;
+    add_endpoints(world, 2);
+    add_network(world, world->options.node_count, MINUTES(10), true);
+    add_laptops(world, 5);
+    add_hostile(world, ATTACKER, small_part(world, 5, 1));
+}
+
 /* ----- long lives ----- */
 
 static void month(struct world *world)
@@ -418,6 +433,8 @@ const struct scenario scenarios[] = {
       10 },
     { "attacker-50", "half of it", 100, HOURS(24), 12, MINUTES(40), attacker, 50 },
     { "attacker-90", "nine tenths", 50, HOURS(24), 8, MINUTES(40), attacker, 90 },
+    { "reach", "all but a few find out by themselves whether they can serve", 100, HOURS(24), 16, MINUTES(90),
+      reach, 0 },
     { "month", "plain life with churn", 30, DAYS(30), 10, HOURS(4), month, 0 },
     { "week", "the same of a large network", 100, DAYS(7), 10, HOURS(2), month, 0 },
     { "year", "one node among models", 200, DAYS(365), 40, HOURS(12), year, 0 },

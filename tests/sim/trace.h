@@ -29,6 +29,11 @@
     X(TRACE_INBOUND, "%A is dialled by %B")                                                                  \
     X(TRACE_ANSWER, "%A asked %B → %N peers")                                                                \
     X(TRACE_PONG, "%A pinged %B → answered")                                                                 \
+    X(TRACE_CAME_BACK, "%A asked %B to dial it → it came through")                                           \
+    X(TRACE_CUT_OFF, "%A asked %B to dial it → it could not")                                                \
+    X(TRACE_UNDECIDED, "%A asked %B to dial it → it would not")                                              \
+    X(TRACE_SERVES, "%A serves from now on")                                                                 \
+    X(TRACE_SERVES_NOT, "%A serves no more")                                                                 \
     X(TRACE_NO_ANSWER, "%A asked %B → %O")                                                                   \
     X(TRACE_CLOSED, "%A loses its connection with %B")                                                       \
     X(TRACE_CLOSE, "%A closes its connection with %B")                                                       \

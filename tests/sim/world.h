@@ -111,8 +111,9 @@ struct machine {
     struct pc_maddr addrs[2];
     size_t place_count; /* 1, or 2 with IPv6 */
     uint8_t region;
-    uint8_t side; /* of a partition */
-    bool is_server;
+    uint8_t side;   /* of a partition */
+    bool is_server; /* says that it serves */
+    bool is_auto;   /* finds out whether it can: reach.c */
     bool is_hidden; /* behind a NAT: what comes uninvited is dropped */
     bool is_core;   /* stays for days */
     bool churns;
@@ -156,6 +157,9 @@ struct machine {
 
     /* of this life, for checks and figures */
     bool joined;
+    struct pc_maddr announced[PC_LIBP2P_LISTEN_ADDRS_MAX]; /* of one that finds out by itself */
+    size_t announced_count;
+    bool served;
     int64_t first_verified_us; /* -1: not yet */
     int64_t fifth_verified_us;
     int64_t alone_since_us; /* PC_TIME_NEVER: it has peers */
@@ -225,7 +229,9 @@ struct world {
     size_t endpoint_count;
     bool names_fail;
     unsigned attacker_percent; /* of what endpoints name */
-    uint32_t kill_one_in;      /* processes are killed after one of so many events; 0: never */
+    bool tells_observed; /* whom a connection opens to is told where it is seen, and may ask to be dialled */
+    unsigned auto_percent; /* of those who join: they find out by themselves whether they can serve */
+    uint32_t kill_one_in;  /* processes are killed after one of so many events; 0: never */
     uint32_t disk_fails_one_in;
     bool cut[WORLD_SIDES][WORLD_SIDES]; /* from one side to another nothing passes */
     uint32_t working_set_max;
@@ -359,12 +365,19 @@ struct link {
     peercache_outcome outcome;
 };
 
+enum question_kind {
+    QUESTION_PING,
+    QUESTION_FIND,
+    QUESTION_PROBE, /* to be dialled at an address: reach.c */
+    QUESTION_PUSH,  /* none: what the asker is from now on, which is not answered */
+};
+
 struct question {
     struct happening life;
     struct link *link;
     int from; /* which end asks */
     uint64_t number;
-    bool is_find;
+    enum question_kind kind;
     bool is_back; /* the answer is on its way */
     bool fails;
     peercache_outcome outcome;
@@ -377,6 +390,10 @@ struct question {
     uint8_t *answer; /* peers and addresses, encoded */
     size_t answer_size;
     size_t answer_peers;
+    struct pc_maddr probed; /* PROBE */
+    enum pc_libp2p_probe probe;
+    int64_t probe_us; /* how long it takes at the server */
+    bool is_judged;
 };
 
 bool net_passes(const struct world *world, const struct machine *from, const struct machine *to);
@@ -385,6 +402,11 @@ void net_close(struct machine *machine, uint64_t number);
 void net_keep(struct machine *machine, uint64_t number, bool keep);
 void net_ask(struct machine *machine, const struct pc_node_action *action);
 void net_answer(struct machine *machine, const struct pc_node_action *action);
+/* To all who are connected: what the machine is now. */
+void net_push(struct machine *machine);
+/* What one machine says of itself to another, whom it sees at `sees`. Valid until the next call. */
+const struct pc_identify *net_identify(const struct machine *machine, const struct pc_ip_port *sees);
+struct machine *net_far(const struct question *request);
 void net_answer_peers(struct question *request, const struct pc_kad_peer *peers, size_t count);
 void net_link_happens(struct link *link);
 void net_request_happens(struct question *request);
@@ -392,6 +414,14 @@ void net_request_happens(struct question *request);
 void net_drop_all(struct machine *machine, bool remember);
 /* A puppet dials a machine. */
 void net_meet(struct machine *puppet, struct machine *whom);
+
+/* ----- reach.c: whether a machine can be reached, found out by itself (AutoNAT v2) ----- */
+
+/* A question to be dialled has come to the server: it judges it, or leaves it unjudged. */
+void reach_ask(struct machine *server, struct question *request);
+void reach_dial_back(struct machine *server, const struct pc_node_action *action);
+void reach_refuse(struct machine *server, const struct pc_node_action *action);
+void reach_announce(struct machine *machine, const struct pc_node_action *action);
 
 /* ----- errand.c: what takes its time outside of the network of peers ----- */
 
