@@ -28,6 +28,7 @@
 #define LOOK_AHEAD           32
 #define VISITS_MIN           2048 /* peers looked at in search of those that pass a filter */
 #define RECENT_ATTEMPT_MS    (INT64_C(10) * 60 * 1000)
+#define REST_MAX_MS          (INT64_C(3600) * 1000)
 #define RECENT_PENALTY       300
 #define LOT                  64
 #define GROUP_PENALTY        150
@@ -105,6 +106,16 @@ static bool failed_lately(const struct pc_history *history, int64_t now_ms)
            pc_base_time_sub(now_ms, history->last_attempt_ms) < RECENT_ATTEMPT_MS;
 }
 
+bool pc_cache_rests(const struct pc_record_addr *addr, int64_t now_ms)
+{
+    const struct pc_history *history = &addr->history;
+    if (history->last_attempt_ms <= history->last_success_ms)
+        return false;
+    int64_t since_ms = pc_base_time_max(history->last_success_ms, addr->first_seen_ms);
+    int64_t failing_ms = pc_base_time_sub(history->last_attempt_ms, since_ms);
+    return pc_base_time_sub(now_ms, history->last_attempt_ms) < pc_base_time_min(failing_ms / 4, REST_MAX_MS);
+}
+
 /* The best eligible address of a peer; false when there is none. */
 static bool consider(const struct pc_cache_set *set, const struct pc_cache_peer *peer, int64_t now_ms,
                      const struct pc_pick_filter *filter, struct pc_drawn *ret_drawn)
@@ -118,7 +129,8 @@ static bool consider(const struct pc_cache_set *set, const struct pc_cache_peer 
     pc_base_reader_init(&r, packed.data, packed.size);
     for (uint8_t i = 0; i < peer->addr_count; i++) {
         (void)pc_cache_unpack_addr(&r, &addr); /* our own packing */
-        if (!pc_cache_pick_is_eligible(pc_addr_maddr_bytes(&addr.addr), filter))
+        if (!pc_cache_pick_is_eligible(pc_addr_maddr_bytes(&addr.addr), filter) ||
+            (filter->rested && pc_cache_rests(&addr, now_ms)))
             continue;
         int32_t score = pc_cache_score(&addr.history, now_ms);
         bool lately = failed_lately(&addr.history, now_ms);

@@ -152,6 +152,7 @@ struct pc_pick {
  * pc_cache_key_compare. */
 struct pc_pick_filter {
     bool quic_only;      /* only addresses this library can dial itself */
+    bool rested;         /* none that is left alone for now (pc_cache_rests) */
     uint32_t transports; /* bits of peercache.h's PEERCACHE_TRANSPORT_…; 0: any */
     uint32_t families;   /* PEERCACHE_FAMILY_…; 0: any */
     const struct pc_cache_key *left_out;
@@ -182,6 +183,9 @@ int pc_cache_set_explain(struct pc_cache_set *set, struct pc_rng *rng, int64_t n
                          const struct pc_pick_filter *filter, size_t count,
                          int (*visit)(void *context, const struct pc_explanation *explanation),
                          void *context);
+/* Whether an address is better left alone: it fails, and was tried again lately; for a quarter of the time for which it has
+ * been failing, an hour at most. So the dead are dialled less and less, and who was gone for a minute is found at once. */
+bool pc_cache_rests(const struct pc_record_addr *addr, int64_t now_ms);
 /* Up to `count` tried ones whose place a newcomer waits for: to be tested first. */
 size_t pc_cache_set_to_test(const struct pc_cache_set *set, int64_t now_ms, struct pc_pick *ret_picks,
                             size_t count);

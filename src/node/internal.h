@@ -52,6 +52,7 @@ struct connection {
     int64_t used_us; /* asked over, by either side */
     bool open;
     bool is_test;              /* FOR_PROBE: of a member, who leaves the table when it fails */
+    bool was_failing;          /* FOR_PROBE: of the cache, where its last dial had failed */
     bool dials_back;           /* for those who ask (AutoNAT) */
     int64_t dial_back_next_us; /* when the peer may ask us to */
     bool cancelled;            /* to be closed by the pump: nobody waits for it any more */
@@ -210,6 +211,7 @@ struct pc_node {
     bool wants_deep_candidates; /* also of the buckets beyond our neighbours */
     int64_t feeler_at_us;
     bool recall_wanted;
+    bool came_back; /* one of the cache that had failed was reached again */
 
     /* pinging */
     uint32_t pings_sent;

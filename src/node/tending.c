@@ -23,6 +23,16 @@ static bool probe_is_free(const struct pc_node *node)
     return node->probe_count < PC_NODE_PROBES_MAX;
 }
 
+/* What the cache knows of an address: its last dial failed. */
+static bool is_failing(const struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr)
+{
+    const struct pc_record *record = pc_cache_set_find(node->set, id);
+    for (size_t i = 0; record && i < record->addr_count; i++)
+        if (pc_bytes_equal(pc_addr_maddr_bytes(&record->addrs[i].addr), pc_addr_maddr_bytes(addr)))
+            return record->addrs[i].history.last_attempt_ms > record->addrs[i].history.last_success_ms;
+    return false;
+}
+
 /* Dial the first address of a peer that may be dialled. False: there is none, or no memory. */
 static bool probe(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addrs,
                   size_t addr_count, peercache_via via, bool is_test)
@@ -40,6 +50,7 @@ static bool probe(struct pc_node *node, const struct pc_peer_id *id, const struc
         connection->addr = addrs[i];
         connection->via = via;
         connection->is_test = is_test;
+        connection->was_failing = via == PEERCACHE_VIA_CACHE && is_failing(node, id, &addrs[i]);
         node->probe_count++;
         pc_cache_set_attempt(node->set, id, pc_addr_maddr_bytes(&addrs[i]), node->now.wall_ms);
         struct pc_node_action *action = pc_node_act(node, PC_NODE_DIAL);
@@ -57,6 +68,8 @@ void pc_node_probe_ended(struct pc_node *node, struct connection *connection, pe
     node->probe_count--;
     if (outcome != PEERCACHE_OK && connection->is_test)
         pc_node_table_remove(node, &connection->id);
+    if (outcome == PEERCACHE_OK && connection->was_failing)
+        node->recall_wanted = node->came_back = true;
 }
 
 void pc_node_table_remove(struct pc_node *node, const struct pc_peer_id *id)
@@ -149,6 +162,17 @@ static void dial_candidates(struct pc_node *node)
 
 /* ----- of the cache ----- */
 
+/* `rested`: without those that keep failing and were dialled lately. */
+static size_t pick(struct pc_node *node, bool rested, struct pc_pick *ret_picks, size_t count)
+{
+    const struct pc_pick_filter filter = { .quic_only = true, .rested = rested };
+    size_t given = 0;
+    if (pc_cache_set_pick_filtered(node->set, &node->rng, node->now.wall_ms, &filter, ret_picks, count,
+                                   &given))
+        pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: no cached peer is dialled");
+    return given;
+}
+
 static bool has_place(const struct pc_node *node, const struct pc_peer_id *id)
 {
     const struct pc_kad_key key = pc_kad_key_of_peer(id);
@@ -156,23 +180,32 @@ static bool has_place(const struct pc_node *node, const struct pc_peer_id *id)
     return bucket < PC_KAD_BUCKETS && pc_kad_table_bucket_count(node->table, bucket) < PC_KAD_K;
 }
 
-/* Who is in the cache and not in the table may be back, as after a partition of the network: then nobody in the table is
- * of the other half, and no answer tells of it. Picks rotate, so that in time all have their turn. */
-static void recall(struct pc_node *node)
+/* Dial up to so many of those. Returns how many were. */
+static unsigned recall_some(struct pc_node *node, bool rested, unsigned most)
 {
     struct pc_pick picks[RECALL_PICKS];
     unsigned recalled = 0;
-    if (!node->recall_wanted || !probe_is_free(node) || !pc_node_has_room(node, 0))
-        return;
-    node->recall_wanted = false;
-    if (node->options.exclusive || !node->options.dial_cached)
-        return;
-    size_t count = pc_cache_set_pick(node->set, &node->rng, node->now.wall_ms, true, picks, RECALL_PICKS);
-    for (size_t i = 0;
-         i < count && recalled < PC_NODE_RECALLS && probe_is_free(node) && pc_node_has_room(node, 0); i++)
+    size_t count = pick(node, rested, picks, RECALL_PICKS);
+    for (size_t i = 0; i < count && recalled < most && probe_is_free(node) && pc_node_has_room(node, 0); i++)
         if (picks[i].id.size > 0 && !pc_kad_table_find(node->table, &picks[i].id) &&
             !pc_node_pool_find(node, &picks[i].id) && has_place(node, &picks[i].id))
             recalled += probe(node, &picks[i].id, &picks[i].addr, 1, PEERCACHE_VIA_CACHE, false);
+    return recalled;
+}
+
+/* Who is in the cache and not in the table may be back, as after a partition of the network: then nobody in the table is
+ * of the other half, and no answer tells of it. Picks rotate, so that in time all have their turn; who keeps failing is
+ * left alone longer and longer. But one is dialled each time, and where one is back the others may be too. */
+static void recall(struct pc_node *node)
+{
+    if (!node->recall_wanted || !probe_is_free(node) || !pc_node_has_room(node, 0))
+        return;
+    bool may_be_back = node->came_back;
+    node->recall_wanted = node->came_back = false;
+    if (node->options.exclusive || !node->options.dial_cached)
+        return;
+    if (recall_some(node, !may_be_back, PC_NODE_RECALLS) == 0 && !may_be_back)
+        (void)recall_some(node, false, 1);
 }
 
 /* Those never verified first, so that the others come in as the newest, which stay. */
@@ -207,7 +240,7 @@ static void feel(struct pc_node *node)
     size_t count = pc_cache_set_to_test(node->set, node->now.wall_ms, picks, FEELER_PICKS);
     bool contested = count > 0;
     if (!contested)
-        count = pc_cache_set_pick(node->set, &node->rng, node->now.wall_ms, true, picks, FEELER_PICKS);
+        count = pick(node, true, picks, FEELER_PICKS);
     for (size_t i = 0; i < count; i++)
         if ((contested || picks[i].state == PEERCACHE_NEW) && picks[i].id.size > 0 &&
             !pc_node_pool_find(node, &picks[i].id) &&

@@ -879,6 +879,44 @@ static void pick_rotates_and_finds_the_few_dialable(void **state)
     pc_cache_set_free(set);
 }
 
+/* How often within a day one is dialled that answered last at its begin, by whoever dials only the rested. */
+static void who_fails_is_left_alone_longer_and_longer(void **state)
+{
+    (void)state;
+    static const struct pc_pick_filter rested = { .quic_only = true, .rested = true };
+    struct pc_cache_set *set = set_new(10);
+    struct pc_peer_id id = id_of(1);
+    struct pc_maddr addr = quic_of(1);
+    struct pc_rng rng;
+    unsigned dials = 0, in_first_hour = 0;
+    pc_base_rng_init_u64(&rng, 1);
+    add(set, 1, 1, NOW_MS - DAY_MS);
+    assert_int_equal(report(set, 1, 1, PEERCACHE_OK, 1000, NOW_MS), 0);
+    for (int64_t now_ms = NOW_MS + 60000; now_ms <= NOW_MS + DAY_MS; now_ms += 60000) {
+        struct pc_pick pick;
+        size_t count;
+        assert_int_equal(pc_cache_set_pick_filtered(set, &rng, now_ms, &rested, &pick, 1, &count), 0);
+        assert_int_equal(count == 0, pc_cache_rests(&find(set, 1)->addrs[0], now_ms));
+        if (count == 0)
+            continue;
+        pc_cache_set_attempt(set, &id, pc_addr_maddr_bytes(&addr), now_ms);
+        assert_int_equal(report(set, 1, 1, PEERCACHE_TIMEOUT, PC_RTT_UNKNOWN, now_ms), 0);
+        dials++;
+        in_first_hour += now_ms <= NOW_MS + HOUR_MS;
+    }
+    assert_in_range(in_first_hour, 10, 20);
+    assert_in_range(dials - in_first_hour, 23, 40); /* in the end once an hour */
+    int64_t now_ms = NOW_MS + DAY_MS;
+    assert_int_equal(report(set, 1, 1, PEERCACHE_OK, 1000, now_ms), 0);
+    assert_false(pc_cache_rests(&find(set, 1)->addrs[0], now_ms)); /* it is back */
+    struct pc_pick pick;
+    pc_cache_set_attempt(set, &id, pc_addr_maddr_bytes(&addr), now_ms + HOUR_MS);
+    assert_true(pc_cache_rests(&find(set, 1)->addrs[0], now_ms + HOUR_MS + 1));
+    assert_int_equal(pc_cache_set_pick(set, &rng, now_ms + HOUR_MS + 1, true, &pick, 1),
+                     1); /* who asks for all has all */
+    pc_cache_set_free(set);
+}
+
 static void memory_only_keeps_no_deltas(void **state)
 {
     (void)state;
@@ -920,6 +958,7 @@ int main(void)
         cmocka_unit_test(pick_spreads_over_groups),
         cmocka_unit_test(an_address_says_what_it_is_dialled_by),
         cmocka_unit_test(pick_rotates_and_finds_the_few_dialable),
+        cmocka_unit_test(who_fails_is_left_alone_longer_and_longer),
         cmocka_unit_test(memory_only_keeps_no_deltas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
