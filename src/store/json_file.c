@@ -55,13 +55,6 @@ static bool is_current(const struct pc_json_store *store)
            same_time(&info.st_mtim, &held->st_mtim);
 }
 
-/* The order was of peers that may be gone. */
-void pc_json_forget_order(struct pc_json_store *store)
-{
-    free(store->order);
-    store->order = NULL;
-}
-
 /* What changed since the document that is known before. */
 static int take_over(struct pc_json_store *store, struct pc_json_document *fresh)
 {

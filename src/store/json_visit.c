@@ -102,6 +102,13 @@ static bool is_behind(const struct pc_json_peer *peer, const struct pc_cache_key
     return order ? order > 0 : peer->key_size > key->size;
 }
 
+/* The order was of peers that may be gone. */
+void pc_json_forget_order(struct pc_json_store *store)
+{
+    free(store->order);
+    store->order = NULL;
+}
+
 /* The order stays while no peer comes or goes, so that a walk sorts once. */
 int pc_json_visit_after(struct pc_json_store *store, const struct pc_store_query *query, pc_store_visit visit,
                         void *context)

@@ -132,14 +132,14 @@ static void adopt(struct audit *audit, struct audit_line *line, const struct pc_
 void audit_count(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas,
                  size_t delta_count)
 {
-    struct pc_record record;
     for (size_t i = 0; i < delta_count; i++) {
         struct audit_line *line = line_of(audit, id_of(&deltas[i]), &deltas[i].addr);
         if (!line)
             continue;
         if (deltas[i].proven_id.size > 0)
             adopt(audit, line, &deltas[i]);
-        count(line, &deltas[i], deltas[i].only_if_known && disk_find(disk, id_of(&deltas[i]), &record));
+        count(line, &deltas[i],
+              deltas[i].only_if_known && disk_knows(disk, id_of(&deltas[i]), &deltas[i].addr));
     }
 }
 

@@ -71,8 +71,7 @@ static struct batch *enter(struct books *books, const struct disk *disk, const s
 {
     struct batch *batch = need(calloc(1, sizeof(*batch) + count * sizeof(*deltas)));
     for (size_t i = 0; i < count; i++) {
-        struct pc_record record;
-        if (deltas[i].only_if_known && !disk_find(disk, &deltas[i].id, &record))
+        if (deltas[i].only_if_known && !disk_knows(disk, &deltas[i].id, &deltas[i].addr))
             continue;
         batch->deltas[batch->count] = deltas[i];
         batch->deltas[batch->count++].only_if_known = false;

@@ -131,6 +131,13 @@ bool disk_find(const struct disk *disk, const struct pc_peer_id *id, struct pc_r
     return peer != NULL;
 }
 
+bool disk_knows(const struct disk *disk, const struct pc_peer_id *id, const struct pc_maddr *addr)
+{
+    struct pc_cache_key key;
+    pc_cache_key_of(id, pc_addr_maddr_bytes(addr), &key);
+    return find(disk, &key) != NULL;
+}
+
 /* ----- removals ----- */
 
 static struct disk_tomb *tomb_of(const struct disk *disk, const struct pc_cache_key *key,

@@ -54,6 +54,8 @@ size_t disk_load(const struct disk *disk, size_t most,
 void disk_put(struct disk *disk, const struct pc_record *record);
 void disk_empty(struct disk *disk);
 bool disk_find(const struct disk *disk, const struct pc_peer_id *id, struct pc_record *ret_record);
+/* Whether there is such a peer; one without id is its address. */
+bool disk_knows(const struct disk *disk, const struct pc_peer_id *id, const struct pc_maddr *addr);
 void disk_clear(struct disk *disk);
 /* As a real store would write them: the size of the news, packed. */
 size_t disk_size_of(const struct pc_delta *deltas, size_t count);

@@ -47,6 +47,7 @@ void host_stop(struct machine *machine);
 /* It is killed, or its host's power goes, now or in the midst of the commit that was under way (NULL: none). Whether it was the
  * power: then all others there are dead too, and are to be abandoned. */
 bool host_kill(struct machine *machine, const struct errand *under_way);
+/* It is dead with its host, and soon abandoned; never of a machine without host. */
 bool host_had_no_power(const struct machine *machine);
 /* It is gone with the others of its host, or the run ends. */
 void host_abandon(struct machine *machine);

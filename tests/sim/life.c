@@ -203,7 +203,7 @@ void life_power_went(struct world *world)
 
 void life_kill(struct machine *machine)
 {
-    if (!machine->node)
+    if (!machine->node || host_had_no_power(machine))
         return;
     say(machine, TRACE_KILL, 0, 0);
     machine->world->figures.kills++;

@@ -372,7 +372,7 @@ void machine_step(struct machine *machine, const struct pc_node_event *event)
 {
     static const struct pc_node_event time = { .kind = PC_NODE_TIME };
     struct world *world = machine->world;
-    if (!machine->node) /* killed a moment ago */
+    if (!machine->node || host_had_no_power(machine)) /* killed a moment ago, or dead */
         return;
     if (!step(machine, event)) {
         life_stopped(machine);
