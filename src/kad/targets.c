@@ -21,21 +21,28 @@ static void advance(struct pc_peer_id *preimage)
         ;
 }
 
-void pc_kad_targets_step(struct pc_kad_targets *targets, uint32_t hashes)
+/* Bits of the buckets that have targets, up to the deepest one asked for. */
+static uint32_t bits_to(unsigned deepest)
 {
-    for (; hashes > 0; hashes--, advance(&targets->next)) {
+    return deepest < PC_KAD_TARGETS ? (UINT32_C(2) << deepest) - 1 : (UINT32_C(1) << PC_KAD_TARGETS) - 1;
+}
+
+void pc_kad_targets_step(struct pc_kad_targets *targets, uint32_t hashes, unsigned deepest)
+{
+    for (uint32_t old = bits_to(deepest); old && hashes > 0; hashes--, advance(&targets->next)) {
         struct pc_kad_key key = pc_kad_key_of_peer(&targets->next);
         unsigned bucket = pc_kad_key_common_prefix(&targets->own_key, &key);
         if (bucket >= PC_KAD_TARGETS)
             continue;
         targets->found[bucket] = targets->next;
         targets->missing &= ~(UINT32_C(1) << bucket);
+        old &= ~(UINT32_C(1) << bucket);
     }
 }
 
-bool pc_kad_targets_are_complete(const struct pc_kad_targets *targets)
+bool pc_kad_targets_reach(const struct pc_kad_targets *targets, unsigned deepest)
 {
-    return targets->missing == 0;
+    return (targets->missing & bits_to(deepest)) == 0;
 }
 
 bool pc_kad_targets_get(const struct pc_kad_targets *targets, unsigned bucket,

@@ -31,11 +31,12 @@ void pc_kad_targets_init(struct pc_kad_targets *targets, const struct pc_peer_id
 /*
  * Try `hashes` preimages; each replaces the target of its bucket. So steps beyond a complete search renew
  * the targets, those of the largest buckets first: there, one target would always meet the same few of very
- * many peers. 64 before each refresh are worth their 20 µs.
+ * many peers. Ends as soon as every bucket up to `deepest` has a new one: deeper ones are of no use to who has nobody
+ * there, so a node in a network of 20 tries two or so, and one of a thousand tens.
  */
-void pc_kad_targets_step(struct pc_kad_targets *targets, uint32_t hashes);
-/* Every bucket has its target: no more steps are needed. */
-bool pc_kad_targets_are_complete(const struct pc_kad_targets *targets);
+void pc_kad_targets_step(struct pc_kad_targets *targets, uint32_t hashes, unsigned deepest);
+/* Every bucket up to `deepest` (of the first 16) has its target. */
+bool pc_kad_targets_reach(const struct pc_kad_targets *targets, unsigned deepest);
 /* The preimage to ask for, to look into this bucket; false: it has none (yet), or is deeper than 15. */
 bool pc_kad_targets_get(const struct pc_kad_targets *targets, unsigned bucket,
                         struct pc_peer_id *ret_preimage);

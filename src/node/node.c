@@ -227,7 +227,6 @@ void pc_node_begin_stop(struct pc_node *node)
 
 static void begin_refresh(struct pc_node *node)
 {
-    pc_kad_targets_step(&node->targets, PC_NODE_TARGET_HASHES);
     pc_kad_schedule_begin(&node->schedule, node->now.mono_us);
     node->refresh.bucket_count = 0; /* chosen once we know how near our neighbours are */
     node->recall_wanted = true;

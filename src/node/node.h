@@ -41,7 +41,8 @@
 #define PC_NODE_WALK_MAX_US        (60 * PC_US_PER_S) /* of one lookup of a living node */
 #define PC_NODE_PROBES_MAX         8                  /* dials under way for the table and for feelers */
 #define PC_NODE_FEELER_EVERY_US    (120 * PC_US_PER_S)
-#define PC_NODE_TARGET_HASHES      512 /* tried in one step until every bucket has its target: 150 µs or so */
+#define PC_NODE_TARGET_HASHES      512 /* tried by a refresh until every bucket it may want has a target: 150 µs or so */
+#define PC_NODE_TARGET_RENEWALS    64  /* from then on */
 #define PC_NODE_COMMIT_FIRST_US    (30 * PC_US_PER_S)
 #define PC_NODE_COMMIT_EVERY_US    (3600 * PC_US_PER_S)
 #define PC_NODE_COMMIT_PAUSE_US    (300 * PC_US_PER_S) /* between saves that only news asks for */

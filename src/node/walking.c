@@ -50,6 +50,15 @@ void pc_node_walk_to(struct pc_node *node, const struct pc_peer_id *target, int6
     look_up(node, target, deadline_us);
 }
 
+/* Our neighbours are known: what else the refresh looks into, and a target for each bucket that it may choose. */
+static void choose_buckets(struct pc_node *node)
+{
+    unsigned edge = pc_kad_table_edge(node->table);
+    bool has_all = pc_kad_targets_reach(&node->targets, edge);
+    pc_kad_targets_step(&node->targets, has_all ? PC_NODE_TARGET_RENEWALS : PC_NODE_TARGET_HASHES, edge);
+    pc_kad_schedule_buckets(&node->schedule, node->table, node->now.mono_us, &node->refresh);
+}
+
 /* The next target of the refresh under way. False: there is none. */
 static bool look_up_next(struct pc_node *node)
 {
@@ -157,7 +166,7 @@ void pc_node_walk_end(struct pc_node *node)
     if (pc_addr_peer_id_equal(&node->walk_target, &node->options.own_id)) {
         pc_node_tell(node, &(peercache_node_event){ .kind = PEERCACHE_NODE_WALKED, .count = count });
         if (!node->options.once)
-            pc_kad_schedule_buckets(&node->schedule, node->table, node->now.mono_us, &node->refresh);
+            choose_buckets(node);
     }
     if (look_up_next(node))
         node->unfinished = true; /* nothing is under way yet: the next step begins with it */
