@@ -19,10 +19,11 @@ struct bucket {
 struct pc_kad_candidates {
     struct pc_kad_key own_key;
     unsigned group_max;
+    struct pc_kad_keys *keys;
     struct bucket *buckets[PC_KAD_BUCKETS]; /* NULL until somebody is offered */
 };
 
-int pc_kad_candidates_new(const struct pc_peer_id *own_id, unsigned group_max,
+int pc_kad_candidates_new(const struct pc_peer_id *own_id, unsigned group_max, struct pc_kad_keys *keys,
                           struct pc_kad_candidates **ret_candidates)
 {
     struct pc_kad_candidates *candidates = calloc(1, sizeof(*candidates));
@@ -30,6 +31,7 @@ int pc_kad_candidates_new(const struct pc_peer_id *own_id, unsigned group_max,
         return PEERCACHE_ENOMEM;
     candidates->own_key = pc_kad_key_of_peer(own_id);
     candidates->group_max = group_max;
+    candidates->keys = keys;
     *ret_candidates = candidates;
     return 0;
 }
@@ -95,7 +97,7 @@ static size_t who_gives_way(const struct pc_kad_candidates *candidates, const st
 int pc_kad_candidates_offer(struct pc_kad_candidates *candidates, const struct pc_kad_contact *peer,
                             int64_t now_us)
 {
-    struct pc_kad_key key = pc_kad_key_of_peer(&peer->id);
+    struct pc_kad_key key = pc_kad_keys_of(candidates->keys, &peer->id);
     unsigned number = pc_kad_key_common_prefix(&candidates->own_key, &key);
     if (peer->id.size == 0 || peer->addr_count == 0 || number == PC_KAD_BUCKETS)
         return 0;
@@ -138,7 +140,7 @@ bool pc_kad_candidates_take(struct pc_kad_candidates *candidates, unsigned bucke
 
 void pc_kad_candidates_remove(struct pc_kad_candidates *candidates, const struct pc_peer_id *id)
 {
-    struct pc_kad_key key = pc_kad_key_of_peer(id);
+    struct pc_kad_key key = pc_kad_keys_of(candidates->keys, id);
     unsigned number = pc_kad_key_common_prefix(&candidates->own_key, &key);
     struct bucket *bucket = number < PC_KAD_BUCKETS ? candidates->buckets[number] : NULL;
     size_t at = bucket ? index_of(bucket, &key) : 0;

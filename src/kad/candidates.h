@@ -12,6 +12,7 @@
 
 #include "base/time.h"
 #include "kad/entry.h"
+#include "kad/keys.h"
 
 #define PC_KAD_CANDIDATES_PER_BUCKET 5                   /* so 1,280 in all */
 #define PC_KAD_CANDIDATES_PER_GROUP  2                   /* in a bucket */
@@ -20,8 +21,9 @@
 
 struct pc_kad_candidates;
 
-/* `group_max`: candidates of one group in a bucket, 0: no limit. ENOMEM. */
-int pc_kad_candidates_new(const struct pc_peer_id *own_id, unsigned group_max,
+/* `group_max`: candidates of one group in a bucket, 0: no limit. `keys`: borrowed for as long as these are; NULL: each is computed.
+ * ENOMEM. */
+int pc_kad_candidates_new(const struct pc_peer_id *own_id, unsigned group_max, struct pc_kad_keys *keys,
                           struct pc_kad_candidates **ret_candidates);
 void pc_kad_candidates_free(struct pc_kad_candidates *candidates);
 /*

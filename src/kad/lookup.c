@@ -207,7 +207,7 @@ static int take_in(struct pc_kad_lookup *lookup, const struct pc_kad_contact *co
 
 int pc_kad_lookup_add(struct pc_kad_lookup *lookup, const struct pc_kad_contact *peer)
 {
-    struct pc_kad_key key = pc_kad_key_of_peer(&peer->id);
+    struct pc_kad_key key = pc_kad_keys_of(lookup->options.keys, &peer->id);
     return is_usable(lookup, &peer->id) ? take_in(lookup, peer, &key) : 0;
 }
 
@@ -251,7 +251,7 @@ const struct pc_kad_entry *pc_kad_lookup_overdue(struct pc_kad_lookup *lookup, i
 /* A request under way, overdue or not, has become this. False: there is none. */
 static bool request_became(struct pc_kad_lookup *lookup, const struct pc_peer_id *id, unsigned state)
 {
-    struct pc_kad_key key = pc_kad_key_of_peer(id);
+    struct pc_kad_key key = pc_kad_keys_of(lookup->options.keys, id);
     struct peer *peer = find_in(lookup, ASKED, &key);
     if (!peer)
         peer = find_in(lookup, OVERDUE, &key);
@@ -271,7 +271,7 @@ static size_t closest_told(const struct pc_kad_lookup *lookup, const struct pc_k
 {
     size_t size = 0;
     for (size_t i = 0; i < count; i++) {
-        struct told told = { pc_kad_key_of_peer(&peers[i].id), &peers[i] };
+        struct told told = { pc_kad_keys_of(lookup->options.keys, &peers[i].id), &peers[i] };
         int order = 1;
         size_t at = size;
         while (at > 0 &&

@@ -23,6 +23,7 @@
 
 #include "base/time.h"
 #include "kad/entry.h"
+#include "kad/keys.h"
 
 #define PC_KAD_ALPHA               10
 #define PC_KAD_BETA                20 /* all k closest must answer when we look up ourselves, as for a put */
@@ -40,6 +41,7 @@ struct pc_kad_lookup_options {
     unsigned group_max;         /* peers of one group; 0: no limit */
     int64_t request_timeout_us; /* NEVER: the caller tells of every failure */
     uint8_t secret[16];         /* random: strangers choose what is hashed */
+    struct pc_kad_keys *keys;   /* borrowed for as long as the lookup is; NULL: each is computed */
 };
 
 struct pc_kad_lookup;

@@ -350,7 +350,7 @@ static int ensure_bucket(struct pc_kad_table *table, unsigned number)
 int pc_kad_table_verified(struct pc_kad_table *table, const struct pc_kad_contact *peer, int64_t now_us,
                           enum pc_kad_place *ret_place)
 {
-    struct pc_kad_key key = pc_kad_key_of_peer(&peer->id);
+    struct pc_kad_key key = pc_kad_keys_of(table->options.keys, &peer->id);
     struct place place = place_of(table, &key);
     if (peer->id.size == 0 || place.number == PC_KAD_BUCKETS)
         return PEERCACHE_EINVAL;
@@ -384,7 +384,7 @@ int pc_kad_table_verified(struct pc_kad_table *table, const struct pc_kad_contac
 
 static struct node *see(struct pc_kad_table *table, const struct pc_peer_id *id, int64_t now_us)
 {
-    struct pc_kad_key key = pc_kad_key_of_peer(id);
+    struct pc_kad_key key = pc_kad_keys_of(table->options.keys, id);
     struct place place = place_of(table, &key);
     struct node *node = NULL;
     if (is_member(&place)) {
@@ -415,7 +415,7 @@ void pc_kad_table_answered(struct pc_kad_table *table, const struct pc_peer_id *
 
 void pc_kad_table_remove(struct pc_kad_table *table, const struct pc_peer_id *id)
 {
-    struct pc_kad_key key = pc_kad_key_of_peer(id);
+    struct pc_kad_key key = pc_kad_keys_of(table->options.keys, id);
     struct place place = place_of(table, &key);
     if (!is_member(&place) && !is_replacement(&place))
         return;
@@ -426,7 +426,7 @@ void pc_kad_table_remove(struct pc_kad_table *table, const struct pc_peer_id *id
 
 void pc_kad_table_doubt(struct pc_kad_table *table, const struct pc_peer_id *id, int64_t now_us)
 {
-    struct pc_kad_key key = pc_kad_key_of_peer(id);
+    struct pc_kad_key key = pc_kad_keys_of(table->options.keys, id);
     struct place place = place_of(table, &key);
     if (!is_member(&place))
         return;
@@ -453,7 +453,7 @@ const struct pc_kad_entry *pc_kad_table_next_test(struct pc_kad_table *table, in
 
 const struct pc_kad_entry *pc_kad_table_find(const struct pc_kad_table *table, const struct pc_peer_id *id)
 {
-    struct pc_kad_key key = pc_kad_key_of_peer(id);
+    struct pc_kad_key key = pc_kad_keys_of(table->options.keys, id);
     struct place place = place_of(table, &key);
     return is_member(&place) ? &place.bucket->members[place.member]->entry : NULL;
 }
@@ -498,7 +498,7 @@ unsigned pc_kad_table_edge(const struct pc_kad_table *table)
 
 bool pc_kad_table_is_neighbour(const struct pc_kad_table *table, const struct pc_peer_id *id)
 {
-    struct pc_kad_key key = pc_kad_key_of_peer(id);
+    struct pc_kad_key key = pc_kad_keys_of(table->options.keys, id);
     struct place place = place_of(table, &key);
     return is_member(&place) && count_nearer(table, place.number, &key) < PC_KAD_K;
 }

@@ -27,6 +27,7 @@
 
 #include "base/time.h"
 #include "kad/entry.h"
+#include "kad/keys.h"
 
 #define PC_KAD_REPLACEMENTS     5 /* of one bucket; the newest stay */
 #define PC_KAD_BUCKET_GROUP_MAX 2 /* default */
@@ -42,6 +43,7 @@ struct pc_kad_table_options {
     uint32_t bucket_group_max; /* peers of one group in a bucket; 0: no limit */
     uint32_t table_group_max;  /* members of one group in all; 0: no limit */
     uint8_t secret[16];        /* random: strangers choose what is hashed */
+    struct pc_kad_keys *keys;  /* borrowed for as long as the table is; NULL: each is computed */
 };
 
 struct pc_kad_table;

@@ -130,6 +130,7 @@ struct pc_node {
     peercache_time now;
 
     struct pc_cache_set *set;
+    struct pc_kad_keys keys; /* for table, candidates and lookups */
     struct pc_kad_table *table;
     struct pc_map connections; /* by number */
     struct pc_map open_by_id;

@@ -115,6 +115,7 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
         .own_id = options->own_id,
         .bucket_group_max = options->bucket_group_max ? options->bucket_group_max : PC_KAD_BUCKET_GROUP_MAX,
         .table_group_max = options->table_group_max ? options->table_group_max : PC_KAD_TABLE_GROUP_MAX,
+        .keys = &node->keys,
     };
     memcpy(table_options.secret, secret, sizeof(table_options.secret));
     result = pc_kad_table_new(&table_options, &node->table);
@@ -127,7 +128,7 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
             goto free_node;
         pc_reach_init(node->reach);
     }
-    result = pc_kad_candidates_new(&options->own_id, PC_KAD_CANDIDATES_PER_GROUP, &node->candidates);
+    result = pc_kad_candidates_new(&options->own_id, PC_KAD_CANDIDATES_PER_GROUP, &node->keys, &node->candidates);
     if (result)
         goto free_node;
     if (options->crawl_concurrency > 0) {

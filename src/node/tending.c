@@ -173,9 +173,9 @@ static size_t pick(struct pc_node *node, bool rested, struct pc_pick *ret_picks,
     return given;
 }
 
-static bool has_place(const struct pc_node *node, const struct pc_peer_id *id)
+static bool has_place(struct pc_node *node, const struct pc_peer_id *id)
 {
-    const struct pc_kad_key key = pc_kad_key_of_peer(id);
+    const struct pc_kad_key key = pc_kad_keys_of(&node->keys, id);
     unsigned bucket = pc_kad_key_common_prefix(&node->targets.own_key, &key);
     return bucket < PC_KAD_BUCKETS && pc_kad_table_bucket_count(node->table, bucket) < PC_KAD_K;
 }

@@ -16,13 +16,14 @@ static void look_up(struct pc_node *node, const struct pc_peer_id *target, int64
 {
     const struct pc_kad_entry *entries[PC_KAD_K];
     struct pc_kad_lookup_options options = {
-        .target = pc_kad_key_of_peer(target),
+        .target = pc_kad_keys_of(&node->keys, target),
         .own_id = node->options.own_id,
         .alpha = PC_KAD_ALPHA,
         .beta = node->is_finding || pc_addr_peer_id_equal(target, &node->options.own_id)
                     ? PC_KAD_BETA
                     : PC_KAD_BETA_REFRESH,
         .group_max = PC_KAD_LOOKUP_GROUP_MAX,
+        .keys = &node->keys,
         .request_timeout_us = PC_TIME_NEVER, /* dials and requests end by deadlines of their own */
     };
     pc_base_rng_bytes(&node->rng, options.secret, sizeof(options.secret));

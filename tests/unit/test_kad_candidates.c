@@ -10,7 +10,7 @@ static struct pc_kad_candidates *candidates_new(void)
 {
     struct pc_kad_candidates *candidates;
     struct pc_peer_id own_id = kad_id(OWN);
-    assert_int_equal(pc_kad_candidates_new(&own_id, PC_KAD_CANDIDATES_PER_GROUP, &candidates), 0);
+    assert_int_equal(pc_kad_candidates_new(&own_id, PC_KAD_CANDIDATES_PER_GROUP, NULL, &candidates), 0);
     return candidates;
 }
 

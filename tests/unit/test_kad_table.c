@@ -16,7 +16,7 @@
 static struct pc_kad_table *table_of(uint32_t own, uint32_t bucket_group_max, uint32_t table_group_max)
 {
     struct pc_kad_table *table;
-    struct pc_kad_table_options options = { kad_id(own), bucket_group_max, table_group_max, { 0 } };
+    struct pc_kad_table_options options = { kad_id(own), bucket_group_max, table_group_max, { 0 }, NULL };
     assert_int_equal(pc_kad_table_new(&options, &table), 0);
     return table;
 }

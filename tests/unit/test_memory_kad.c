@@ -138,7 +138,7 @@ static void candidates_survive_it(void **state)
         struct pc_kad_entry taken;
         uint64_t sum = 1;
         failing_memory_arm();
-        MUST(pc_kad_candidates_new(&own, 2, &candidates));
+        MUST(pc_kad_candidates_new(&own, 2, NULL, &candidates));
         for (uint32_t i = 0; i < PEERS; i++) {
             struct pc_kad_contact peer = kad_contact(100 + i, i / 3);
             MUST(pc_kad_candidates_offer(candidates, &peer, 1000 + i));
