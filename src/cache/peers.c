@@ -132,6 +132,7 @@ void pc_cache_peer_drop(struct pc_cache_set *set, struct pc_cache_peer *peer)
     pc_base_map_remove(&set->by_key, &peer->node);
     pc_cache_pending_take_back(&set->waiting, peer->waiting);
     detach(set, peer);
+    set->losses++;
     free(peer);
 }
 
@@ -337,6 +338,7 @@ static int settle(struct pc_cache_set *set, struct pc_cache_peer **peer, uint64_
     struct pc_cache_bucket *bucket = bucket_of(set, record->state, record->bucket);
     size_t size = pc_cache_pack_record(record, set->options.addrs_max, set->options.record_max_bytes, packed,
                                        sizeof(packed));
+    set->losses += known && record->addr_count < known->addr_count;
     bool stays = known && known->state == record->state &&
                  bucket == bucket_of(set, (peercache_state)known->state, known->bucket);
     if (stays && size <= known->packed_capacity) {

@@ -143,6 +143,7 @@ static int adopt(struct pc_cache_set *set, const struct pc_known *bare, const st
         (void)pc_cache_record_apply(&known.record, &moved, now_ms);
     }
     (void)pc_cache_record_apply(&known.record, delta, now_ms);
+    set->losses++;
     int result = pc_cache_peer_put(set, &known.peer, known.hash, &known.record, false);
     if (result == PEERCACHE_ENOMEM && set->options.memory_only)
         return result; /* nothing changed */

@@ -153,6 +153,8 @@ int pc_cache_take_news(struct pc_cache_set *set, struct pc_known *known, const s
         room = pc_cache_peer_update(set, &known->peer, known->hash, &known->record);
     else
         room = pc_cache_peer_put(set, &known->peer, known->hash, &known->record, false);
+    set->losses +=
+        !is_known && known->record.addr_count <= addrs_before; /* one gave way to it, or it to them */
     if (room == PEERCACHE_ENOMEM || (room && !delta->history.success_count) || set->options.memory_only)
         return room;
     int result = pc_cache_let_wait(set, known->peer, known->hash, delta);
@@ -214,12 +216,25 @@ static int take_from_rates(struct pc_cache_set *set, const struct pc_maddr *addr
     return 0;
 }
 
+/* Answers name the same addresses over and over. Of one without a date of its first sighting that is still to be learnt. */
+static bool was_just_heard(const struct pc_known *known, int64_t now_ms)
+{
+    return known->peer && known->addr && known->addr->first_seen_ms > 0 &&
+           pc_base_time_sub(now_ms, known->addr->history.last_seen_ms) < PC_CACHE_HEARD_AGAIN_MS;
+}
+
+uint64_t pc_cache_set_losses(const struct pc_cache_set *set)
+{
+    return set->losses;
+}
+
 int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
                      bool names_allowed, peercache_source source, const struct pc_netgroup *source_group,
                      int64_t now_ms, struct pc_reason *ret_reason)
 {
     struct pc_maddr normal;
     struct pc_delta delta;
+    struct pc_known known;
     static const struct pc_peer_id nobody;
     now_ms = pc_cache_advance(set, now_ms);
     id = id ? id : &nobody;
@@ -239,6 +254,9 @@ int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, stru
         pc_base_reason(ret_reason, "banned");
         return PEERCACHE_EPERM;
     }
+    pc_cache_look_up(set, id, pc_addr_maddr_bytes(&normal), &known);
+    if (was_just_heard(&known, now_ms))
+        return 0;
     result = take_from_rates(set, &normal, source, source_group, now_ms, ret_reason);
     if (result)
         return result;
@@ -248,8 +266,6 @@ int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, stru
     delta.source = source;
     if (source_group)
         delta.source_group = *source_group;
-    struct pc_known known;
-    pc_cache_look_up(set, id, pc_addr_maddr_bytes(&normal), &known);
     result = pc_cache_take_news(set, &known, &delta, now_ms);
     if (result == PEERCACHE_ELIMIT)
         pc_base_reason(ret_reason, "no room for another peer of this group from this source");
@@ -265,6 +281,7 @@ int pc_cache_set_take_in(struct pc_cache_set *set, const struct pc_delta *delta,
     *ret_known = known.addr != NULL;
     if (!delta->trusted)
         return pc_cache_take_news(set, &known, delta, now_ms);
+    set->losses++;
     bool was_tried = known.peer && known.peer->state == PEERCACHE_TRIED;
     if (!pc_cache_record_apply(&known.record, delta, now_ms))
         return 0;
@@ -319,6 +336,7 @@ int pc_cache_set_own_addr(struct pc_cache_set *set, struct pc_bytes addr)
     for (size_t i = 0; i < count && result == 0; i++)
         result = drop_own(set, &keys[i], own);
     free(keys);
+    set->losses++;
     if (result == 0) /* last, so that who asks again after a failure does not find it done */
         set->own_addrs[set->own_addr_count++] = normal;
     return result;
@@ -417,6 +435,7 @@ int pc_cache_set_ban(struct pc_cache_set *set, const struct pc_ban *bans, size_t
 {
     bool has_range = false;
     int result = 0;
+    set->losses++;
     for (size_t i = 0; i < count && result == 0; i++) {
         struct pc_peer_id id;
         result = pc_cache_bans_add(&set->bans, &bans[i]);
@@ -468,6 +487,7 @@ int pc_cache_set_load(struct pc_cache_set *set, const struct pc_record *record, 
     struct pc_record laid;
     if (pc_cache_is_own_id(set, &record->id) || (record->id.size == 0 && record->addr_count == 0))
         return 0;
+    set->losses++;
     pc_cache_record_init(&laid, &record->id);
     for (size_t i = 0; i < record->addr_count; i++) { /* as news, for what comes from a file is checked so */
         const struct pc_record_addr *addr = &record->addrs[i];

@@ -69,6 +69,9 @@ void pc_cache_set_part(struct pc_cache_set *set, bool is_part);
 /* Another process removed it. */
 void pc_cache_set_unload(struct pc_cache_set *set, const struct pc_peer_id *id);
 
+/* Heard of again within this time is no news: nothing changes, the date of its sighting neither, and no rate is drawn on. */
+#define PC_CACHE_HEARD_AGAIN_MS (INT64_C(60) * 1000)
+
 /*
  * Heard of an address, with or without an id. Goes through pc_addr_storable. EUNSUPPORTED with reason; EINVAL
  * our own id or one of our own addresses; EPERM banned; ENOMEM; ELIMIT no room: in its bucket, or too much is
@@ -77,6 +80,9 @@ void pc_cache_set_unload(struct pc_cache_set *set, const struct pc_peer_id *id);
 int pc_cache_set_add(struct pc_cache_set *set, const struct pc_peer_id *id, struct pc_bytes addr,
                      bool names_allowed, peercache_source source, const struct pc_netgroup *source_group,
                      int64_t now_ms, struct pc_reason *ret_reason);
+/* Counts on whenever an address may have left the set, or may not be stored any more: while it is the same, what was added
+ * is in. */
+uint64_t pc_cache_set_losses(const struct pc_cache_set *set);
 /* News in the shape of a delta, of an address that may be stored: an import into a cache that is in memory only.
  * Trusted ones (of a trusted import) no bucket turns away. *ret_known: the address was in. ENOMEM; ELIMIT. */
 int pc_cache_set_take_in(struct pc_cache_set *set, const struct pc_delta *delta, int64_t now_ms,

@@ -17,7 +17,7 @@ static bool take(struct pc_node *node, size_t endpoint, const struct pc_endpoint
     struct pc_maddr addr;
     if (pc_node_storable(node, pc_addr_maddr_bytes(&named->addr), &addr))
         return false; /* relayed, private, a name: neither stored nor dialled */
-    pc_node_remember(node, &named->id, &addr, PEERCACHE_SOURCE_ENDPOINT, group);
+    (void)pc_node_remember(node, &named->id, &addr, PEERCACHE_SOURCE_ENDPOINT, group);
     return pc_node_join_offer(node, &named->id, &addr, PEERCACHE_VIA_ENDPOINT, endpoint);
 }
 

@@ -10,6 +10,7 @@
 #include "kad/schedule.h"
 #include "kad/table.h"
 #include "kad/targets.h"
+#include "node/heard.h"
 #include "node/node.h"
 #include "node/pool.h"
 #include "node/reach.h"
@@ -131,6 +132,7 @@ struct pc_node {
 
     struct pc_cache_set *set;
     struct pc_kad_keys keys; /* for table, candidates and lookups */
+    struct pc_node_hearing hearing;
     struct pc_kad_table *table;
     struct pc_map connections; /* by number */
     struct pc_map open_by_id;
@@ -314,6 +316,9 @@ bool pc_node_join_is_open(const struct pc_node *node);
  * is ENDPOINT. */
 bool pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
                         peercache_via via, size_t endpoint);
+/* The same of an address that was heard of, from an answer. */
+void pc_node_join_offer_heard(struct pc_node *node, const struct pc_peer_id *id,
+                              const struct pc_node_heard *heard);
 void pc_node_join_verified_inbound(struct pc_node *node, const struct pc_peer_id *id);
 void pc_node_join_fetched(struct pc_node *node, const struct pc_node_fetched *fetched, uint32_t usable);
 void pc_node_join_resolved(struct pc_node *node, const struct pc_node_resolved *resolved);
@@ -373,6 +378,13 @@ void pc_node_table_remove(struct pc_node *node, const struct pc_peer_id *id);
 /* Somebody came or left. */
 void pc_node_table_changed(struct pc_node *node);
 
+/* heard.c */
+/* An address that a peer told of, judged; valid until the next is heard. */
+struct pc_node_heard *pc_node_hear(struct pc_node *node, struct pc_bytes addr);
+/* Hand one that may be stored to the cache, unless it was handed over just now. */
+void pc_node_remember_heard(struct pc_node *node, const struct pc_peer_id *id, struct pc_node_heard *heard,
+                            const struct pc_netgroup *teller);
+
 /* learning.c */
 /* A dial of ours ended: the cache counts it. */
 void pc_node_learn_outcome(struct pc_node *node, const struct connection *connection,
@@ -385,8 +397,9 @@ void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
                           const struct pc_kad_message *kad);
 /* Whether an address may be stored, and so dialled when others name it: 0 and its normal form, or why not. */
 int pc_node_storable(const struct pc_node *node, struct pc_bytes addr, struct pc_maddr *ret_addr);
-void pc_node_remember(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
-                      peercache_source source, const struct pc_netgroup *teller);
+/* 0: the cache has it. */
+int pc_node_remember(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
+                     peercache_source source, const struct pc_netgroup *teller);
 /* Something answered us: failures held back until then count. */
 void pc_node_answered(struct pc_node *node);
 /* Whether identify names the protocol; whether that of our network. */

@@ -60,6 +60,17 @@ bool pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, const
     return true;
 }
 
+void pc_node_join_offer_heard(struct pc_node *node, const struct pc_peer_id *id,
+                              const struct pc_node_heard *heard)
+{
+    if (!heard->may_be_offered || !pc_node_join_is_open(node))
+        return;
+    const struct pc_joiner_candidate candidate = {
+        .id = *id, .addr = heard->addr, .ip_port = heard->ip_port, .via = PEERCACHE_VIA_DHT
+    };
+    offer(node, &candidate);
+}
+
 /* ----- beginning ----- */
 
 /* Of the cache, the best to dial now; those that may not be dialled from here are left where they are. */

@@ -124,14 +124,14 @@ int pc_node_storable(const struct pc_node *node, struct pc_bytes addr, struct pc
     return 0;
 }
 
-void pc_node_remember(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
-                      peercache_source source, const struct pc_netgroup *teller)
+int pc_node_remember(struct pc_node *node, const struct pc_peer_id *id, const struct pc_maddr *addr,
+                     peercache_source source, const struct pc_netgroup *teller)
 {
     struct pc_reason reason = { "" };
-    note(node,
-         pc_cache_set_add(node->set, id, pc_addr_maddr_bytes(addr), false, source, teller, node->now.wall_ms,
-                          &reason),
-         &reason);
+    int result = pc_cache_set_add(node->set, id, pc_addr_maddr_bytes(addr), false, source, teller,
+                                  node->now.wall_ms, &reason);
+    note(node, result, &reason);
+    return result;
 }
 
 void pc_node_learn_server(struct pc_node *node, const struct connection *connection,
@@ -151,8 +151,8 @@ void pc_node_learn_server(struct pc_node *node, const struct connection *connect
         struct pc_maddr addr;
         if (pc_node_storable(node, identify->addrs[i], &addr))
             continue;
-        pc_node_remember(node, &connection->id, &addr,
-                         inbound ? PEERCACHE_SOURCE_INBOUND : PEERCACHE_SOURCE_DHT, &teller);
+        (void)pc_node_remember(node, &connection->id, &addr,
+                               inbound ? PEERCACHE_SOURCE_INBOUND : PEERCACHE_SOURCE_DHT, &teller);
         if (count < PC_KAD_ADDRS_PER_PEER &&
             pc_addr_classify(pc_addr_maddr_bytes(&addr), &remote) == PC_ADDR_QUIC_V1 &&
             (count == 0 || !pc_bytes_equal(pc_addr_maddr_bytes(&addrs[0]), pc_addr_maddr_bytes(&addr))))
@@ -181,13 +181,13 @@ void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
         struct pc_maddr addrs[PC_KAD_ADDRS_PER_PEER];
         size_t count = 0;
         for (size_t j = 0; j < peer->addr_count; j++) {
-            struct pc_maddr addr;
-            if (pc_node_storable(node, peer->addrs[j], &addr))
+            struct pc_node_heard *heard = pc_node_hear(node, peer->addrs[j]);
+            if (!heard->may_be_stored)
                 continue;
-            pc_node_remember(node, &peer->id, &addr, PEERCACHE_SOURCE_DHT, &group);
-            (void)pc_node_join_offer(node, &peer->id, &addr, PEERCACHE_VIA_DHT, 0);
+            pc_node_remember_heard(node, &peer->id, heard, &group);
+            pc_node_join_offer_heard(node, &peer->id, heard);
             if (count < PC_KAD_ADDRS_PER_PEER)
-                addrs[count++] = addr;
+                addrs[count++] = heard->addr;
         }
         pc_node_offer_candidate(node, &peer->id, addrs, count);
     }

@@ -128,7 +128,8 @@ int pc_node_new(const struct pc_node_options *options, struct pc_node **ret_node
             goto free_node;
         pc_reach_init(node->reach);
     }
-    result = pc_kad_candidates_new(&options->own_id, PC_KAD_CANDIDATES_PER_GROUP, &node->keys, &node->candidates);
+    result =
+        pc_kad_candidates_new(&options->own_id, PC_KAD_CANDIDATES_PER_GROUP, &node->keys, &node->candidates);
     if (result)
         goto free_node;
     if (options->crawl_concurrency > 0) {

@@ -62,7 +62,8 @@ static void remember_members(struct pc_node *node)
             continue;
         for (size_t i = 0; i < member->addr_count; i++) {
             if (!is_connected)
-                pc_node_remember(node, &member->id, &member->addrs[i], PEERCACHE_SOURCE_DHT, &member->group);
+                (void)pc_node_remember(node, &member->id, &member->addrs[i], PEERCACHE_SOURCE_DHT,
+                                       &member->group);
             else if (i == 0 &&
                      pc_cache_set_report_more(node->set, &member->id, pc_addr_maddr_bytes(&member->addrs[i]),
                                               &alive, node->now.wall_ms) == PEERCACHE_ENOMEM)

@@ -205,16 +205,18 @@ void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection
     pc_node_table_remove(node, &connection->id);
 }
 
-/* Of a peer that was told of; returns how many. */
-static size_t dialable_addrs(const struct pc_node *node, const struct pc_kad_peer *peer,
-                             struct pc_maddr ret_addrs[PC_KAD_ADDRS_PER_PEER])
+/* Of a peer that was told of, and the group of the first; returns how many. */
+static size_t dialable_addrs(struct pc_node *node, const struct pc_kad_peer *peer,
+                             struct pc_maddr ret_addrs[PC_KAD_ADDRS_PER_PEER], struct pc_netgroup *ret_group)
 {
     size_t count = 0;
     for (size_t i = 0; i < peer->addr_count && count < PC_KAD_ADDRS_PER_PEER; i++) {
-        struct pc_ip_port unused;
-        if (pc_node_storable(node, peer->addrs[i], &ret_addrs[count]) == 0 &&
-            pc_addr_classify(pc_addr_maddr_bytes(&ret_addrs[count]), &unused) == PC_ADDR_QUIC_V1)
-            count++;
+        const struct pc_node_heard *heard = pc_node_hear(node, peer->addrs[i]);
+        if (!heard->may_be_stored || heard->ip_port.family == 0)
+            continue;
+        if (count == 0)
+            *ret_group = heard->group;
+        ret_addrs[count++] = heard->addr;
     }
     return count;
 }
@@ -231,11 +233,8 @@ void pc_node_walk_answered(struct pc_node *node, const struct pc_peer_id *id,
         struct pc_kad_contact *contact = &contacts[count];
         contact->id = kad->peers[i].id;
         contact->addrs = addrs[count];
-        contact->addr_count = dialable_addrs(node, &kad->peers[i], addrs[count]);
-        if (contact->addr_count == 0)
-            continue;
-        contact->group = pc_addr_netgroup(pc_addr_maddr_bytes(&contact->addrs[0]), node->options.mode);
-        count++;
+        contact->addr_count = dialable_addrs(node, &kad->peers[i], addrs[count], &contact->group);
+        count += contact->addr_count > 0;
     }
     if (pc_kad_lookup_answered(node->lookup, id, contacts, count))
         out_of_memory(node);

@@ -931,9 +931,109 @@ static void memory_only_keeps_no_deltas(void **state)
     pc_cache_set_free(NULL);
 }
 
+static int64_t seen_of(struct pc_cache_set *set, uint32_t id, uint32_t addr)
+{
+    struct pc_peer_id peer = id_of(id);
+    struct pc_maddr maddr = quic_of(addr);
+    const struct pc_record *found = pc_cache_set_find(set, &peer);
+    for (size_t i = 0; found && i < found->addr_count; i++)
+        if (pc_bytes_equal(pc_addr_maddr_bytes(&found->addrs[i].addr), pc_addr_maddr_bytes(&maddr)))
+            return found->addrs[i].history.last_seen_ms;
+    return -1;
+}
+
+/* Each answer names who was named a moment before: that is news once a minute. */
+static void what_is_told_again_at_once_is_no_news(void **state)
+{
+    (void)state;
+    struct pc_cache_set *set = set_new(100);
+    const struct pc_delta *deltas;
+    add(set, 1, LONE(1), NOW_MS);
+    assert_int_equal(pc_cache_set_take(set, &deltas, 10), 1);
+    assert_int_equal(pc_cache_set_settle(set, true), 0);
+    add(set, 1, LONE(1), NOW_MS + PC_CACHE_HEARD_AGAIN_MS - 1);
+    assert_int_equal(seen_of(set, 1, LONE(1)), NOW_MS);
+    assert_int_equal(pc_cache_set_pending(set), 0);
+    add(set, 1, LONE(2), NOW_MS + PC_CACHE_HEARD_AGAIN_MS - 1); /* another address of it is */
+    assert_int_equal(pc_cache_set_pending(set), 1);
+    add(set, 1, LONE(1), NOW_MS + PC_CACHE_HEARD_AGAIN_MS);
+    assert_int_equal(seen_of(set, 1, LONE(1)), NOW_MS + PC_CACHE_HEARD_AGAIN_MS);
+    assert_int_equal(pc_cache_set_pending(set), 2);
+    struct pc_peer_id peer = id_of(1); /* who was removed is told of anew */
+    assert_int_equal(pc_cache_set_remove(set, &peer, NOW_MS + PC_CACHE_HEARD_AGAIN_MS + 1), 0);
+    add(set, 1, LONE(1), NOW_MS + PC_CACHE_HEARD_AGAIN_MS + 2);
+    assert_int_equal(seen_of(set, 1, LONE(1)), NOW_MS + PC_CACHE_HEARD_AGAIN_MS + 2);
+    pc_cache_set_free(set);
+}
+
+/* While the count of losses stands, all that was taken in is in: whoever gave way, was removed, banned or moved counts. */
+static void no_loss_goes_uncounted(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 20000, KEPT = 64 };
+    struct {
+        uint32_t id, addr;
+        uint64_t losses;
+    } kept[KEPT] = { { 0 } };
+    struct pc_cache_set *set = set_new(40);
+    struct pc_rng rng;
+    unsigned looked = 0;
+    pc_base_rng_init_u64(&rng, 7);
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        uint32_t id = 1 + (uint32_t)pc_base_rng_below(&rng, 60),
+                 addr = LONE((uint32_t)pc_base_rng_below(&rng, 12) * 60 + id);
+        struct pc_peer_id peer = id_of(id);
+        struct pc_maddr maddr = quic_of(addr);
+        struct pc_bytes bytes = pc_addr_maddr_bytes(&maddr);
+        int64_t now_ms = NOW_MS + (int64_t)i * 5000;
+        switch (pc_base_rng_below(&rng, 200)) {
+        case 0:
+            (void)pc_cache_set_remove(set, &peer, now_ms);
+            break;
+        case 1:
+            (void)pc_cache_set_report(set, &peer, bytes, PEERCACHE_OK, &peer, 1000, PEERCACHE_SOURCE_DHT,
+                                      now_ms);
+            break;
+        case 2:
+            (void)pc_cache_set_report(set, &peer, bytes, PEERCACHE_WRONG_IDENTITY, NULL, PC_RTT_UNKNOWN,
+                                      PEERCACHE_SOURCE_DHT, now_ms);
+            break;
+        case 3:
+            (void)pc_cache_set_report(set, &peer, bytes, PEERCACHE_REFUSED, NULL, PC_RTT_UNKNOWN,
+                                      PEERCACHE_SOURCE_DHT, now_ms);
+            break;
+        case 4:
+            pc_cache_set_unload(set, &peer);
+            break;
+        default:
+            if (pc_cache_set_add(set, &peer, bytes, false, PEERCACHE_SOURCE_DHT, NULL, now_ms, NULL) == 0 &&
+                seen_of(set, id, addr) >= 0) {
+                kept[i % KEPT].id = id;
+                kept[i % KEPT].addr = addr;
+                kept[i % KEPT].losses = pc_cache_set_losses(set);
+            }
+        }
+        for (size_t j = 0; j < KEPT; j++) {
+            if (kept[j].id == 0 || kept[j].losses != pc_cache_set_losses(set))
+                continue;
+            assert_true(seen_of(set, kept[j].id, kept[j].addr) >= 0);
+            looked++;
+        }
+    }
+    assert_true(looked > ROUNDS);
+    struct pc_ban ban;
+    uint64_t losses = pc_cache_set_losses(set);
+    assert_int_equal(pc_cache_ban_parse("20.0.0.0/6", 10, &ban, NULL), 0);
+    assert_int_equal(pc_cache_set_ban(set, &ban, 1), 0);
+    assert_true(pc_cache_set_losses(set) != losses);
+    pc_cache_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_told_again_at_once_is_no_news),
+        cmocka_unit_test(no_loss_goes_uncounted),
         cmocka_unit_test(merge_is_commutative_and_associative),
         cmocka_unit_test(counters_saturate_and_never_reset),
         cmocka_unit_test(the_future_is_clamped_to_now),

@@ -231,6 +231,8 @@ static void rates_bound_one_source_and_all(void **state)
     for (uint32_t i = 0; i < 1000; i++) /* ever other sources: the burst of all together */
         taken += add(set, 1000 + i, 1000 + i, 10 + i, NOW_MS + 3600000) == 0;
     assert_int_equal(taken, 50);
+    for (uint32_t i = 0; i < 10; i++) /* what is known and told again draws on none */
+        assert_int_equal(add(set, 1000 + i, 1000 + i, 10 + i, NOW_MS + 3600000 + 1), 0);
     struct pc_peer_id id = id_of(9999);
     struct pc_maddr addr = addr_in(9999, 9999); /* what the operator says is free of it */
     assert_int_equal(pc_cache_set_add(set, &id, pc_addr_maddr_bytes(&addr), false, PEERCACHE_SOURCE_FLAG,

@@ -117,6 +117,7 @@ static void who_dials_a_node_that_stops_is_not_saved(void **state)
 {
     (void)state;
     live_among(20, true);
+    run_until(world->now.mono_us + 90 * PC_US_PER_S); /* it hears of them again: news, a minute later */
     ask(PC_NODE_STOP);
     assert_true(world->commit_out);
     unsigned commits = world->commits, closes = world->closes;
