@@ -153,8 +153,8 @@ int pc_cache_take_news(struct pc_cache_set *set, struct pc_known *known, const s
         room = pc_cache_peer_update(set, &known->peer, known->hash, &known->record);
     else
         room = pc_cache_peer_put(set, &known->peer, known->hash, &known->record, false);
-    set->losses +=
-        !is_known && known->record.addr_count <= addrs_before; /* one gave way to it, or it to them */
+    if (!is_known && known->record.addr_count <= addrs_before) /* another gave way, or it itself */
+        set->losses++;
     if (room == PEERCACHE_ENOMEM || (room && !delta->history.success_count) || set->options.memory_only)
         return room;
     int result = pc_cache_let_wait(set, known->peer, known->hash, delta);
