@@ -19,9 +19,9 @@ struct pc_kad_key pc_kad_key_of_peer(const struct pc_peer_id *id)
 int pc_kad_key_compare(const struct pc_kad_key *target, const struct pc_kad_key *a,
                        const struct pc_kad_key *b)
 {
-    for (size_t i = 0; i < sizeof(target->bytes); i++) {
-        int from_a = target->bytes[i] ^ a->bytes[i];
-        int from_b = target->bytes[i] ^ b->bytes[i];
+    for (size_t at = 0; at < sizeof(target->bytes); at += 8) {
+        uint64_t from_a = pc_kad_key_word(target, at) ^ pc_kad_key_word(a, at);
+        uint64_t from_b = pc_kad_key_word(target, at) ^ pc_kad_key_word(b, at);
         if (from_a != from_b)
             return from_a < from_b ? -1 : 1;
     }
@@ -30,10 +30,10 @@ int pc_kad_key_compare(const struct pc_kad_key *target, const struct pc_kad_key 
 
 unsigned pc_kad_key_common_prefix(const struct pc_kad_key *a, const struct pc_kad_key *b)
 {
-    for (unsigned i = 0; i < sizeof(a->bytes); i++) {
-        unsigned difference = a->bytes[i] ^ b->bytes[i];
-        if (difference) /* clz counts in 32 bits, of which a byte is the last 8 */
-            return i * 8 + (unsigned)__builtin_clz(difference) - 24;
+    for (unsigned at = 0; at < sizeof(a->bytes); at += 8) {
+        uint64_t difference = pc_kad_key_word(a, at) ^ pc_kad_key_word(b, at);
+        if (difference)
+            return at * 8 + (unsigned)__builtin_clzll(difference);
     }
     return KEY_BITS;
 }

@@ -1,16 +1,16 @@
 #include "kad/keys.h"
 
+#include <assert.h>
+
+#define FIRST_AT 6
+
 static size_t slot_of(const struct pc_peer_id *id)
 {
-    uint64_t hash = id->size;
-    for (size_t at = 0; at < id->size; at += sizeof(uint64_t)) {
-        uint64_t word = 0;
-        size_t left = id->size - at;
-        memcpy(&word, id->bytes + at, left < sizeof(word) ? left : sizeof(word));
-        hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-        hash ^= hash >> 32;
-    }
-    return hash % PC_KAD_KEYS_SLOTS;
+    uint64_t first, last; /* of a key or a digest, behind what all ids of a kind begin with */
+    static_assert(FIRST_AT + sizeof(first) <= PC_PEER_ID_MAX_BYTES, "within the bytes of any id");
+    memcpy(&first, id->bytes + FIRST_AT, sizeof(first));
+    memcpy(&last, id->bytes + (id->size < sizeof(last) ? 0 : id->size - sizeof(last)), sizeof(last));
+    return ((first ^ last) * UINT64_C(0x9E3779B97F4A7C15)) >> 32 & (PC_KAD_KEYS_SLOTS - 1);
 }
 
 struct pc_kad_key pc_kad_keys_of(struct pc_kad_keys *keys, const struct pc_peer_id *id)

@@ -47,19 +47,11 @@ struct pc_kad_table {
         *buckets[PC_KAD_BUCKETS]; /* [i]: keys share exactly i leading bits with ours; NULL: empty */
 };
 
-static uint64_t read_u64(const uint8_t *bytes)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < 8; i++)
-        v = v << 8 | bytes[i];
-    return v;
-}
-
 /* All keys of a bucket are alike before the byte in which they differ from ours. */
 static uint64_t head_of(const struct pc_kad_key *key, unsigned bucket)
 {
     unsigned first = bucket / 8;
-    return read_u64(key->bytes + (first < sizeof(key->bytes) - 8 ? first : sizeof(key->bytes) - 8));
+    return pc_kad_key_word(key, first < sizeof(key->bytes) - 8 ? first : sizeof(key->bytes) - 8);
 }
 
 int pc_kad_table_new(const struct pc_kad_table_options *options, struct pc_kad_table **ret_table)
@@ -488,10 +480,13 @@ size_t pc_kad_table_bucket_count(const struct pc_kad_table *table, unsigned buck
 unsigned pc_kad_table_edge(const struct pc_kad_table *table)
 {
     size_t deeper = 0;
-    for (unsigned i = PC_KAD_BUCKETS; i-- > 0;) {
-        deeper += pc_kad_table_bucket_count(table, i);
-        if (deeper >= PC_KAD_K)
-            return i;
+    for (unsigned word = WORDS; word-- > 0;) {
+        for (uint64_t left = table->in_use[word]; left; left &= left - 1) {
+            unsigned number = word * 64 + 63 - (unsigned)__builtin_ctzll(left);
+            deeper += table->buckets[number]->count;
+            if (deeper >= PC_KAD_K)
+                return number;
+        }
     }
     return 0;
 }
@@ -545,7 +540,7 @@ size_t pc_kad_table_closest(const struct pc_kad_table *table, const struct pc_ka
     size_t found = 0;
     uint64_t coming_back[WORDS];
     for (unsigned word = 0; word < WORDS; word++) {
-        uint64_t d = read_u64(table->own_key.bytes + word * 8) ^ read_u64(target->bytes + word * 8);
+        uint64_t d = pc_kad_key_word(&table->own_key, word * 8) ^ pc_kad_key_word(target, word * 8);
         coming_back[word] = table->in_use[word] & ~d;
         for (uint64_t left = table->in_use[word] & d; left && found < count;) {
             unsigned bit = (unsigned)__builtin_clzll(left);

@@ -196,7 +196,10 @@ void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
 void pc_node_answer(struct pc_node *node, const struct pc_libp2p_event *asked)
 {
     const struct pc_kad_entry *entries[PC_KAD_K + 1];
-    struct pc_kad_key target = pc_kad_key_of(asked->key);
+    /* Most ask for their own neighbours. Of any other key none is kept: who asks may make them up. */
+    struct pc_kad_key target = pc_bytes_equal(asked->key, pc_addr_peer_id_bytes(&asked->id))
+                                   ? pc_kad_keys_of(&node->keys, &asked->id)
+                                   : pc_kad_key_of(asked->key);
     struct connection *connection = pc_node_connection_find(node, asked->connection);
     if (connection)
         pc_node_pool_used(node, connection);
