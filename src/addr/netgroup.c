@@ -141,6 +141,8 @@ struct pc_netgroup pc_addr_netgroup(struct pc_bytes addr, enum pc_netgroup_mode 
     struct pc_netgroup group = { 0 };
     struct pc_leading_ip leading;
     uint8_t key;
+    if (pc_addr_is_plain_ip4(addr) && pc_addr_leading_ip(addr, &leading) == 0)
+        return pc_addr_netgroup_of_ip_port(&leading.address, mode);
     bool is_ip = pc_addr_leading_ip(addr, &leading) == 0;
     /* A relayed address lies in the relay's network, not in the peer's, which is not known. */
     if (is_relayed(is_ip ? leading.rest : addr))

@@ -458,6 +458,12 @@ int pc_plan_step(struct pc_join_plan *plan, const struct pc_plan_event *event, i
 {
     size_t count = 0;
     plan->now_us = pc_base_time_max(plan->now_us, now_us);
+    if (event->kind == PC_PLAN_OFFERED && capacity == 0 && plan->again_at_us > plan->now_us) {
+        /* One of the many of an answer: the rest is for the step that asks for actions. */
+        plan->may_have_more = true;
+        *ret_count = 0;
+        return take(plan, event);
+    }
     if (plan->again_at_us <= plan->now_us)
         again(plan);
     settle(plan);
