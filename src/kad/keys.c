@@ -10,7 +10,7 @@ static size_t slot_of(const struct pc_peer_id *id)
     static_assert(FIRST_AT + sizeof(first) <= PC_PEER_ID_MAX_BYTES, "within the bytes of any id");
     memcpy(&first, id->bytes + FIRST_AT, sizeof(first));
     memcpy(&last, id->bytes + (id->size < sizeof(last) ? 0 : id->size - sizeof(last)), sizeof(last));
-    return ((first ^ last) * UINT64_C(0x9E3779B97F4A7C15)) >> 32 & (PC_KAD_KEYS_SLOTS - 1);
+    return ((first ^ last) * UINT64_C(0x9E3779B97F4A7C15)) >> 48 & (PC_KAD_KEYS_SLOTS - 1);
 }
 
 struct pc_kad_key pc_kad_keys_of(struct pc_kad_keys *keys, const struct pc_peer_id *id)

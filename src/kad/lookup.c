@@ -187,9 +187,15 @@ static bool make_room(struct pc_kad_lookup *lookup, const struct pc_kad_group *g
 static bool is_known(const struct pc_kad_lookup *lookup, const struct pc_kad_key *key)
 {
     for (unsigned state = 0; state < STATES; state++)
-        if (find_in(lookup, state, key))
+        if (lookup->lists[state].count > 0 && find_in(lookup, state, key))
             return true;
     return false;
+}
+
+bool pc_kad_lookup_knows(const struct pc_kad_lookup *lookup, const struct pc_peer_id *id)
+{
+    struct pc_kad_key key = pc_kad_keys_of(lookup->options.keys, id);
+    return is_known(lookup, &key);
 }
 
 static bool is_usable(const struct pc_kad_lookup *lookup, const struct pc_peer_id *id)

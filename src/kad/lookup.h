@@ -59,6 +59,8 @@ const struct pc_kad_entry *pc_kad_lookup_next(struct pc_kad_lookup *lookup, int6
 const struct pc_kad_entry *pc_kad_lookup_overdue(struct pc_kad_lookup *lookup, int64_t now_us);
 /* When the next request is overdue; NEVER. */
 int64_t pc_kad_lookup_deadline_us(const struct pc_kad_lookup *lookup);
+/* Whether it has the peer, whatever became of it: to be told of it again changes nothing. */
+bool pc_kad_lookup_knows(const struct pc_kad_lookup *lookup, const struct pc_peer_id *id);
 /* A peer that was asked (or is overdue) answered with these; any number. The answer of another is ignored.
  * ENOMEM: it counts as answered, and some of the peers are not taken in. */
 int pc_kad_lookup_answered(struct pc_kad_lookup *lookup, const struct pc_peer_id *id,

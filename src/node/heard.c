@@ -3,15 +3,11 @@
 
 static size_t slot_of(struct pc_bytes addr)
 {
-    uint64_t hash = addr.size;
-    for (size_t at = 0; at < addr.size; at += sizeof(uint64_t)) {
-        uint64_t word = 0;
-        size_t left = addr.size - at;
-        memcpy(&word, addr.data + at, left < sizeof(word) ? left : sizeof(word));
-        hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-        hash ^= hash >> 32;
-    }
-    return hash % PC_NODE_HEARD_SLOTS;
+    uint64_t first = 0, last = 0;
+    size_t size = addr.size < sizeof(first) ? addr.size : sizeof(first);
+    memcpy(&first, addr.data, size);                   /* of IPv4 the address, */
+    memcpy(&last, addr.data + addr.size - size, size); /* and its port */
+    return ((first ^ last << 1) * UINT64_C(0x9E3779B97F4A7C15)) >> 48 & (PC_NODE_HEARD_SLOTS - 1);
 }
 
 static void judge(const struct pc_node *node, struct pc_bytes addr, struct pc_node_heard *ret_heard)

@@ -229,8 +229,12 @@ void pc_node_walk_answered(struct pc_node *node, const struct pc_peer_id *id,
     size_t count = 0;
     if (!node->lookup)
         return;
+    /* Of more than k the lookup takes the closest, and who it knows is to take a place among them. */
+    bool may_skip = kad->peer_count <= PC_KAD_K;
     for (size_t i = 0; i < kad->peer_count; i++) {
         struct pc_kad_contact *contact = &contacts[count];
+        if (may_skip && pc_kad_lookup_knows(node->lookup, &kad->peers[i].id))
+            continue;
         contact->id = kad->peers[i].id;
         contact->addrs = addrs[count];
         contact->addr_count = dialable_addrs(node, &kad->peers[i], addrs[count], &contact->group);
