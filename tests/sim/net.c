@@ -46,11 +46,18 @@ static void end_key(const struct machine *machine, uint64_t number, uint8_t ret_
         ret_key[4 + i] = (uint8_t)(number >> (8 * i));
 }
 
+static uint64_t hash_of(const struct machine *machine, uint64_t number)
+{
+    uint64_t hash = (number ^ (uint64_t)machine->number << 32) * UINT64_C(0x9E3779B97F4A7C15);
+    return hash ^ hash >> 32;
+}
+
 static struct link_end *find_end(const struct machine *machine, uint64_t number)
 {
     uint8_t key[12];
     end_key(machine, number, key);
-    struct pc_map_node *found = pc_base_map_find(&machine->world->links, pc_bytes_of(key, sizeof(key)));
+    struct pc_map_node *found = pc_base_map_find_hashed(&machine->world->links, pc_bytes_of(key, sizeof(key)),
+                                                        hash_of(machine, number));
     return found ? PC_CONTAINER_OF(found, struct link_end, by_number) : NULL;
 }
 
@@ -66,7 +73,7 @@ static void attach(struct link *link, int which, struct machine *machine, uint64
     end->machine = machine;
     end->number = number;
     end_key(machine, number, end->key);
-    if (pc_base_map_insert(&machine->world->links, &end->by_number))
+    if (pc_base_map_insert_hashed(&machine->world->links, &end->by_number, hash_of(machine, number)))
         exit(2);
     end->before = NULL;
     end->next = machine->links;
