@@ -171,6 +171,11 @@ static void settle_time(struct pc_joiner *joiner, int64_t now_us)
         pc_base_fsm_move(allowed, &joiner->phase, PC_JOIN_TIMED_OUT);
 }
 
+void pc_join_note_offered(struct pc_joiner *joiner)
+{
+    joiner->was_offered_anything = true;
+}
+
 int pc_join_offer(struct pc_joiner *joiner, const struct pc_joiner_candidate *candidate)
 {
     joiner->was_offered_anything = true;

@@ -81,6 +81,8 @@ void pc_join_free(struct pc_joiner *joiner);
  * ELIMIT: too many of this peer wait, or of this source (flag and env are one) are known. ENOMEM.
  */
 int pc_join_offer(struct pc_joiner *joiner, const struct pc_joiner_candidate *candidate);
+/* As of one that came too late to be taken: pc_join_was_offered_anything. */
+void pc_join_note_offered(struct pc_joiner *joiner);
 /*
  * The next dial to make now: true and its number (≥ 1, counting up), candidate, and deadline (that of the
  * join, when it comes sooner). Call until false.

@@ -476,6 +476,18 @@ int pc_plan_step(struct pc_join_plan *plan, const struct pc_plan_event *event, i
     return result;
 }
 
+bool pc_plan_counts_in_vain(struct pc_join_plan *plan, peercache_via via, int64_t now_us)
+{
+    plan->now_us = pc_base_time_max(plan->now_us, now_us);
+    if (plan->options.exclusive || plan->again_at_us <= plan->now_us ||
+        pc_join_phase_at(plan->joiner, plan->now_us) != PC_JOIN_JOINED)
+        return false;
+    plan->metrics.offered[via]++;
+    plan->facts.offered++;
+    pc_join_note_offered(plan->joiner);
+    return true;
+}
+
 enum pc_join_phase pc_plan_phase(const struct pc_join_plan *plan)
 {
     if (plan->has_timed_out)

@@ -130,6 +130,9 @@ void pc_plan_free(struct pc_join_plan *plan);
  */
 int pc_plan_step(struct pc_join_plan *plan, const struct pc_plan_event *event, int64_t now_us,
                  struct pc_plan_action *ret_actions, size_t capacity, size_t *ret_count);
+/* Whether an offer of this kind would come to nothing now, as the round is over: then it is counted, and need not be made. So who
+ * lives on, and is told of twenty peers by each answer, need not lay them out. */
+bool pc_plan_counts_in_vain(struct pc_join_plan *plan, peercache_via via, int64_t now_us);
 /* When to step with TIME though nothing happened. Never before the latest time given; PC_TIME_NEVER: no need. */
 int64_t pc_plan_deadline(const struct pc_join_plan *plan);
 enum pc_join_phase pc_plan_phase(const struct pc_join_plan *plan);

@@ -63,7 +63,8 @@ bool pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, const
 void pc_node_join_offer_heard(struct pc_node *node, const struct pc_peer_id *id,
                               const struct pc_node_heard *heard)
 {
-    if (!heard->may_be_offered || !pc_node_join_is_open(node))
+    if (!heard->may_be_offered || !pc_node_join_is_open(node) ||
+        pc_plan_counts_in_vain(node->plan, PEERCACHE_VIA_DHT, node->now.mono_us))
         return;
     const struct pc_joiner_candidate candidate = {
         .id = *id, .addr = heard->addr, .ip_port = heard->ip_port, .via = PEERCACHE_VIA_DHT

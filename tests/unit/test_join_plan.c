@@ -621,6 +621,28 @@ static void who_asks_is_not_exhausted(void **state)
     pc_plan_free(sim.plan);
 }
 
+/* Who lives on is told of peers by every answer: once it has joined they are counted, and change nothing. */
+static void offers_in_vain_are_counted(void **state)
+{
+    (void)state;
+    static struct sim sim;
+    struct pc_plan_options options = options_of(0);
+    struct pc_join_metrics before, after;
+    memset(&sim, 0, sizeof(sim));
+    begin(&sim, &options, 10);
+    assert_false(
+        pc_plan_counts_in_vain(sim.plan, PEERCACHE_VIA_DHT, sim.now_us)); /* this one is to be offered */
+    (void)run(&sim);
+    assert_int_equal(pc_plan_phase(sim.plan), PC_JOIN_JOINED);
+    pc_plan_metrics(sim.plan, &before);
+    int64_t deadline_us = pc_plan_deadline(sim.plan);
+    assert_true(pc_plan_counts_in_vain(sim.plan, PEERCACHE_VIA_DHT, sim.now_us));
+    pc_plan_metrics(sim.plan, &after);
+    assert_int_equal(after.offered[PEERCACHE_VIA_DHT], before.offered[PEERCACHE_VIA_DHT] + 1);
+    assert_int_equal(pc_plan_deadline(sim.plan), deadline_us);
+    pc_plan_free(sim.plan);
+}
+
 /* A name that gives nobody is a failure of its source, told once. */
 static void a_name_without_addresses_is_lost(void **state)
 {
@@ -780,6 +802,7 @@ int main(void)
         cmocka_unit_test(bootstrap_peers_wait_for_the_cache),
         cmocka_unit_test(an_endpoint_of_dead_peers_fails),
         cmocka_unit_test(who_asks_is_not_exhausted),
+        cmocka_unit_test(offers_in_vain_are_counted),
         cmocka_unit_test(a_name_without_addresses_is_lost),
         cmocka_unit_test(rules_hold_under_random_events),
     };
