@@ -40,6 +40,7 @@ struct pc_kad_table {
     struct pc_kad_table_options options;
     struct pc_kad_key own_key;
     size_t count;
+    uint64_t version;
     struct pc_kad_groups groups;
     struct pc_heap tests;
     uint64_t in_use[WORDS]; /* which buckets have members; the first bucket is the highest bit of the first */
@@ -60,6 +61,7 @@ int pc_kad_table_new(const struct pc_kad_table_options *options, struct pc_kad_t
     if (!table)
         return PEERCACHE_ENOMEM;
     table->options = *options;
+    table->version = 1;
     table->own_key = pc_kad_key_of_peer(&options->own_id);
     pc_kad_groups_init(&table->groups, options->secret);
     pc_base_heap_init(&table->tests);
@@ -194,6 +196,7 @@ static void join_members(struct pc_kad_table *table, unsigned number, struct nod
     node->is_member = true;
     node->group->count++;
     table->count++;
+    table->version++;
     table->in_use[number / 64] |= UINT64_C(1) << (63 - number % 64);
     set_test(table, node, pc_base_time_add(node->entry.last_answered_us, PC_KAD_TEST_SILENT_US));
 }
@@ -236,6 +239,7 @@ static void leave(struct pc_kad_table *table, const struct place *place)
     struct bucket *bucket = place->bucket;
     if (is_member(place)) {
         table->count--;
+        table->version++;
         node_free(table, member_take(bucket, place->member));
     } else if (is_replacement(place)) {
         node_free(table, take_at(bucket->replacements, &bucket->replacement_count, place->replacement));
@@ -307,6 +311,7 @@ static void prefer_neighbours(struct pc_kad_table *table)
         elder->is_member = false;
         elder->group->count--;
         table->count--;
+        table->version++;
         set_test(table, elder, NO_TEST);
         bucket->replacements[bucket->replacement_count++] = elder;
         join_members(table, number, neighbour);
@@ -470,6 +475,11 @@ const struct pc_kad_entry *pc_kad_table_next(const struct pc_kad_table *table,
 size_t pc_kad_table_count(const struct pc_kad_table *table)
 {
     return table->count;
+}
+
+uint64_t pc_kad_table_version(const struct pc_kad_table *table)
+{
+    return table->version;
 }
 
 size_t pc_kad_table_bucket_count(const struct pc_kad_table *table, unsigned bucket)

@@ -91,6 +91,8 @@ const struct pc_kad_entry *pc_kad_table_next(const struct pc_kad_table *table,
                                              const struct pc_kad_entry *before);
 /* Members in all, and of the bucket of peers that share exactly `bucket` bits with us. */
 size_t pc_kad_table_count(const struct pc_kad_table *table);
+/* Counts on whenever a member comes or leaves: while it is the same, who was a member is one. Never 0. */
+uint64_t pc_kad_table_version(const struct pc_kad_table *table);
 size_t pc_kad_table_bucket_count(const struct pc_kad_table *table, unsigned bucket);
 /* Our neighbours are the k members closest to us (all, when there are fewer). */
 bool pc_kad_table_is_neighbour(const struct pc_kad_table *table, const struct pc_peer_id *id);

@@ -15,6 +15,7 @@ static void judge(const struct pc_node *node, struct pc_bytes addr, struct pc_no
     struct pc_joiner_candidate candidate;
     const char *unused;
     ret_heard->id.size = 0;
+    ret_heard->table_version = ret_heard->lookup_number = 0;
     ret_heard->may_be_stored = pc_node_storable(node, addr, &ret_heard->addr) == 0;
     if (!ret_heard->may_be_stored) {
         ret_heard->addr.size = (uint16_t)addr.size;
@@ -56,9 +57,35 @@ void pc_node_remember_heard(struct pc_node *node, const struct pc_peer_id *id, s
         heard->losses == pc_cache_set_losses(node->set) && pc_addr_peer_id_equal(&heard->id, id))
         return;
     heard->id.size = 0;
+    heard->table_version = heard->lookup_number = 0;
     if (pc_node_remember(node, id, &heard->addr, PEERCACHE_SOURCE_DHT, teller))
         return;
     heard->id = *id;
     heard->at_ms = now_ms;
     heard->losses = pc_cache_set_losses(node->set);
+}
+
+bool pc_node_heard_of_member(struct pc_node *node, const struct pc_peer_id *id, struct pc_node_heard *heard)
+{
+    uint64_t version = pc_kad_table_version(node->table);
+    bool is_same = pc_addr_peer_id_equal(&heard->id, id);
+    if (is_same && heard->table_version == version)
+        return true;
+    if (!pc_kad_table_find(node->table, id))
+        return false;
+    if (is_same)
+        heard->table_version = version;
+    return true;
+}
+
+bool pc_node_lookup_has_heard(struct pc_node *node, const struct pc_peer_id *id, struct pc_node_heard *heard)
+{
+    bool is_same = pc_addr_peer_id_equal(&heard->id, id);
+    if (is_same && heard->lookup_number == node->lookup_number)
+        return true;
+    if (!pc_kad_lookup_knows(node->lookup, id))
+        return false;
+    if (is_same)
+        heard->lookup_number = node->lookup_number;
+    return true;
 }

@@ -25,6 +25,9 @@ struct pc_node_heard {
     struct pc_peer_id id;
     int64_t at_ms;
     uint64_t losses;
+    /* And that peer was found to be in the table and in a lookup, when those were these; 0: not. */
+    uint64_t table_version;
+    uint64_t lookup_number;
 };
 
 struct pc_node_hearing {

@@ -190,6 +190,7 @@ struct pc_node {
 
     /* walking */
     struct pc_kad_lookup *lookup;
+    uint64_t lookup_number; /* which one it is, from 1 */
     struct pc_peer_id walk_target; /* the preimage that is asked for: our own id, or a target */
     int64_t walk_deadline_us;
     struct pc_kad_refresh refresh; /* what is looked up after our own id */
@@ -384,6 +385,11 @@ struct pc_node_heard *pc_node_hear(struct pc_node *node, struct pc_bytes addr);
 /* Hand one that may be stored to the cache, unless it was handed over just now. */
 void pc_node_remember_heard(struct pc_node *node, const struct pc_peer_id *id, struct pc_node_heard *heard,
                             const struct pc_netgroup *teller);
+
+/* Whether the peer is in the table; whether the lookup under way has it, or let it give way to nearer ones: in either case there is nothing
+ * new in it, and while neither changes that is known by a look at the address it was told with. */
+bool pc_node_heard_of_member(struct pc_node *node, const struct pc_peer_id *id, struct pc_node_heard *heard);
+bool pc_node_lookup_has_heard(struct pc_node *node, const struct pc_peer_id *id, struct pc_node_heard *heard);
 
 /* learning.c */
 /* A dial of ours ended: the cache counts it. */

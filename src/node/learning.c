@@ -180,16 +180,19 @@ void pc_node_learn_answer(struct pc_node *node, const struct connection *teller,
             continue;
         struct pc_maddr addrs[PC_KAD_ADDRS_PER_PEER];
         size_t count = 0;
+        bool is_member = false;
         for (size_t j = 0; j < peer->addr_count; j++) {
             struct pc_node_heard *heard = pc_node_hear(node, peer->addrs[j]);
             if (!heard->may_be_stored)
                 continue;
             pc_node_remember_heard(node, &peer->id, heard, &group);
             pc_node_join_offer_heard(node, &peer->id, heard);
-            if (count < PC_KAD_ADDRS_PER_PEER)
+            is_member = is_member || pc_node_heard_of_member(node, &peer->id, heard);
+            if (!is_member && count < PC_KAD_ADDRS_PER_PEER)
                 addrs[count++] = heard->addr;
         }
-        pc_node_offer_candidate(node, &peer->id, addrs, count);
+        if (!is_member)
+            pc_node_offer_candidate(node, &peer->id, addrs, count);
     }
 }
 

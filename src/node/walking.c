@@ -28,6 +28,7 @@ static void look_up(struct pc_node *node, const struct pc_peer_id *target, int64
     };
     pc_base_rng_bytes(&node->rng, options.secret, sizeof(options.secret));
     node->walk_target = *target;
+    node->lookup_number++;
     node->walk_deadline_us = deadline_us;
     if (pc_kad_lookup_new(&options, &node->lookup)) {
         pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: no lookup");
@@ -205,20 +206,25 @@ void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection
     pc_node_table_remove(node, &connection->id);
 }
 
-/* Of a peer that was told of, and the group of the first; returns how many. */
-static size_t dialable_addrs(struct pc_node *node, const struct pc_kad_peer *peer,
-                             struct pc_maddr ret_addrs[PC_KAD_ADDRS_PER_PEER], struct pc_netgroup *ret_group)
+/* A peer that was told of as a contact; the addresses are the caller's. False: there is none to be dialled, or nothing new. */
+static bool contact_of(struct pc_node *node, const struct pc_kad_peer *peer, bool may_skip,
+                       struct pc_maddr ret_addrs[PC_KAD_ADDRS_PER_PEER], struct pc_kad_contact *ret_contact)
 {
     size_t count = 0;
     for (size_t i = 0; i < peer->addr_count && count < PC_KAD_ADDRS_PER_PEER; i++) {
-        const struct pc_node_heard *heard = pc_node_hear(node, peer->addrs[i]);
+        struct pc_node_heard *heard = pc_node_hear(node, peer->addrs[i]);
         if (!heard->may_be_stored || heard->ip_port.family == 0)
             continue;
+        if (count == 0 && may_skip && pc_node_lookup_has_heard(node, &peer->id, heard))
+            return false;
         if (count == 0)
-            *ret_group = heard->group;
+            ret_contact->group = heard->group;
         ret_addrs[count++] = heard->addr;
     }
-    return count;
+    ret_contact->id = peer->id;
+    ret_contact->addrs = ret_addrs;
+    ret_contact->addr_count = count;
+    return count > 0;
 }
 
 void pc_node_walk_answered(struct pc_node *node, const struct pc_peer_id *id,
@@ -231,15 +237,8 @@ void pc_node_walk_answered(struct pc_node *node, const struct pc_peer_id *id,
         return;
     /* Of more than k the lookup takes the closest, and who it knows is to take a place among them. */
     bool may_skip = kad->peer_count <= PC_KAD_K;
-    for (size_t i = 0; i < kad->peer_count; i++) {
-        struct pc_kad_contact *contact = &contacts[count];
-        if (may_skip && pc_kad_lookup_knows(node->lookup, &kad->peers[i].id))
-            continue;
-        contact->id = kad->peers[i].id;
-        contact->addrs = addrs[count];
-        contact->addr_count = dialable_addrs(node, &kad->peers[i], addrs[count], &contact->group);
-        count += contact->addr_count > 0;
-    }
+    for (size_t i = 0; i < kad->peer_count; i++)
+        count += contact_of(node, &kad->peers[i], may_skip, addrs[count], &contacts[count]);
     if (pc_kad_lookup_answered(node->lookup, id, contacts, count))
         out_of_memory(node);
 }

@@ -1,6 +1,7 @@
 /* One lookup, step by step. Whole networks are in test_kad_network.c. */
 #include "check.h"
 
+#include "base/rng.h"
 #include "kad/lookup.h"
 #include "kad_peers.h"
 
@@ -353,9 +354,60 @@ static void lookups_run_side_by_side(void **state)
     pc_kad_lookup_free(other);
 }
 
+static bool knows(const struct pc_kad_lookup *lookup, uint32_t number)
+{
+    struct pc_peer_id id = kad_id(number);
+    return pc_kad_lookup_knows(lookup, &id);
+}
+
+/* Who gave way to nearer ones has no place any more, whatever became of them: so who was known once need not be told of again. */
+static void who_gave_way_stays_out(void **state)
+{
+    (void)state;
+    enum { NUMBERS = 2000 };
+    unsigned gave_way = 0, told_again = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct pc_kad_lookup *lookup = lookup_of(3, 20, seed % 2 ? 5 : 0);
+        bool was_known[NUMBERS] = { false };
+        uint32_t asked[300];
+        size_t asked_count = 0;
+        struct pc_rng rng;
+        pc_base_rng_init_u64(&rng, seed);
+        for (int64_t now_us = 0; now_us < 6000; now_us++) {
+            uint32_t number = 1 + (uint32_t)pc_base_rng_below(&rng, NUMBERS - 1), chosen;
+            bool is_out = was_known[number] && !knows(lookup, number);
+            switch (pc_base_rng_below(&rng, 40)) {
+            case 0:
+                chosen = next(lookup, now_us);
+                if (chosen)
+                    asked[asked_count++] = chosen;
+                break;
+            case 1:
+                if (asked_count > 0)
+                    answered(lookup, asked[--asked_count], NULL, 0);
+                break;
+            case 2:
+                if (asked_count > 0)
+                    failed(lookup, asked[--asked_count]);
+                break;
+            default:
+                add(lookup, number, number % 60);
+                assert_true(!is_out || !knows(lookup, number));
+                told_again += is_out;
+                was_known[number] = was_known[number] || knows(lookup, number);
+            }
+        }
+        for (uint32_t i = 1; i < NUMBERS; i++)
+            gave_way += was_known[i] && !knows(lookup, i);
+        pc_kad_lookup_free(lookup);
+    }
+    assert_true(gave_way > 100 && told_again > 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_gave_way_stays_out),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(asks_nearest_first_and_alpha_at_once),
         cmocka_unit_test(ends_with_the_beta_closest),

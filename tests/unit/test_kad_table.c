@@ -528,9 +528,42 @@ static void random_lives_keep_the_rules(void **state)
     pc_kad_table_free(table);
 }
 
+/* Whoever comes, leaves, is displaced or loses its place: while the version stands, the members are the same. */
+static void no_change_of_members_goes_unversioned(void **state)
+{
+    (void)state;
+    enum { NUMBERS = 300 };
+    struct pc_kad_table *table = table_of(0, 4, 20);
+    struct pc_rng rng;
+    bool was_in[NUMBERS] = { false };
+    uint64_t version = pc_kad_table_version(table);
+    unsigned changes = 0, rests = 0;
+    assert_true(version > 0);
+    pc_base_rng_init_u64(&rng, 5);
+    for (int64_t now_us = 1; now_us < 20000; now_us++) {
+        uint32_t number = 1 + (uint32_t)pc_base_rng_below(&rng, NUMBERS - 1);
+        if (pc_base_rng_below(&rng, 5) == 0)
+            take_out(table, number);
+        else
+            (void)verified(table, number, (uint32_t)pc_base_rng_below(&rng, 40), now_us);
+        bool stands = pc_kad_table_version(table) == version;
+        for (uint32_t i = 1; i < NUMBERS; i++) {
+            bool is_in = find(table, i) != NULL;
+            assert_true(!stands || is_in == was_in[i]);
+            changes += is_in != was_in[i];
+            was_in[i] = is_in;
+        }
+        rests += stands;
+        version = pc_kad_table_version(table);
+    }
+    assert_true(changes > 1000 && rests > 1000);
+    pc_kad_table_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_change_of_members_goes_unversioned),
         cmocka_unit_test(refuses_our_own_id_and_none),
         cmocka_unit_test(remembers_addresses_and_times),
         cmocka_unit_test(full_bucket_tests_the_least_recently_seen),
