@@ -155,11 +155,32 @@ struct pc_netgroup pc_addr_netgroup(struct pc_bytes addr, enum pc_netgroup_mode 
     return group;
 }
 
+/* Whether an IPv4 address may be in one of the ranges, by its first byte: nearly all of peers may not. */
+static bool may_be_special(uint8_t first)
+{
+    switch (first) {
+    case 0:
+    case 10:
+    case 100:
+    case 127:
+    case 169:
+    case 172:
+    case 192:
+    case 198:
+    case 203:
+        return true;
+    default:
+        return first >= 224;
+    }
+}
+
 static enum pc_addr_scope scope_of_ip(const struct pc_ip_port *address)
 {
     static const uint8_t compatible[12] = { 0 }; /* IPv4-compatible, given up; the unspecified address */
     if (address->family == 6 && has_prefix(address->ip, compatible, 96))
         return memcmp(address->ip, loopback6, PC_IP6_BYTES) == 0 ? PC_SCOPE_PRIVATE : PC_SCOPE_UNUSABLE;
+    if (address->family == 4 && !may_be_special(address->ip[0]))
+        return PC_SCOPE_PUBLIC;
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
         if (ranges[i].family == address->family && has_prefix(address->ip, ranges[i].prefix, ranges[i].bits))
             return ranges[i].scope;

@@ -129,6 +129,15 @@ static void set_test(struct pc_kad_table *table, struct node *node, int64_t at_u
     (void)result;
 }
 
+static size_t member_of(const struct bucket *bucket, uint64_t head, const struct pc_kad_key *key)
+{
+    size_t i = 0;
+    while (i < bucket->count &&
+           (bucket->heads[i] != head || memcmp(&bucket->members[i]->entry.key, key, sizeof(*key)) != 0))
+        i++;
+    return i;
+}
+
 static size_t index_of(struct node *const *nodes, size_t count, const struct pc_kad_key *key)
 {
     size_t i = 0;
@@ -173,7 +182,7 @@ static struct place place_of(const struct pc_kad_table *table, const struct pc_k
         return place; /* ourselves */
     place.bucket = table->buckets[place.number];
     if (place.bucket) {
-        place.member = index_of(place.bucket->members, place.bucket->count, key);
+        place.member = member_of(place.bucket, head_of(key, place.number), key);
         place.replacement = index_of(place.bucket->replacements, place.bucket->replacement_count, key);
     }
     return place;

@@ -15,6 +15,7 @@ static void judge(const struct pc_node *node, struct pc_bytes addr, struct pc_no
     struct pc_joiner_candidate candidate;
     const char *unused;
     ret_heard->id.size = 0;
+    ret_heard->at_ms = 0;
     ret_heard->table_version = ret_heard->lookup_number = 0;
     ret_heard->may_be_stored = pc_node_storable(node, addr, &ret_heard->addr) == 0;
     if (!ret_heard->may_be_stored) {
@@ -39,12 +40,17 @@ struct pc_node_heard *pc_node_hear(struct pc_node *node, struct pc_bytes addr)
         hearing->other = malformed;
         return &hearing->other;
     }
-    struct pc_node_heard *slot = &hearing->slots[slot_of(addr)];
+    size_t at = slot_of(addr);
+    struct pc_node_heard *slot = &hearing->slots[at], *other = &hearing->slots[at ^ 1];
     if (pc_bytes_equal(pc_addr_maddr_bytes(&slot->addr), addr))
         return slot;
+    if (pc_bytes_equal(pc_addr_maddr_bytes(&other->addr), addr))
+        return other;
     judge(node, addr, &hearing->other);
     if (!pc_bytes_equal(pc_addr_maddr_bytes(&hearing->other.addr), addr))
         return &hearing->other;
+    if (other->at_ms < slot->at_ms)
+        slot = other;
     *slot = hearing->other;
     return slot;
 }

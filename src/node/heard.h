@@ -2,8 +2,8 @@
  * Addresses heard of lately, judged once. Each answer names twenty peers, nearly all of them named a moment before with the same
  * addresses: whether an address may be stored and dialled, and what group it is of, follows from its bytes and the node's options alone.
  *
- * A slot for each hash of an address, where the newest takes the place of the one before. The hash has no secret: who makes addresses that meet
- * in one slot gains that they are judged each time.
+ * Two slots for each hash of an address; a third that comes takes the place of the one that was news longer ago. The hash has no secret: who
+ * makes addresses that meet gains that they are judged each time.
  */
 #ifndef PC_NODE_HEARD_H
 #define PC_NODE_HEARD_H
@@ -12,7 +12,7 @@
 #include "addr/netgroup.h"
 #include "addr/peer_id.h"
 
-#define PC_NODE_HEARD_SLOTS 256 /* a power of two */
+#define PC_NODE_HEARD_SLOTS 256 /* a power of two; in pairs */
 
 struct pc_node_heard {
     struct pc_maddr addr;      /* in its normal form; when it may not be stored, as it was told. Size 0: an empty slot */
