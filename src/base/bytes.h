@@ -22,6 +22,19 @@ static inline bool pc_bytes_equal(struct pc_bytes a, struct pc_bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* The first eight bytes as a little-endian number; of fewer, as if zeroes followed. */
+static inline uint64_t pc_bytes_number(struct pc_bytes bytes)
+{
+    uint64_t number = 0;
+    const uint8_t *b = bytes.data;
+    if (bytes.size >= 8) /* one load: a loop would be eight */
+        return (uint64_t)b[7] << 56 | (uint64_t)b[6] << 48 | (uint64_t)b[5] << 40 | (uint64_t)b[4] << 32 |
+               (uint64_t)b[3] << 24 | (uint64_t)b[2] << 16 | (uint64_t)b[1] << 8 | b[0];
+    for (size_t i = bytes.size; i-- > 0;)
+        number = number << 8 | b[i];
+    return number;
+}
+
 /* A number as bytes that are the same on every machine, little-endian: the key of a map, whose order they decide. */
 struct pc_number_bytes {
     uint8_t bytes[8];

@@ -3,10 +3,9 @@
 
 static size_t slot_of(struct pc_bytes addr)
 {
-    uint64_t first = 0, last = 0;
-    size_t size = addr.size < sizeof(first) ? addr.size : sizeof(first);
-    memcpy(&first, addr.data, size);                   /* of IPv4 the address, */
-    memcpy(&last, addr.data + addr.size - size, size); /* and its port */
+    size_t size = addr.size < 8 ? addr.size : 8;
+    uint64_t first = pc_bytes_number(addr); /* of IPv4 the address, */
+    uint64_t last = pc_bytes_number(pc_bytes_of(addr.data + addr.size - size, size)); /* and its port */
     return ((first ^ last << 1) * UINT64_C(0x9E3779B97F4A7C15)) >> 48 & (PC_NODE_HEARD_SLOTS - 1);
 }
 

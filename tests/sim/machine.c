@@ -109,20 +109,13 @@ bool machine_answers(const struct machine *machine)
 
 /* ----- what is hashed ----- */
 
-/* As a little-endian number on every machine. */
-static uint64_t word_at(const uint8_t *b)
-{
-    return (uint64_t)b[7] << 56 | (uint64_t)b[6] << 48 | (uint64_t)b[5] << 40 | (uint64_t)b[4] << 32 |
-           (uint64_t)b[3] << 24 | (uint64_t)b[2] << 16 | (uint64_t)b[1] << 8 | b[0];
-}
-
 /* Eight bytes at a time: byte by byte it was a tenth of all that a run took. */
 static uint64_t number_of(struct pc_bytes bytes)
 {
     uint64_t number = bytes.size;
     size_t at = 0;
     for (; at + 8 <= bytes.size; at += 8)
-        number = (number ^ word_at(bytes.data + at)) * UINT64_C(0x9E3779B97F4A7C15);
+        number = (number ^ pc_bytes_number(pc_bytes_of(bytes.data + at, 8))) * UINT64_C(0x9E3779B97F4A7C15);
     for (; at < bytes.size; at++)
         number = (number ^ bytes.data[at]) * UINT64_C(0x100000001B3);
     return number ^ number >> 32;
