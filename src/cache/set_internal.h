@@ -55,7 +55,7 @@ struct pc_cache_held {
 
 struct pc_cache_set {
     struct pc_cache_set_options options;
-    int64_t now_ms; /* the latest that was given */
+    int64_t now_ms;  /* the latest that was given */
     uint64_t losses; /* set.h */
     struct pc_cache_quota quota;
     struct pc_map by_key;

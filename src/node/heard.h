@@ -15,7 +15,8 @@
 #define PC_NODE_HEARD_SLOTS 256 /* a power of two; in pairs */
 
 struct pc_node_heard {
-    struct pc_maddr addr;      /* in its normal form; when it may not be stored, as it was told. Size 0: an empty slot */
+    struct pc_maddr
+        addr; /* in its normal form; when it may not be stored, as it was told. Size 0: an empty slot */
     bool may_be_stored;        /* and dialled when others name it */
     bool may_be_offered;       /* to a join */
     struct pc_ip_port ip_port; /* family 0: it is no address of QUIC */

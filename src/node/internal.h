@@ -190,7 +190,7 @@ struct pc_node {
 
     /* walking */
     struct pc_kad_lookup *lookup;
-    uint64_t lookup_number; /* which one it is, from 1 */
+    uint64_t lookup_number;        /* which one it is, from 1 */
     struct pc_peer_id walk_target; /* the preimage that is asked for: our own id, or a target */
     int64_t walk_deadline_us;
     struct pc_kad_refresh refresh; /* what is looked up after our own id */

@@ -41,16 +41,17 @@
 #define PC_NODE_WALK_MAX_US        (60 * PC_US_PER_S) /* of one lookup of a living node */
 #define PC_NODE_PROBES_MAX         8                  /* dials under way for the table and for feelers */
 #define PC_NODE_FEELER_EVERY_US    (120 * PC_US_PER_S)
-#define PC_NODE_TARGET_HASHES      512 /* tried by a refresh until every bucket it may want has a target: 150 µs or so */
-#define PC_NODE_TARGET_RENEWALS    64  /* from then on */
-#define PC_NODE_COMMIT_FIRST_US    (30 * PC_US_PER_S)
-#define PC_NODE_COMMIT_EVERY_US    (3600 * PC_US_PER_S)
-#define PC_NODE_COMMIT_PAUSE_US    (300 * PC_US_PER_S) /* between saves that only news asks for */
-#define PC_NODE_FINDS_MAX          64                  /* peers to be found, one after the other */
-#define PC_NODE_STOP_TRIES         3 /* more to save, when others hold the store as the node stops */
-#define PC_NODE_RECALLS            4 /* of the cache, dialled for the table after each refresh */
-#define PC_NODE_REJOIN_FIRST_US    (5 * PC_US_PER_S)
-#define PC_NODE_REJOIN_MAX_US      (300 * PC_US_PER_S)
+#define PC_NODE_TARGET_HASHES                                                                                \
+    512 /* tried by a refresh until every bucket it may want has a target: 150 µs or so */
+#define PC_NODE_TARGET_RENEWALS 64 /* from then on */
+#define PC_NODE_COMMIT_FIRST_US (30 * PC_US_PER_S)
+#define PC_NODE_COMMIT_EVERY_US (3600 * PC_US_PER_S)
+#define PC_NODE_COMMIT_PAUSE_US (300 * PC_US_PER_S) /* between saves that only news asks for */
+#define PC_NODE_FINDS_MAX       64                  /* peers to be found, one after the other */
+#define PC_NODE_STOP_TRIES      3 /* more to save, when others hold the store as the node stops */
+#define PC_NODE_RECALLS         4 /* of the cache, dialled for the table after each refresh */
+#define PC_NODE_REJOIN_FIRST_US (5 * PC_US_PER_S)
+#define PC_NODE_REJOIN_MAX_US   (300 * PC_US_PER_S)
 #define PC_NODE_PROBE_TIMEOUT_US                                                                             \
     (40 * PC_US_PER_S)                         /* a server may dial for 15 s, and wait for 30 KB of data */
 #define PC_NODE_DIALS_BACK_BURST   10          /* for peers who ask: so many at once */
