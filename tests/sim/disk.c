@@ -99,6 +99,7 @@ static void keep(struct disk *disk, struct disk_peer *old, const struct pc_cache
     }
     size_t size = pc_cache_pack_record(record, 0, 0, packed, sizeof(packed));
     struct disk_peer *peer = need(malloc(sizeof(*peer) + key->size + size));
+    peer->commit = disk->commits;
     peer->state = (uint8_t)record->state;
     peer->addr_count = record->addr_count;
     peer->key_size = key->size;
@@ -194,7 +195,8 @@ static int64_t seen_of(const struct disk_peer *peer)
     return seen_ms;
 }
 
-/* Of the first eight new ones that the walk meets, who was seen longest ago gives way. */
+/* Of the first eight new ones that the walk meets, who was seen longest ago gives way; none that this commit wrote, for the sums
+ * count the commit once it is made. */
 static void make_room(struct disk *disk)
 {
     struct disk_peer *least = NULL;
@@ -205,7 +207,7 @@ static void make_room(struct disk *disk)
     for (struct pc_map_node *n = pc_base_map_next(&disk->peers, NULL); n && met < 8;
          n = pc_base_map_next(&disk->peers, n)) {
         struct disk_peer *peer = PC_CONTAINER_OF(n, struct disk_peer, node);
-        if (peer->state != PEERCACHE_NEW)
+        if (peer->state != PEERCACHE_NEW || peer->commit == disk->commits)
             continue;
         met++;
         int64_t seen_ms = seen_of(peer);
@@ -286,6 +288,7 @@ bool disk_commit(struct disk *disk, uint64_t sequence, const struct pc_delta *de
     if (sequence <= disk->sequence)
         return false;
     disk->sequence = sequence;
+    disk->commits++;
     for (size_t i = 0; i < count; i++)
         apply(disk, &deltas[i], now_ms);
     disk->bytes_written += disk_size_of(deltas, count);

@@ -22,10 +22,12 @@ struct disk {
     uint64_t writer;     /* of the process that lives; each has a new one */
     uint64_t sequence;   /* the last that was applied, of this writer */
     uint64_t bytes_written;
+    uint64_t commits; /* so far, with the one under way */
 };
 
 struct disk_peer {
     struct pc_map_node node;
+    uint64_t commit; /* that wrote it */
     uint8_t state;
     uint8_t addr_count;
     uint8_t key_size;

@@ -130,10 +130,15 @@ static void look_at_table(struct world *world, const struct machine *machine)
 
 void figures_look(struct world *world)
 {
-    size_t stride = 1 + world->machine_count / LOOKED_AT_MOST;
-    for (size_t i = 0; i < world->machine_count; i += stride) {
+    size_t counting = 0, number = 0;
+    for (size_t i = 0; i < world->machine_count; i++)
+        counting += world->machines[i]->counts;
+    size_t stride = 1 + counting / LOOKED_AT_MOST;
+    for (size_t i = 0; i < world->machine_count; i++) {
         const struct machine *machine = world->machines[i];
-        if (!machine_runs(machine) || world->now_us - machine->started_us < SETTLED_US || !machine->counts)
+        if (!machine->counts || number++ % stride > 0)
+            continue;
+        if (!machine_runs(machine) || world->now_us - machine->started_us < SETTLED_US)
             continue;
         world->figures.autos += machine->is_auto;
         world->figures.autos_right += machine->is_auto && machine->is_server == !machine->is_hidden;
