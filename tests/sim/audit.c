@@ -99,11 +99,15 @@ static void count(struct audit_line *line, const struct pc_delta *delta, bool is
         line->seen_ms = delta->history.last_seen_ms;
 }
 
-static const char *compare(const struct audit_line *line, struct pc_record *record, struct pc_bytes addr)
+static const char *compare(struct audit_line *line, struct pc_record *record, struct pc_bytes addr)
 {
     const struct pc_record_addr *kept = record ? pc_cache_record_find(record, addr) : NULL;
-    if (record && record->addr_count == PEERCACHE_ADDRS_PER_PEER)
-        return NULL; /* others may have given way, with their counts */
+    if (record &&
+        record->addr_count == PEERCACHE_ADDRS_PER_PEER) { /* others may have given way, with their counts */
+        if (!kept)
+            line->success = line->failure = 0;
+        return NULL;
+    }
     if (line->success > (kept ? kept->history.success_count : 0))
         return "an acknowledged success is lost";
     if (line->failure > (kept ? kept->history.failure_count : 0))
@@ -149,7 +153,7 @@ const char *audit_matches(struct audit *audit, const struct disk *disk, const st
     struct pc_record record;
     for (size_t i = 0; i < delta_count; i++) {
         const struct pc_peer_id *id = id_of(&deltas[i]);
-        const struct audit_line *line = line_of(audit, id, &deltas[i].addr);
+        struct audit_line *line = line_of(audit, id, &deltas[i].addr);
         const char *wrong = NULL;
         if (line && id->size > 0)
             wrong = compare(line, disk_find(disk, id, &record) ? &record : NULL,
@@ -224,7 +228,7 @@ const char *audit_compare_all(struct audit *audit, const struct disk *disk)
 {
     for (struct pc_map_node *n = pc_base_map_next(&audit->lines, NULL); n;
          n = pc_base_map_next(&audit->lines, n)) {
-        const struct audit_line *line = PC_CONST_CONTAINER_OF(n, struct audit_line, node);
+        struct audit_line *line = PC_CONTAINER_OF(n, struct audit_line, node);
         struct pc_maddr addr;
         struct pc_record record;
         if (line->id.size == 0)
