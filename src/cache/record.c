@@ -178,6 +178,11 @@ static int64_t clamp_ms(int64_t at_ms, int64_t now_ms)
     return at_ms < 0 ? 0 : pc_base_time_min(at_ms, now_ms);
 }
 
+int64_t pc_cache_removal_date(int64_t removed_ms, int64_t now_ms)
+{
+    return removed_ms > now_ms ? now_ms - 1 : removed_ms;
+}
+
 static void clamp_history(struct pc_history *history, int64_t now_ms)
 {
     history->last_seen_ms = clamp_ms(history->last_seen_ms, now_ms);
@@ -194,14 +199,15 @@ static bool histories_equal(const struct pc_history *a, const struct pc_history 
            a->rtt_us == b->rtt_us && a->rtt_at_ms == b->rtt_at_ms;
 }
 
-static bool apply_tombstone(struct pc_record *record, const struct pc_delta *delta)
+static bool apply_tombstone(struct pc_record *record, const struct pc_delta *delta, int64_t now_ms)
 {
     bool changed = false;
     struct pc_bytes addr = pc_addr_maddr_bytes(&delta->addr);
     for (size_t i = record->addr_count; i-- > 0;) {
         if (addr.size && !pc_bytes_equal(pc_addr_maddr_bytes(&record->addrs[i].addr), addr))
             continue;
-        if (record->addrs[i].history.last_seen_ms > delta->removed_ms)
+        int64_t seen_ms = record->addrs[i].history.last_seen_ms;
+        if (seen_ms > delta->removed_ms && seen_ms < now_ms)
             continue;
         pc_cache_record_take_out(record, i);
         changed = true;
@@ -261,7 +267,7 @@ bool pc_cache_record_apply(struct pc_record *record, const struct pc_delta *delt
 {
     bool changed = false;
     if (delta->removed_ms)
-        changed = apply_tombstone(record, delta);
+        changed = apply_tombstone(record, delta, now_ms);
     if (delta->addr.size && (!delta->removed_ms || delta->history.last_seen_ms > delta->removed_ms))
         changed |= apply_news(record, delta, now_ms);
     record->state = PEERCACHE_NEW;
@@ -269,4 +275,17 @@ bool pc_cache_record_apply(struct pc_record *record, const struct pc_delta *delt
         if (record->addrs[i].history.success_count)
             record->state = PEERCACHE_TRIED;
     return changed;
+}
+
+bool pc_cache_record_apply_after(struct pc_record *record, const struct pc_delta *delta, int64_t removed_ms,
+                                 int64_t now_ms)
+{
+    struct pc_delta dated = *delta;
+    dated.removed_ms = pc_base_time_min(delta->removed_ms, now_ms);
+    if (removed_ms && delta->history.last_seen_ms <= removed_ms) {
+        if (!dated.removed_ms)
+            return false;
+        dated.history.last_seen_ms = 0;
+    }
+    return pc_cache_record_apply(record, &dated, now_ms);
 }

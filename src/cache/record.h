@@ -18,7 +18,8 @@
  * of one that gave way are gone.
  *
  * Times are UTC milliseconds (wall_ms); 0 is never; one in the future is clamped to now by whoever takes it
- * in.
+ * in, and that of a removal to just before: a clock was ahead when it was written, and what is seen now comes
+ * after it.
  */
 #ifndef PC_CACHE_RECORD_H
 #define PC_CACHE_RECORD_H
@@ -88,7 +89,8 @@ void pc_cache_delta_merge(struct pc_delta *into, const struct pc_delta *from);
 void pc_cache_record_init(struct pc_record *ret_record, const struct pc_peer_id *id);
 /* Apply a delta of the same peer id to a record; times in its future are clamped to now. Returns whether
  * anything changed. A ninth address replaces the least useful (fewest successes, then oldest last_seen) if it
- * is more useful. A tombstone goes first: what the delta says besides counts only if seen after it. Addresses
+ * is more useful. A tombstone goes first, and takes what was seen until then, or is dated by a clock that is ahead
+ * of now; what the delta says besides counts only if seen after it. Addresses
  * are kept in the order of their bytes, and the state is set anew; the bucket is the owner's (bucket.h). */
 bool pc_cache_record_apply(struct pc_record *record, const struct pc_delta *delta, int64_t now_ms);
 /* The history of an address of the record, NULL when it has no such one. */
@@ -97,6 +99,12 @@ struct pc_record_addr *pc_cache_record_find(struct pc_record *record, struct pc_
 void pc_cache_record_take_out(struct pc_record *record, size_t at);
 /* Take the least useful address out; there is one at least. */
 void pc_cache_record_shed(struct pc_record *record);
+/* When a removal that is kept took place, for somebody to whom it is now. */
+int64_t pc_cache_removal_date(int64_t removed_ms, int64_t now_ms);
+/* The same as apply, where a removal of the address or of its peer is kept (0: none) from before: news of what was seen until then
+ * says nothing. */
+bool pc_cache_record_apply_after(struct pc_record *record, const struct pc_delta *delta, int64_t removed_ms,
+                                 int64_t now_ms);
 /* The record has nothing left to say (all addresses removed). */
 bool pc_cache_record_empty(const struct pc_record *record);
 

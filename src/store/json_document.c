@@ -325,12 +325,21 @@ int pc_json_document_trim_tombstones(struct pc_json_document *document)
     return 0;
 }
 
-/* The latest removal of this address or of its whole peer; 0 when none. */
-static int64_t removed_at(const struct pc_json_document *document, struct pc_bytes key, struct pc_bytes addr)
+static int64_t date_of(struct pc_json_tombstone *tombstone, int64_t now_ms)
 {
-    const struct pc_json_tombstone *whole = find_tombstone(document, key, pc_bytes_of(NULL, 0));
-    const struct pc_json_tombstone *one = addr.size ? find_tombstone(document, key, addr) : NULL;
-    return pc_base_time_max(whole ? whole->removed_ms : 0, one ? one->removed_ms : 0);
+    if (!tombstone)
+        return 0;
+    tombstone->removed_ms = pc_cache_removal_date(tombstone->removed_ms, now_ms);
+    return tombstone->removed_ms;
+}
+
+/* The latest removal of this address or of its whole peer; 0 when none. */
+static int64_t removed_at(const struct pc_json_document *document, struct pc_bytes key, struct pc_bytes addr,
+                          int64_t now_ms)
+{
+    struct pc_json_tombstone *whole = find_tombstone(document, key, pc_bytes_of(NULL, 0));
+    struct pc_json_tombstone *one = addr.size ? find_tombstone(document, key, addr) : NULL;
+    return pc_base_time_max(date_of(whole, now_ms), date_of(one, now_ms));
 }
 
 /* Out of the peers, into those whose removal is to be told. */
@@ -405,21 +414,19 @@ int pc_json_document_apply(struct pc_json_document *document, const struct pc_de
 {
     struct pc_cache_key key;
     struct pc_record record;
-    struct pc_delta dated = *delta;
     struct pc_bytes addr = pc_addr_maddr_bytes(&delta->addr);
     if (delta->proven_id.size)
         return adopt(document, delta, write);
     pc_cache_key_of(&delta->id, addr, &key);
-    dated.removed_ms = pc_base_time_min(delta->removed_ms, write->now_ms);
     if (delta->removed_ms) {
         /* One without id is its address: its tombstone is the whole of it. */
         int result = pc_json_document_bury(document, pc_cache_key_bytes(&key),
-                                           delta->id.size ? addr : pc_bytes_of(NULL, 0), dated.removed_ms);
+                                           delta->id.size ? addr : pc_bytes_of(NULL, 0),
+                                           pc_base_time_min(delta->removed_ms, write->now_ms));
         if (result)
             return result;
     }
-    dated.removed_ms =
-        pc_base_time_max(dated.removed_ms, removed_at(document, pc_cache_key_bytes(&key), addr));
+    const int64_t removed_ms = removed_at(document, pc_cache_key_bytes(&key), addr, write->now_ms);
     struct pc_json_peer *known = pc_json_document_find(document, pc_cache_key_bytes(&key));
     if (known)
         pc_json_peer_unpack(known, &record);
@@ -428,7 +435,7 @@ int pc_json_document_apply(struct pc_json_document *document, const struct pc_de
     const bool was_there = known != NULL;
     const bool was_tried = was_there && record.state == PEERCACHE_TRIED;
     const bool was_known = addr.size && pc_cache_record_find(&record, addr);
-    bool changed = pc_cache_record_apply(&record, &dated, write->now_ms);
+    bool changed = pc_cache_record_apply_after(&record, delta, removed_ms, write->now_ms);
     bool is_in = addr.size && pc_cache_record_find(&record, addr);
     write->tally->merged += was_known && is_in;
     write->tally->refused += addr.size && !delta->removed_ms && !is_in;

@@ -65,6 +65,8 @@
     X(TOMBSTONE_GET, "SELECT max(removed_ms) FROM tombstone WHERE key=?1 AND addr IN (x'',?2)")              \
     X(TOMBSTONE_PUT, "INSERT INTO tombstone(key,addr,removed_ms) VALUES(?1,?2,?3) "                          \
                      "ON CONFLICT(key,addr) DO UPDATE SET removed_ms=max(removed_ms,excluded.removed_ms)")   \
+    X(TOMBSTONE_DATE, "UPDATE tombstone SET removed_ms=?3 WHERE key=?1 AND addr IN (x'',?2) "                \
+                      "AND removed_ms>?3")                                                                   \
     X(TOMBSTONES_TRIM, "DELETE FROM tombstone WHERE removed_ms<(SELECT removed_ms FROM tombstone "           \
                        "ORDER BY removed_ms DESC LIMIT 1 OFFSET ?1)")                                        \
     X(TOMBSTONES_EXPIRE, "DELETE FROM tombstone WHERE removed_ms<?1")                                        \

@@ -324,6 +324,20 @@ int pc_sqlite_rebucket(struct pc_sqlite_write *write)
     return result;
 }
 
+/* Those of the future, of this address and its whole peer, are of this moment. */
+static int tombstone_date(struct pc_sqlite_write *write, const struct pc_sqlite_key *key,
+                          struct pc_bytes addr, int64_t removed_ms)
+{
+    int result = 0;
+    sqlite3_stmt *row = pc_sqlite_prepare(write->sqlite, PC_SQLITE_TOMBSTONE_DATE, &result);
+    if (!row)
+        return result;
+    pc_sqlite_bind(row, 1, pc_bytes_of(key->bytes, key->size));
+    pc_sqlite_bind(row, 2, addr);
+    (void)sqlite3_bind_int64(row, 3, removed_ms);
+    return pc_sqlite_step(write->sqlite, row);
+}
+
 /* The latest removal of this address or of its whole peer; 0 when none. */
 static int tombstone_get(struct pc_sqlite_write *write, const struct pc_sqlite_key *key, struct pc_bytes addr,
                          int64_t *ret_removed_ms)
@@ -340,9 +354,10 @@ static int tombstone_get(struct pc_sqlite_write *write, const struct pc_sqlite_k
     result = pc_sqlite_step(write->sqlite, row);
     if (result < 0)
         return result;
-    *ret_removed_ms = result ? sqlite3_column_int64(row, 0) : 0; /* NULL is 0 */
+    int64_t removed_ms = result ? sqlite3_column_int64(row, 0) : 0; /* NULL is 0 */
     (void)sqlite3_reset(row);
-    return 0;
+    *ret_removed_ms = pc_cache_removal_date(removed_ms, write->now_ms);
+    return *ret_removed_ms == removed_ms ? 0 : tombstone_date(write, key, addr, *ret_removed_ms);
 }
 
 static int tombstone_put(struct pc_sqlite_write *write, const struct pc_sqlite_key *key, struct pc_bytes addr,
@@ -438,29 +453,26 @@ static int put_trusted(struct pc_sqlite_write *write, struct row *row, const str
 int pc_sqlite_apply(struct pc_sqlite_write *write, const struct pc_delta *delta)
 {
     struct row row;
-    struct pc_delta dated = *delta;
     int64_t removed_ms = 0;
     if (delta->proven_id.size)
         return adopt(write, delta);
     pc_sqlite_key_of(&delta->id, &delta->addr, &row.key);
-    dated.removed_ms = pc_base_time_min(delta->removed_ms, write->now_ms);
     if (delta->removed_ms) {
         /* One without id is its address: its tombstone is the whole of it. */
         struct pc_bytes addr = delta->id.size ? pc_addr_maddr_bytes(&delta->addr) : pc_bytes_of(NULL, 0);
-        int result = tombstone_put(write, &row.key, addr, dated.removed_ms);
+        int result = tombstone_put(write, &row.key, addr, pc_base_time_min(delta->removed_ms, write->now_ms));
         if (result)
             return result;
     }
     int result = tombstone_get(write, &row.key, pc_addr_maddr_bytes(&delta->addr), &removed_ms);
     if (result)
         return result;
-    dated.removed_ms = pc_base_time_max(dated.removed_ms, removed_ms);
     int found = pc_sqlite_find(write->sqlite, &row.key, &delta->id, &row.record);
     if (found < 0)
         return found;
     begin_row(&row, found == 1);
     bool was_known = delta->addr.size && pc_cache_record_find(&row.record, pc_addr_maddr_bytes(&delta->addr));
-    bool changed = pc_cache_record_apply(&row.record, &dated, write->now_ms);
+    bool changed = pc_cache_record_apply_after(&row.record, delta, removed_ms, write->now_ms);
     bool is_in = delta->addr.size && pc_cache_record_find(&row.record, pc_addr_maddr_bytes(&delta->addr));
     write->tally.merged += was_known && is_in;
     write->tally.refused += delta->addr.size && !delta->removed_ms && !is_in;

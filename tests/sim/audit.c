@@ -1,6 +1,8 @@
 /* The audit of a disk: see disk.h. Sums alone, and no merge, so that it can't err as the merge does. */
 #include "disk.h"
 
+#include "base/time.h"
+
 #include <stdlib.h>
 
 static struct pc_bytes line_key(const struct pc_map_node *n)
@@ -80,13 +82,15 @@ void audit_forget(struct audit *audit, const struct pc_record *record)
     }
 }
 
-static void count(struct audit_line *line, const struct pc_delta *delta, bool is_known)
+static void count(struct audit_line *line, const struct pc_delta *delta, bool is_known, int64_t now_ms)
 {
+    if (line->removed_ms > now_ms)
+        line->removed_ms = now_ms - 1; /* a clock was set back */
     line->ever_success += delta->history.success_count;
     line->ever_failure += delta->history.failure_count;
     if (delta->removed_ms > line->removed_ms)
         line->removed_ms = delta->removed_ms;
-    if (delta->removed_ms && line->seen_ms <= delta->removed_ms) {
+    if (delta->removed_ms && (line->seen_ms <= delta->removed_ms || line->seen_ms >= now_ms)) {
         line->success = line->failure = 0;
         line->seen_ms = 0;
     }
@@ -134,7 +138,7 @@ static void adopt(struct audit *audit, struct audit_line *line, const struct pc_
 }
 
 void audit_count(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas,
-                 size_t delta_count)
+                 size_t delta_count, int64_t now_ms)
 {
     for (size_t i = 0; i < delta_count; i++) {
         struct audit_line *line = line_of(audit, id_of(&deltas[i]), &deltas[i].addr);
@@ -143,7 +147,7 @@ void audit_count(struct audit *audit, const struct disk *disk, const struct pc_d
         if (deltas[i].proven_id.size > 0)
             adopt(audit, line, &deltas[i]);
         count(line, &deltas[i],
-              deltas[i].only_if_known && disk_knows(disk, id_of(&deltas[i]), &deltas[i].addr));
+              deltas[i].only_if_known && disk_knows(disk, id_of(&deltas[i]), &deltas[i].addr), now_ms);
     }
 }
 
@@ -190,8 +194,10 @@ void audit_date(struct audit *audit, const struct disk *disk)
             continue;
         pc_addr_from_ip_port(&line->at, &addr);
         const struct pc_record_addr *kept = pc_cache_record_find(&record, pc_addr_maddr_bytes(&addr));
-        if (kept && kept->history.last_seen_ms < line->seen_ms)
+        if (kept && kept->history.last_seen_ms < line->seen_ms) {
             line->seen_ms = kept->history.last_seen_ms;
+            line->removed_ms = pc_base_time_min(line->removed_ms, line->seen_ms - 1);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ struct gone {
 struct batch {
     struct batch *next;
     struct gone *gone; /* that gave way to it */
+    int64_t now_ms;    /* to who wrote it */
     size_t count;
     struct pc_delta deltas[];
 };
@@ -60,16 +61,17 @@ void books_deinit(struct books *books)
 
 static void replay(struct audit *audit, const struct batch *batch)
 {
-    audit_count(audit, NULL, batch->deltas, batch->count);
+    audit_count(audit, NULL, batch->deltas, batch->count, batch->now_ms);
     for (const struct gone *gone = batch->gone; gone; gone = gone->next)
         audit_line(audit, &gone->id, &gone->at)->failure = gone->failure;
 }
 
 /* What is told only of who is known has said it by now: it is kept as said, or not at all. */
 static struct batch *enter(struct books *books, const struct disk *disk, const struct pc_delta *deltas,
-                           size_t count)
+                           size_t count, int64_t now_ms)
 {
     struct batch *batch = need(calloc(1, sizeof(*batch) + count * sizeof(*deltas)));
+    batch->now_ms = now_ms;
     for (size_t i = 0; i < count; i++) {
         if (deltas[i].only_if_known && !disk_knows(disk, &deltas[i].id, &deltas[i].addr))
             continue;
@@ -112,13 +114,13 @@ static void find_gone(const struct disk *disk, struct batch *batch)
 }
 
 const char *books_committed(struct books *books, struct disk *disk, const struct pc_delta *deltas,
-                            size_t count, bool is_acknowledged, bool *ret_is_there)
+                            size_t count, int64_t now_ms, bool is_acknowledged, bool *ret_is_there)
 {
     *ret_is_there = is_acknowledged || audit_matches(disk->audit, disk, deltas, count) != NULL;
     if (!*ret_is_there)
         return NULL;
-    audit_count(disk->audit, disk, deltas, count);
-    find_gone(disk, enter(books, disk, deltas, count));
+    audit_count(disk->audit, disk, deltas, count, now_ms);
+    find_gone(disk, enter(books, disk, deltas, count, now_ms));
     audit_date(disk->audit, disk);
     audit_date(books->left, disk);
     const char *wrong = audit_applied(disk->audit, disk, deltas, count);
@@ -134,11 +136,11 @@ void books_settle(struct books *books)
 }
 
 const char *books_power_went(struct books *books, struct disk *disk, const struct pc_delta *deltas,
-                             size_t count)
+                             size_t count, int64_t now_ms)
 {
     struct audit *sums = audit_copy(books->left), *found = NULL;
     if (count > 0)
-        (void)enter(books, disk, deltas, count);
+        (void)enter(books, disk, deltas, count, now_ms);
     const struct batch *batch = books->first;
     const char *wrong = NULL;
     for (;;) {

@@ -260,14 +260,16 @@ void check_all(struct world *world)
     }
 }
 
-/* Another process removed it since, of which this one has not heard. */
+/* Another process removed it since, of which this one has not heard. Dates before the clock was set back say nothing. */
 static bool is_removed(const struct machine *machine, const struct pc_record *record, size_t at)
 {
     struct pc_ip_port place;
     const struct pc_record_addr *addr = &record->addrs[at];
     if (!machine->host || pc_addr_classify(pc_addr_maddr_bytes(&addr->addr), &place) != PC_ADDR_QUIC_V1)
         return false;
-    return audit_line(machine->disk->audit, &record->id, &place)->removed_ms >= addr->history.last_seen_ms;
+    int64_t removed_ms = audit_line(machine->disk->audit, &record->id, &place)->removed_ms;
+    return removed_ms >= addr->history.last_seen_ms ||
+           (removed_ms > 0 && addr->history.last_seen_ms > machine_wall_ms(machine));
 }
 
 static void check_kept_peer(struct machine *machine, const struct pc_record *record)

@@ -1,5 +1,6 @@
 #include "disk.h"
 
+#include "base/time.h"
 #include "cache/pack.h"
 
 #include <stdlib.h>
@@ -169,17 +170,21 @@ static void bury(struct disk *disk, const struct pc_cache_key *key, struct pc_by
         tomb->removed_ms = removed_ms;
 }
 
-static int64_t removed_ms(const struct disk *disk, const struct pc_cache_key *key,
-                          const struct pc_delta *delta)
+static int64_t date_of(struct disk_tomb *tomb, int64_t now_ms)
 {
-    const struct disk_tomb *tomb = tomb_of(disk, key, pc_addr_maddr_bytes(&delta->addr));
-    const struct disk_tomb *whole = tomb_of(disk, key, pc_bytes_of(NULL, 0));
-    int64_t ms = delta->removed_ms;
-    if (tomb && tomb->removed_ms > ms)
-        ms = tomb->removed_ms;
-    if (whole && whole->removed_ms > ms)
-        ms = whole->removed_ms;
-    return ms;
+    if (!tomb)
+        return 0;
+    if (tomb->removed_ms > now_ms)
+        tomb->removed_ms = now_ms - 1;
+    return tomb->removed_ms;
+}
+
+static int64_t removed_ms(const struct disk *disk, const struct pc_cache_key *key,
+                          const struct pc_delta *delta, int64_t now_ms)
+{
+    struct disk_tomb *tomb = tomb_of(disk, key, pc_addr_maddr_bytes(&delta->addr));
+    struct disk_tomb *whole = tomb_of(disk, key, pc_bytes_of(NULL, 0));
+    return pc_base_time_max(date_of(tomb, now_ms), date_of(whole, now_ms));
 }
 
 /* ----- commits ----- */
@@ -259,7 +264,6 @@ static void apply(struct disk *disk, const struct pc_delta *delta, int64_t now_m
 {
     struct pc_cache_key key;
     struct pc_record record;
-    struct pc_delta dated = *delta;
     if (delta->proven_id.size > 0) {
         adopt(disk, delta, now_ms);
         return;
@@ -267,7 +271,6 @@ static void apply(struct disk *disk, const struct pc_delta *delta, int64_t now_m
     pc_cache_key_of(&delta->id, pc_addr_maddr_bytes(&delta->addr), &key);
     if (delta->removed_ms)
         bury(disk, &key, pc_addr_maddr_bytes(&delta->addr), delta->removed_ms);
-    dated.removed_ms = removed_ms(disk, &key, delta);
     struct disk_peer *peer = find(disk, &key);
     if (!peer && (delta->only_if_known || delta->addr.size == 0))
         return;
@@ -275,7 +278,7 @@ static void apply(struct disk *disk, const struct pc_delta *delta, int64_t now_m
         unpack(peer, &record);
     else
         pc_cache_record_init(&record, &delta->id);
-    if (!pc_cache_record_apply(&record, &dated, now_ms))
+    if (!pc_cache_record_apply_after(&record, delta, removed_ms(disk, &key, delta, now_ms), now_ms))
         return;
     if (!peer && !pc_cache_record_empty(&record))
         make_room(disk);

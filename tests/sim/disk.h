@@ -87,8 +87,10 @@ struct audit {
 struct audit *audit_new(void);
 void audit_free(struct audit *audit);
 struct audit_line *audit_line(struct audit *audit, const struct pc_peer_id *id, const struct pc_ip_port *at);
-/* A batch was applied: it is in the sums from now on. `disk` has it already; NULL when nothing is told only of who is known. */
-void audit_count(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas, size_t count);
+/* A batch was applied, by somebody to whom it was `now_ms`: it is in the sums from now on. `disk` has it already; NULL when nothing
+ * is told only of who is known. */
+void audit_count(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas, size_t count,
+                 int64_t now_ms);
 /* Of the addresses of a batch. NULL, or what is wrong about them: more counted than ever happened, or another sum on the
  * disk. */
 const char *audit_applied(struct audit *audit, const struct disk *disk, const struct pc_delta *deltas,
@@ -101,7 +103,8 @@ const char *audit_compare_all(struct audit *audit, const struct disk *disk);
 /* A record was turned out for want of room. */
 void audit_forget(struct audit *audit, const struct pc_record *record);
 void audit_clear(struct audit *audit);
-/* A clock was set back, and the store put what it had seen in the future at now: so do the sums, which date removals by that. */
+/* A clock was set back, and the store put what it had seen in the future at now, and removals before it: so do
+ * the sums. */
 void audit_date(struct audit *audit, const struct disk *disk);
 /* Of what the disk should hold, and that again from a copy; what truly happened stays. */
 struct audit *audit_copy(const struct audit *audit);

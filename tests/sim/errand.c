@@ -243,7 +243,7 @@ static void write_out(struct errand *errand)
     }
     if (!machine->disk->audit)
         return;
-    audit_count(machine->disk->audit, machine->disk, errand->deltas, errand->delta_count);
+    audit_count(machine->disk->audit, machine->disk, errand->deltas, errand->delta_count, errand->now_ms);
     const char *wrong =
         audit_applied(machine->disk->audit, machine->disk, errand->deltas, errand->delta_count);
     if (wrong)

@@ -242,7 +242,7 @@ static void lose_power(struct machine *machine, const struct errand *open)
     read_copy(machine);
     if (!machine->world->failed)
         wrong = books_power_went(&host->books, &host->disk, open ? open->deltas : NULL,
-                                 open ? open->delta_count : 0);
+                                 open ? open->delta_count : 0, open ? open->now_ms : 0);
     if (wrong)
         world_fail(machine->world, machine, "the power went: %s", wrong);
 }
@@ -323,7 +323,7 @@ static bool account(struct machine *machine, const struct errand *errand, bool i
         return false;
     if (host->disk.audit) {
         const char *wrong = books_committed(&host->books, &host->disk, errand->deltas, errand->delta_count,
-                                            is_acknowledged, &is_there);
+                                            errand->now_ms, is_acknowledged, &is_there);
         if (wrong)
             world_fail(machine->world, machine, "%s", wrong);
     }

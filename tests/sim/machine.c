@@ -71,11 +71,16 @@ void machine_free(struct machine *machine)
     free(machine);
 }
 
+int64_t machine_wall_ms(const struct machine *machine)
+{
+    return WORLD_EPOCH_MS + machine->world->now_us / 1000 + machine->wall_ahead_ms;
+}
+
 /* As driver/clock.c: neither clock of a process goes back. */
 peercache_time machine_now(struct machine *machine)
 {
     int64_t mono_us = machine->world->now_us - machine->mono_behind_us;
-    int64_t wall_ms = WORLD_EPOCH_MS + machine->world->now_us / 1000 + machine->wall_ahead_ms;
+    int64_t wall_ms = machine_wall_ms(machine);
     machine->clock.mono_us = pc_base_time_max(machine->clock.mono_us, mono_us);
     machine->clock.wall_ms = pc_base_time_max(machine->clock.wall_ms, wall_ms);
     return machine->clock;

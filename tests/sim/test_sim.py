@@ -148,7 +148,7 @@ def a_defect_is_found_and_told_as_a_story(_place):
 @case
 def a_drive_that_lies_about_its_syncs_is_found_out(_place):
     for disk, word in (('sqlite', 'damaged|does not open|the power went'), ('json', 'the power went')):
-        _, err = sim('chaos', '--nodes', '8', '--minutes', '60', '--seeds', '8', '--check-all', '--disk', disk, '--fault', 'sync',
+        _, err = sim('chaos', '--nodes', '8', '--minutes', '60', '--seeds', '60', '--check-all', '--disk', disk, '--fault', 'sync',
                      expect=1)
         assert re.search(r'^BROKEN: .*(%s)' % word, err), err
         again = err.splitlines()[-1].split('peercache-sim ', 1)[1].split()

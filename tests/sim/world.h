@@ -299,6 +299,8 @@ int64_t place_delay_us(struct world *world, const struct machine *from, const st
 struct machine *machine_add(struct world *world, enum persona persona, bool is_server, bool is_hidden);
 void machine_free(struct machine *machine);
 peercache_time machine_now(struct machine *machine);
+/* What the clock of the host shows, also where it was set back. */
+int64_t machine_wall_ms(const struct machine *machine);
 /* World time of a moment of the process's clock. */
 int64_t machine_world_time(const struct machine *machine, int64_t mono_us);
 void machine_step(struct machine *machine, const struct pc_node_event *event);

@@ -336,6 +336,36 @@ static void a_removed_peer_stays_removed(void **state)
     pc_store_close(b);
 }
 
+/* A clock was ahead when a peer was removed, and was set back. */
+static void a_removal_of_the_future_is_of_just_before_now(void **state)
+{
+    (void)state;
+    const int64_t ahead_ms = NOW_MS + 36000000;
+    struct pc_record record;
+    struct pc_store *ahead = conformance_open(1), *store = conformance_open(2);
+    struct pc_delta delta = conformance_delta(1, 1, NOW_MS), other = conformance_delta(2, 1, ahead_ms);
+    struct pc_delta gone[2];
+    pc_cache_delta_init(&gone[0], &delta.id, pc_bytes_of(NULL, 0));
+    pc_cache_delta_init(&gone[1], &other.id, pc_addr_maddr_bytes(&other.addr));
+    gone[0].removed_ms = gone[1].removed_ms = ahead_ms - 1;
+    assert_int_equal(pc_store_commit(ahead, 1, gone, 2, ahead_ms, 5000), 0);
+    assert_int_equal(pc_store_commit(ahead, 2, &other, 1, ahead_ms, 5000), 0); /* met again at once */
+    pc_store_close(ahead);
+    conformance_commit(store, 1, &delta);
+    assert_int_equal(conformance_find(store, 1, &record), 1);
+    delta.history.last_seen_ms = NOW_MS - 1; /* before it */
+    delta.id = other.id;
+    delta.addr = other.addr;
+    conformance_commit(store, 2, &delta);
+    assert_int_equal(conformance_find(store, 2, &record), 1);
+    assert_int_equal(record.addrs[0].history.success_count,
+                     1);             /* of those that were seen after it, all is kept */
+    gone[1].removed_ms = NOW_MS - 1; /* and a removal now is of what was seen by that clock too */
+    conformance_commit(store, 3, &gone[1]);
+    assert_int_equal(conformance_find(store, 2, &record), 0);
+    pc_store_close(store);
+}
+
 static void an_address_without_id_moves_to_its_peer(void **state)
 {
     (void)state;
@@ -967,6 +997,7 @@ int conformance_run(const char *suffix)
         CASE(others_changes_are_told_once),
         CASE(what_others_saw_since_keeps_its_date),
         CASE(a_removed_peer_stays_removed),
+        CASE(a_removal_of_the_future_is_of_just_before_now),
         CASE(an_address_without_id_moves_to_its_peer),
         CASE(another_network_or_mode_is_refused),
         CASE(wrong_paths_are_refused_with_a_sentence),
