@@ -564,6 +564,12 @@ void pc_join_endpoint_answered(struct pc_joiner *joiner, int64_t now_us)
         heed_holes(joiner, now_us);
 }
 
+void pc_join_reached(struct pc_joiner *joiner, uint8_t family, int64_t now_us)
+{
+    if (pc_black_holes_ended(&joiner->holes, family, PEERCACHE_VIA_CACHE, PEERCACHE_OK, now_us))
+        heed_holes(joiner, now_us);
+}
+
 void pc_join_network_changed(struct pc_joiner *joiner, int64_t now_us)
 {
     pc_black_holes_network_changed(&joiner->holes);

@@ -104,7 +104,7 @@ enum pc_join_fate {
 };
 enum pc_join_fate pc_join_fate_of(const struct pc_joiner *joiner,
                                   const struct pc_joiner_candidate *candidate);
-/* A peer verified by another way (it dialled us) counts to the target too, once. */
+/* A peer verified by another way (it dialled us, or its dial was none of this join) counts to the target too, once. */
 void pc_join_verified_inbound(struct pc_joiner *joiner, const struct pc_peer_id *id);
 
 /*
@@ -126,6 +126,8 @@ bool pc_join_dial_of(const struct pc_joiner *joiner, uint64_t dial,
 void pc_join_expect(struct pc_joiner *joiner, peercache_via via, bool is_expected);
 /* An endpoint answered: the network works, at least for TCP. */
 void pc_join_endpoint_answered(struct pc_joiner *joiner, int64_t now_us);
+/* A peer was verified at an address of this family, by another dial than of this join: it is no black hole. */
+void pc_join_reached(struct pc_joiner *joiner, uint8_t family, int64_t now_us);
 /* Backoffs and black holes are of the old network: forgotten. */
 void pc_join_network_changed(struct pc_joiner *joiner, int64_t now_us);
 /* Begin another join with what is known: nobody is verified, the time starts anew. Backoffs stay; candidates

@@ -306,6 +306,18 @@ static void network_changed(struct pc_join_plan *plan, const struct pc_plan_even
         again(plan);
 }
 
+/* Between two rounds somebody is there after all: the next one begins with that peer. */
+static void verified(struct pc_join_plan *plan, const struct pc_plan_event *event)
+{
+    plan->peer_answered_at_us = plan->now_us;
+    if (plan->again_at_us != PC_TIME_NEVER)
+        again(plan);
+    if (event->family)
+        pc_join_reached(plan->joiner, event->family, plan->now_us);
+    pc_join_verified_inbound(plan->joiner, event->id);
+    note_verified(plan);
+}
+
 static void note_clock(struct pc_join_plan *plan, int64_t ahead_ms)
 {
     /* The one that agrees best with us: an endpoint whose own clock is wrong must not accuse ours. */
@@ -326,10 +338,8 @@ static int take(struct pc_join_plan *plan, const struct pc_plan_event *event)
     case PC_PLAN_DIAL_ENDED:
         dial_ended(plan, event->number, event->outcome, event->id, event->rtt_us);
         break;
-    case PC_PLAN_VERIFIED_INBOUND:
-        plan->peer_answered_at_us = plan->now_us;
-        pc_join_verified_inbound(plan->joiner, event->id);
-        note_verified(plan);
+    case PC_PLAN_VERIFIED:
+        verified(plan, event);
         break;
     case PC_PLAN_FETCHED:
         if (event->fetch_has_date)

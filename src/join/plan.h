@@ -46,15 +46,15 @@ struct pc_plan_options {
 };
 
 enum pc_plan_event_kind {
-    PC_PLAN_TIME,             /* nothing but time has passed */
-    PC_PLAN_OFFERED,          /* candidate */
-    PC_PLAN_DIAL_ENDED,       /* number, outcome, id, rtt_us; OK: verified */
-    PC_PLAN_VERIFIED_INBOUND, /* id */
-    PC_PLAN_FETCHED,          /* number, fetch…; its candidates were offered before */
-    PC_PLAN_RESOLVED,         /* number, outcome, ips or texts */
-    PC_PLAN_ASKING,           /* asking: whether peers are asked for others, who would come as offers */
-    PC_PLAN_NETWORK_CHANGED,  /* has_ip4, has_ip6 */
-    PC_PLAN_AGAIN,            /* the peers are lost: begin another join */
+    PC_PLAN_TIME,            /* nothing but time has passed */
+    PC_PLAN_OFFERED,         /* candidate */
+    PC_PLAN_DIAL_ENDED,      /* number, outcome, id, rtt_us; OK: verified */
+    PC_PLAN_VERIFIED,        /* id, family: not by a dial of the plan */
+    PC_PLAN_FETCHED,         /* number, fetch…; its candidates were offered before */
+    PC_PLAN_RESOLVED,        /* number, outcome, ips or texts */
+    PC_PLAN_ASKING,          /* asking: whether peers are asked for others, who would come as offers */
+    PC_PLAN_NETWORK_CHANGED, /* has_ip4, has_ip6 */
+    PC_PLAN_AGAIN,           /* the peers are lost: begin another join */
 };
 
 struct pc_plan_event {
@@ -63,6 +63,7 @@ struct pc_plan_event {
     peercache_outcome outcome;
     const struct pc_joiner_candidate *candidate;
     const struct pc_peer_id *id; /* proven; NULL: that of the candidate */
+    uint8_t family;              /* of the address that we reached; 0: the peer dialled us */
     int64_t rtt_us;              /* -1: not measured */
     peercache_fetch fetch;
     uint32_t fetch_usable; /* candidates it brought that may be dialled */

@@ -241,7 +241,7 @@ int peercache_joiner_verified_inbound(peercache_joiner *joiner, const char *peer
     struct pc_peer_id id;
     if (pc_addr_peer_id_parse(peer_id, strlen(peer_id), &id, NULL))
         return PEERCACHE_EPARSE;
-    const struct pc_plan_event event = { .kind = PC_PLAN_VERIFIED_INBOUND, .id = &id };
+    const struct pc_plan_event event = { .kind = PC_PLAN_VERIFIED, .id = &id };
     return tell(joiner, &event, now);
 }
 

@@ -33,6 +33,13 @@ static void dial_ended(struct pc_node *node, struct connection *connection, peer
     }
 }
 
+static uint8_t family_of(const struct pc_maddr *addr)
+{
+    struct pc_ip_port ip_port = { .family = 0 };
+    (void)pc_addr_classify(pc_addr_maddr_bytes(addr), &ip_port);
+    return ip_port.family;
+}
+
 static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
 {
     struct connection *connection = pc_node_connection_find(node, wire->connection);
@@ -91,6 +98,7 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
         break;
     case FOR_PROBE:
         pc_node_probe_ended(node, connection, PEERCACHE_OK);
+        pc_node_join_verified(node, &wire->id, family_of(&connection->addr));
         break;
     case FOR_CRAWL:
         pc_node_crawl_dial_ended(node, connection, PEERCACHE_OK, "");
@@ -100,7 +108,7 @@ static void opened(struct pc_node *node, const struct pc_libp2p_event *wire)
         break;
     case FOR_PEER:
         if (ours)
-            pc_node_join_verified_inbound(node, &wire->id);
+            pc_node_join_verified(node, &wire->id, 0);
         break;
     }
     if (ours && node->phase == PHASE_JOINING && !node->report_told)

@@ -214,7 +214,8 @@ struct pc_node {
     bool wants_candidates;
     bool wants_deep_candidates; /* also of the buckets beyond our neighbours */
     int64_t feeler_at_us;
-    bool recall_wanted;
+    unsigned recalls_wanted;
+    bool recall_begins;
     bool came_back; /* one of the cache that had failed was reached again */
 
     /* pinging */
@@ -320,7 +321,8 @@ bool pc_node_join_offer(struct pc_node *node, const struct pc_peer_id *id, const
 /* The same of an address that was heard of, from an answer. */
 void pc_node_join_offer_heard(struct pc_node *node, const struct pc_peer_id *id,
                               const struct pc_node_heard *heard);
-void pc_node_join_verified_inbound(struct pc_node *node, const struct pc_peer_id *id);
+/* By another way than a dial of the join; `family` of the address that we reached, 0: it dialled us. */
+void pc_node_join_verified(struct pc_node *node, const struct pc_peer_id *id, uint8_t family);
 void pc_node_join_fetched(struct pc_node *node, const struct pc_node_fetched *fetched, uint32_t usable);
 void pc_node_join_resolved(struct pc_node *node, const struct pc_node_resolved *resolved);
 void pc_node_join_routes(struct pc_node *node, bool has_ip4, bool has_ip6);
@@ -366,6 +368,8 @@ void pc_node_find_end(struct pc_node *node, bool timed_out);
 
 /* tending.c */
 void pc_node_tend_begin(struct pc_node *node);
+/* Dial up to so many of the cache that are not in the table. */
+void pc_node_recall(struct pc_node *node, unsigned most);
 /* Every cached peer is a candidate for its bucket. */
 void pc_node_recall_all(struct pc_node *node);
 void pc_node_tend_pump(struct pc_node *node);

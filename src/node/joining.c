@@ -390,9 +390,9 @@ void pc_node_join_dial_ended(struct pc_node *node, struct connection *connection
     tell_dial_ended(node, connection->join_dial, outcome, proven, rtt_us);
 }
 
-void pc_node_join_verified_inbound(struct pc_node *node, const struct pc_peer_id *id)
+void pc_node_join_verified(struct pc_node *node, const struct pc_peer_id *id, uint8_t family)
 {
-    const struct pc_plan_event event = { .kind = PC_PLAN_VERIFIED_INBOUND, .id = id };
+    const struct pc_plan_event event = { .kind = PC_PLAN_VERIFIED, .id = id, .family = family };
     if (pc_node_join_is_open(node))
         (void)tell_plan(node, &event);
 }
@@ -545,6 +545,8 @@ void pc_node_join_pump(struct pc_node *node)
     if (!owes_report(node) || !pc_node_has_room(node, 2))
         return;
     pc_node_join_report(node);
+    if (node->report.verified == 0 && pc_kad_table_count(node->table) == 0)
+        pc_node_recall(node, PC_NODE_RECALLS_ALONE);
     if (node->phase != PHASE_JOINING)
         return;
     if (node->stop_wanted)

@@ -188,7 +188,7 @@ int64_t pc_node_jittered(struct pc_node *node, int64_t us)
 /* Who lost all its peers joins again, unless the plan of the join tries by itself. */
 static void schedule_rejoin(struct pc_node *node)
 {
-    if (pc_kad_table_count(node->table) > 0) {
+    if (pc_kad_table_count(node->table) > 0 && node->plan) { /* there is none where memory was out */
         node->rejoin_pause_us = PC_NODE_REJOIN_FIRST_US;
         node->rejoin_at_us = PC_TIME_NEVER;
         return;
@@ -231,7 +231,7 @@ static void begin_refresh(struct pc_node *node)
 {
     pc_kad_schedule_begin(&node->schedule, node->now.mono_us);
     node->refresh.bucket_count = 0; /* chosen once we know how near our neighbours are */
-    node->recall_wanted = true;
+    pc_node_recall(node, PC_NODE_RECALLS);
     node->refreshed_buckets = 0;
     pc_node_move(node, PHASE_WALKING);
     pc_node_walk_begin(node, pc_base_time_add(node->now.mono_us, PC_NODE_WALK_MAX_US));

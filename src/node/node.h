@@ -48,8 +48,9 @@
 #define PC_NODE_COMMIT_EVERY_US (3600 * PC_US_PER_S)
 #define PC_NODE_COMMIT_PAUSE_US (300 * PC_US_PER_S) /* between saves that only news asks for */
 #define PC_NODE_FINDS_MAX       64                  /* peers to be found, one after the other */
-#define PC_NODE_STOP_TRIES      3 /* more to save, when others hold the store as the node stops */
-#define PC_NODE_RECALLS         4 /* of the cache, dialled for the table after each refresh */
+#define PC_NODE_STOP_TRIES      3  /* more to save, when others hold the store as the node stops */
+#define PC_NODE_RECALLS         4  /* of the cache, dialled for the table after each refresh */
+#define PC_NODE_RECALLS_ALONE   48 /* the same, after a join that found nobody: no refresh follows */
 #define PC_NODE_REJOIN_FIRST_US (5 * PC_US_PER_S)
 #define PC_NODE_REJOIN_MAX_US   (300 * PC_US_PER_S)
 #define PC_NODE_PROBE_TIMEOUT_US                                                                             \

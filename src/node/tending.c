@@ -68,8 +68,10 @@ void pc_node_probe_ended(struct pc_node *node, struct connection *connection, pe
     node->probe_count--;
     if (outcome != PEERCACHE_OK && connection->is_test)
         pc_node_table_remove(node, &connection->id);
-    if (outcome == PEERCACHE_OK && connection->was_failing)
-        node->recall_wanted = node->came_back = true;
+    if (outcome == PEERCACHE_OK && connection->was_failing) {
+        node->came_back = true;
+        pc_node_recall(node, PC_NODE_RECALLS);
+    }
 }
 
 void pc_node_table_remove(struct pc_node *node, const struct pc_peer_id *id)
@@ -162,11 +164,16 @@ static void dial_candidates(struct pc_node *node)
 
 /* ----- of the cache ----- */
 
-/* `rested`: without those that keep failing and were dialled lately. */
+/* Of those that may be reached from here. `rested`: without those that keep failing and were dialled lately. */
 static size_t pick(struct pc_node *node, bool rested, struct pc_pick *ret_picks, size_t count)
 {
-    const struct pc_pick_filter filter = { .quic_only = true, .rested = rested };
+    const struct pc_pick_filter filter = { .quic_only = true,
+                                           .rested = rested,
+                                           .families = (node->has_ip4 ? PEERCACHE_FAMILY_IP4 : 0u) |
+                                                       (node->has_ip6 ? PEERCACHE_FAMILY_IP6 : 0u) };
     size_t given = 0;
+    if (filter.families == 0) /* which would be any */
+        return 0;
     if (pc_cache_set_pick_filtered(node->set, &node->rng, node->now.wall_ms, &filter, ret_picks, count,
                                    &given))
         pc_base_log(node->options.log, PC_LOG_ERROR, "node", "out of memory: no cached peer is dialled");
@@ -193,19 +200,30 @@ static unsigned recall_some(struct pc_node *node, bool rested, unsigned most)
     return recalled;
 }
 
+void pc_node_recall(struct pc_node *node, unsigned most)
+{
+    node->recalls_wanted = most;
+    node->recall_begins = true;
+}
+
 /* Who is in the cache and not in the table may be back, as after a partition of the network: then nobody in the table is
  * of the other half, and no answer tells of it. Picks rotate, so that in time all have their turn; who keeps failing is
  * left alone longer and longer. But one is dialled each time, and where one is back the others may be too. */
 static void recall(struct pc_node *node)
 {
-    if (!node->recall_wanted || !probe_is_free(node) || !pc_node_has_room(node, 0))
+    if (node->recalls_wanted == 0 || !probe_is_free(node) || !pc_node_has_room(node, 0))
         return;
-    bool may_be_back = node->came_back;
-    node->recall_wanted = node->came_back = false;
+    bool may_be_back = node->came_back, begins = node->recall_begins;
+    unsigned most = node->recalls_wanted;
+    node->recalls_wanted = 0;
+    node->came_back = node->recall_begins = false;
     if (node->options.exclusive || !node->options.dial_cached)
         return;
-    if (recall_some(node, !may_be_back, PC_NODE_RECALLS) == 0 && !may_be_back)
+    unsigned recalled = recall_some(node, !may_be_back, most);
+    if (recalled == 0 && begins && !may_be_back)
         (void)recall_some(node, false, 1);
+    else if (!probe_is_free(node) || !pc_node_has_room(node, 0))
+        node->recalls_wanted = most - recalled; /* goes on when a probe has ended */
 }
 
 /* Those never verified first, so that the others come in as the newest, which stay. */
@@ -269,7 +287,7 @@ int64_t pc_node_tend_deadline(const struct pc_node *node)
 {
     if (!probe_is_free(node))
         return PC_TIME_NEVER; /* the end of one is an event */
-    if (node->recall_wanted)
+    if (node->recalls_wanted > 0)
         return node->now
             .mono_us; /* a refresh has ended, which in a quiet network may be the last event for long */
     return pc_base_time_min(pc_kad_table_test_at_us(node->table), node->feeler_at_us);

@@ -917,6 +917,18 @@ static void a_black_hole_is_probed_only(void **state)
     assert_false(pc_join_is_hole(joiner, 4));
     assert_int_equal(take_all(joiner, 6 * PC_US_PER_S), 10);
     pc_join_free(joiner);
+    /* Or somebody else reached a peer. */
+    joiner = joiner_that_tries_again(50);
+    for (uint16_t i = 1; i <= 60; i++)
+        assert_int_equal(offer(joiner, i, i, 1, PEERCACHE_VIA_ENDPOINT), 0);
+    pc_join_endpoint_answered(joiner, 0);
+    while (next(joiner, 0, &given))
+        end(joiner, given.dial, PEERCACHE_TIMEOUT, 0);
+    assert_true(pc_join_is_hole(joiner, 4));
+    pc_join_reached(joiner, 4, 0);
+    assert_false(pc_join_is_hole(joiner, 4));
+    assert_true(next(joiner, 0, &given));
+    pc_join_free(joiner);
     /* Who does not try again does not wait for it: the join is over, and its cause known. */
     joiner = joiner_with(50, 600 * PC_US_PER_S);
     for (uint16_t i = 1; i <= 60; i++)

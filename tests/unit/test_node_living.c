@@ -94,6 +94,31 @@ static void a_node_that_lost_all_joins_again(void **state)
     stop();
 }
 
+/* Nearly all of the cache are gone for good, and so are all that the endpoint names, so that it looks as if UDP did not get
+ * through: the one that comes back is found. */
+static void one_of_many_that_comes_back_is_found(void **state)
+{
+    (void)state;
+    make_world(200, 0, false);
+    struct pc_node_options options = default_options(&self_peer);
+    options.server = true;
+    options.once = false;
+    options.endpoint_count = 1;
+    world->endpoints[0] = (struct endpoint){ .from = 0, .to = 40 };
+    for (size_t i = 0; i < 200; i++)
+        world->peers[i].habit = SILENT;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    load_peers(40, 200);
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(world->now.mono_us + 3600 * PC_US_PER_S);
+    assert_int_equal(world->status, PEERCACHE_FAILED);
+    world->peers[137].habit = LIVES;
+    run_until(world->now.mono_us + 3600 * PC_US_PER_S);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    assert_int_equal(pc_node_table_count(world->node), 1);
+    stop();
+}
+
 /* Of another network nobody in the table may be within reach: that is found out at once, and not in ten minutes. */
 static void another_network_is_looked_at_at_once(void **state)
 {
@@ -490,6 +515,7 @@ int main(void)
         cmocka_unit_test_teardown(no_group_holds_the_table, tear_down),
         cmocka_unit_test_teardown(who_falls_silent_leaves_the_table, tear_down),
         cmocka_unit_test_teardown(a_node_that_lost_all_joins_again, tear_down),
+        cmocka_unit_test_teardown(one_of_many_that_comes_back_is_found, tear_down),
         cmocka_unit_test_teardown(another_network_is_looked_at_at_once, tear_down),
         cmocka_unit_test_teardown(pushes_move_peers_of_the_table, tear_down),
         cmocka_unit_test_teardown(a_member_that_comes_as_a_client_leaves_the_table, tear_down),
