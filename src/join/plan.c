@@ -572,6 +572,11 @@ void pc_plan_facts(const struct pc_join_plan *plan, struct pc_join_facts *ret_fa
     ret_facts->clock_ahead_ms = plan->clock_ahead_ms;
 }
 
+uint64_t pc_plan_rounds(const struct pc_join_plan *plan)
+{
+    return plan->metrics.rounds;
+}
+
 void pc_plan_metrics(const struct pc_join_plan *plan, struct pc_join_metrics *ret_metrics)
 {
     *ret_metrics = plan->metrics;

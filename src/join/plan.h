@@ -146,6 +146,8 @@ uint32_t pc_plan_verified_count(const struct pc_join_plan *plan);
 bool pc_plan_failure_counts(const struct pc_join_plan *plan, uint8_t family);
 /* What was counted in this round, for pc_join_diagnose. */
 void pc_plan_facts(const struct pc_join_plan *plan, struct pc_join_facts *ret_facts);
+/* How many rounds have begun. */
+uint64_t pc_plan_rounds(const struct pc_join_plan *plan);
 void pc_plan_metrics(const struct pc_join_plan *plan, struct pc_join_metrics *ret_metrics);
 /* State of an endpoint, borrowed until the next step. */
 const struct pc_endpoint *pc_plan_endpoint(const struct pc_join_plan *plan, size_t index);

@@ -217,10 +217,8 @@ void pc_node_join_begin(struct pc_node *node)
 /* The plan has begun another round by itself, or was told to. */
 static void heed_round(struct pc_node *node)
 {
-    struct pc_join_metrics metrics;
     struct pc_pick *picks;
-    pc_plan_metrics(node->plan, &metrics);
-    if (metrics.rounds == node->join_round)
+    if (pc_plan_rounds(node->plan) == node->join_round)
         return;
     size_t count = pick_cached(node, &picks);
     begin_round(node, picks, count);
