@@ -152,7 +152,11 @@ void figures_look(struct world *world)
 
 static void print_share(FILE *out, const char *name, uint64_t part, uint64_t whole)
 {
-    uint64_t per_mille = whole ? part * 1000 / whole : 0;
+    if (whole == 0) {
+        (void)fprintf(out, "%-28s none\n", name);
+        return;
+    }
+    uint64_t per_mille = part * 1000 / whole;
     (void)fprintf(out, "%-28s %" PRIu64 ".%" PRIu64 " %% (%" PRIu64 " of %" PRIu64 ")\n", name,
                   per_mille / 10, per_mille % 10, part, whole);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`make sim`: every scenario in full, and many seeds of everything at once; two runs at a time. Prints the tables of
+"""`make sim`: every scenario in full, many seeds of each small one, and many more of everything at once; two runs at a time. Prints the tables of
 docs/simulation.md. Exit 1 when an invariant broke; the story is told then.
 
 usage: full.py PEERCACHE-SIM [SHARE]   SHARE: so many times fewer machines, and what lasts long so much shorter, for those who
@@ -83,6 +83,7 @@ def tables(results):
 
 def main():
     runs = [[name, '--nodes', str(nodes), '--minutes', str(minutes)] for name, nodes, minutes in scenarios()]
+    runs += [[name, '--small', '--seeds', str(max(SEEDS // 20, 1))] for name, _, _ in scenarios() if name != 'chaos']
     per_run = max(SEEDS // 8, 1)
     runs += [['chaos', '--nodes', '6', '--minutes', '40', '--check-all', '--seed', str(1 + i * per_run), '--seeds', str(per_run)]
              for i in range(8)]

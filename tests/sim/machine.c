@@ -112,130 +112,6 @@ bool machine_answers(const struct machine *machine)
     return false;
 }
 
-/* ----- what is hashed ----- */
-
-/* Eight bytes at a time: byte by byte it was a tenth of all that a run took. */
-static uint64_t number_of(struct pc_bytes bytes)
-{
-    uint64_t number = bytes.size;
-    size_t at = 0;
-    for (; at + 8 <= bytes.size; at += 8)
-        number = (number ^ pc_bytes_number(pc_bytes_of(bytes.data + at, 8))) * UINT64_C(0x9E3779B97F4A7C15);
-    for (; at < bytes.size; at++)
-        number = (number ^ bytes.data[at]) * UINT64_C(0x100000001B3);
-    return number ^ number >> 32;
-}
-
-static uint64_t number_of_place(const struct pc_ip_port *at)
-{
-    return number_of(pc_bytes_of(at->ip, sizeof(at->ip))) ^ (uint64_t)at->port << 8 ^ at->family;
-}
-
-static void mix_event(struct machine *machine, const struct pc_node_event *event, peercache_time now)
-{
-    struct world *world = machine->world;
-    world_mix(world, (uint64_t)now.mono_us);
-    world_mix(world, (uint64_t)now.wall_ms);
-    world_mix(world, (uint64_t)machine->number << 8 | (uint64_t)event->kind);
-    switch (event->kind) {
-    case PC_NODE_LOADED:
-        world_mix(world, number_of(pc_addr_peer_id_bytes(&event->record->id)));
-        break;
-    case PC_NODE_WIRE:
-        world_mix(world, (uint64_t)event->wire->kind << 8 | (uint64_t)event->wire->outcome);
-        world_mix(world, event->wire->connection);
-        world_mix(world, event->wire->request);
-        world_mix(world, event->wire->asked);
-        world_mix(world, (uint64_t)event->wire->rtt_us);
-        if (event->wire->kad)
-            for (size_t i = 0; i < event->wire->kad->peer_count; i++)
-                world_mix(world, number_of(pc_addr_peer_id_bytes(&event->wire->kad->peers[i].id)));
-        break;
-    case PC_NODE_FETCHED:
-        world_mix(world, event->fetched->number);
-        world_mix(world, (uint64_t)event->fetched->result << 32 | event->fetched->peer_count);
-        break;
-    case PC_NODE_RESOLVED:
-        world_mix(world, event->resolved->number);
-        world_mix(world, (uint64_t)event->resolved->outcome);
-        break;
-    case PC_NODE_COMMITTED:
-        world_mix(world, (uint64_t)(int64_t)event->result);
-        break;
-    case PC_NODE_ROUTES:
-        world_mix(world, (uint64_t)event->has_ip4 << 1 | (uint64_t)event->has_ip6);
-        break;
-    case PC_NODE_START:
-    case PC_NODE_LISTENING:
-    case PC_NODE_BANNED:
-    case PC_NODE_ENDPOINT:
-    case PC_NODE_TIME:
-    case PC_NODE_FIND:
-    case PC_NODE_LISTENS:
-    case PC_NODE_SAVE:
-    case PC_NODE_RECALL:
-    case PC_NODE_STOP:
-        break;
-    }
-}
-
-static void mix_action(struct world *world, const struct pc_node_action *action)
-{
-    world_mix(world, UINT64_C(0xACE0) + (uint64_t)action->kind);
-    world_mix(world, action->connection ^ action->request << 20 ^ action->number << 40 ^ action->asked);
-    world_mix(world, (uint64_t)action->deadline_us);
-    switch (action->kind) {
-    case PC_NODE_DIAL:
-        world_mix(world, number_of_place(&action->remote));
-        break;
-    case PC_NODE_FIND_NODE:
-        world_mix(world, number_of(action->key));
-        break;
-    case PC_NODE_ANSWER:
-        for (size_t i = 0; i < action->peer_count; i++)
-            world_mix(world, number_of(pc_addr_peer_id_bytes(&action->peers[i].id)));
-        break;
-    case PC_NODE_COMMIT:
-        for (size_t i = 0; i < action->delta_count; i++) {
-            const struct pc_delta *delta = &action->deltas[i];
-            world_mix(world, number_of(pc_addr_peer_id_bytes(&delta->id)));
-            world_mix(world, number_of(pc_addr_maddr_bytes(&delta->addr)));
-            world_mix(world, (uint64_t)delta->history.success_count << 32 | delta->history.failure_count);
-            world_mix(world, (uint64_t)delta->history.last_seen_ms);
-            world_mix(world, (uint64_t)delta->history.last_attempt_ms);
-        }
-        break;
-    case PC_NODE_TELL:
-        world_mix(world, (uint64_t)action->event.kind << 32 | action->event.count);
-        break;
-    case PC_NODE_KEEP_ENDPOINT:
-        world_mix(world, number_of(pc_bytes_of(action->breaker, sizeof(action->breaker))));
-        break;
-    case PC_NODE_CLOSE:
-    case PC_NODE_PING:
-    case PC_NODE_FETCH:
-    case PC_NODE_RESOLVE:
-    case PC_NODE_CANCEL_FETCH:
-    case PC_NODE_CANCEL_RESOLVE:
-    case PC_NODE_KEEP_JOIN:
-    case PC_NODE_TAKE_IN:
-    case PC_NODE_SAVED:
-    case PC_NODE_PROBE:
-    case PC_NODE_STOPPED:
-        break;
-    case PC_NODE_DIAL_BACK:
-    case PC_NODE_REFUSE_DIAL:
-        world_mix(world, (uint64_t)action->status << 32 | action->data_bytes);
-        break;
-    case PC_NODE_KEEP:
-        world_mix(world, action->keep);
-        break;
-    case PC_NODE_ANNOUNCE:
-        world_mix(world, (uint64_t)action->is_server << 32 | action->addr_count);
-        break;
-    }
-}
-
 /* ----- what the node wants ----- */
 
 /* As peercache_join_status_name(), which the driver's room has. */
@@ -292,7 +168,7 @@ static void on_tell(struct machine *machine, const peercache_node_event *event)
 /* True: the process has ended. */
 static bool act(struct machine *machine, const struct pc_node_action *action)
 {
-    mix_action(machine->world, action);
+    hash_action(machine->world, action);
     switch (action->kind) {
     case PC_NODE_DIAL:
         check_dial(machine, action);
@@ -366,7 +242,7 @@ static bool step(struct machine *machine, const struct pc_node_event *event)
     bool ended = false;
     machine->world->step_count++;
     machine->steps++;
-    mix_event(machine, event, now);
+    hash_event(machine, event, now);
     check_before(machine, event);
     size_t count = pc_node_step(machine->node, now, event, &actions);
     check_after(machine, event, actions, count);

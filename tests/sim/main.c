@@ -11,15 +11,16 @@
 #include <time.h>
 
 #define STORY_LINES 60
+#define NODES_MIN   4
 
 static const char usage_text[] =
     "usage: peercache-sim SCENARIO [options]\n"
     "       peercache-sim --list\n"
     "\n"
     "  --seed N      the one source of all chance (default 1)\n"
-    "  --seeds N     so many seeds, from --seed on; the first failure ends it\n"
+    "  --seeds N     so many seeds, from --seed on; the first failure ends it, or is bisected\n"
     "  --nodes N     machines\n"
-    "  --days D      simulated days; --hours, --minutes\n"
+    "  --days D      simulated days; --hours and --minutes add to them\n"
     "  --small       the size that `make test` runs\n"
     "  --events N    end after so many happenings\n"
     "  --check-all   check every machine at every step, not every sixteenth\n"
@@ -52,6 +53,17 @@ static void list(void)
     for (size_t i = 0; i < scenario_count; i++)
         printf("%-20s %5zu nodes, %6" PRId64 " min  %s\n", scenarios[i].name, scenarios[i].node_count,
                scenarios[i].length_us / MINUTES(1), scenarios[i].what);
+}
+
+static const char *const fault_names[] = { "lose", "double", "sync" };
+
+static const char *fault_of(const char *text)
+{
+    for (size_t i = 0; i < sizeof(fault_names) / sizeof(fault_names[0]); i++)
+        if (strcmp(fault_names[i], text) == 0)
+            return fault_names[i];
+    (void)fprintf(stderr, "peercache-sim: no such fault: %s\n", text);
+    exit(2);
 }
 
 static const char *const disk_names[] = { "model", "sqlite", "json" };
@@ -123,26 +135,36 @@ static bool run(const struct world_options *options, FILE *out, uint64_t *ret_ev
     return failed;
 }
 
-/* Smaller and smaller networks while they still fail; then the run up to the happening that broke it. */
-static int bisect(struct world_options options)
+static bool fails_with(struct world_options options, size_t nodes, uint64_t *ret_events)
+{
+    options.node_count = nodes;
+    bool failed = run(&options, NULL, ret_events);
+    printf("%zu nodes: %s\n", nodes, failed ? "broken" : "holds");
+    return failed;
+}
+
+/* The smallest network that still fails, then the run up to the happening that broke it. A smaller network is another network: that
+ * one holds says nothing of those below it. So after halves, which find a small one soon, each below it is tried. */
+static int bisect(struct world_options options, uint64_t seeds)
 {
     uint64_t events = 0;
     options.checks_all = true; /* the earliest moment, not the next look */
     options.trace_path = NULL;
-    if (!run(&options, NULL, &events)) {
+    for (; seeds > 0 && !run(&options, NULL, &events); seeds--)
+        options.seed++;
+    if (seeds == 0) {
         printf("nothing is broken\n");
         return 0;
     }
-    size_t fails = options.node_count, passes = 3;
+    size_t fails = options.node_count, passes = NODES_MIN - 1;
     while (fails - passes > 1 && fails > passes) {
-        struct world_options smaller = options;
-        smaller.node_count = passes + (fails - passes) / 2;
-        if (run(&smaller, NULL, &events))
-            fails = smaller.node_count;
-        else
-            passes = smaller.node_count;
-        printf("%zu nodes: %s\n", smaller.node_count, fails == smaller.node_count ? "broken" : "holds");
+        size_t between = passes + (fails - passes) / 2;
+        *(fails_with(options, between, &events) ? &fails : &passes) = between;
     }
+    size_t smallest = NODES_MIN;
+    while (smallest < fails && !fails_with(options, smallest, &events))
+        smallest++;
+    fails = smallest;
     options.node_count = fails;
     (void)run(&options, NULL, &events);
     options.events_max = events;
@@ -193,13 +215,13 @@ static struct arguments parse(int argc, char **argv)
             options->node_count = number_of(optarg);
             break;
         case DAYS_:
-            options->length_us = DAYS(number_of(optarg));
+            options->length_us += DAYS(number_of(optarg));
             break;
         case HOURS_:
-            options->length_us = HOURS(number_of(optarg));
+            options->length_us += HOURS(number_of(optarg));
             break;
         case MINUTES_:
-            options->length_us = MINUTES(number_of(optarg));
+            options->length_us += MINUTES(number_of(optarg));
             break;
         case SMALL:
             small = true;
@@ -223,7 +245,7 @@ static struct arguments parse(int argc, char **argv)
             options->shared_by = number_of(optarg);
             break;
         case FAULT:
-            options->fault = optarg;
+            options->fault = fault_of(optarg);
             break;
         case LIST:
             list();
@@ -236,9 +258,13 @@ static struct arguments parse(int argc, char **argv)
             exit(2);
         }
     }
-    options->scenario = optind + 1 == argc ? scenario_find(argv[optind]) : NULL;
+    if (optind + 1 != argc) {
+        (void)fprintf(stderr, "peercache-sim: one scenario is to be named\n%s", usage_text);
+        exit(2);
+    }
+    options->scenario = scenario_find(argv[optind]);
     if (!options->scenario) {
-        (void)fputs(usage_text, stderr);
+        (void)fprintf(stderr, "peercache-sim: no such scenario: %s; --list tells them\n", argv[optind]);
         exit(2);
     }
     if (options->node_count == 0)
@@ -246,13 +272,18 @@ static struct arguments parse(int argc, char **argv)
     if (options->length_us == 0)
         options->length_us = small ? options->scenario->small_us : options->scenario->length_us;
     options->checks_all |= small;
-    if (options->node_count < 4 || options->length_us == 0) {
+    if (options->node_count < NODES_MIN || options->length_us == 0) {
         (void)fprintf(stderr, "peercache-sim: four nodes at least, and some time\n");
         exit(2);
     }
     if (options->shared_by == 0 || (options->shared_by > 1 && options->disk == HOST_MODEL)) {
         (void)fprintf(stderr,
                       "peercache-sim: a model is nobody else's; --shared is of --disk sqlite or json\n");
+        exit(2);
+    }
+    if (options->fault && strcmp(options->fault, "sync") == 0 && options->disk == HOST_MODEL) {
+        (void)fprintf(stderr,
+                      "peercache-sim: a model syncs nothing; --fault sync is of --disk sqlite or json\n");
         exit(2);
     }
     return arguments;
@@ -262,7 +293,7 @@ int main(int argc, char **argv)
 {
     struct arguments arguments = parse(argc, argv);
     if (arguments.bisects)
-        return bisect(arguments.options);
+        return bisect(arguments.options, arguments.seeds);
     if (arguments.seeds == 1)
         return run(&arguments.options, stdout, NULL) ? 1 : 0;
     for (uint64_t i = 0; i < arguments.seeds; i++) {

@@ -161,6 +161,8 @@ def a_bisection_finds_the_smallest_network_and_the_shortest_run(_place):
     out, err = sim('month', '--nodes', '12', '--minutes', '60', '--fault', 'lose', '--bisect', expect=1)
     found = re.search(r'^smallest network (\d+) nodes, shortest run (\d+) happenings$', out, re.MULTILINE)
     assert found and int(found.group(1)) < 12, out
+    held = set(re.findall(r'^(\d+) nodes: holds$', out, re.MULTILINE))
+    assert held >= set(str(nodes) for nodes in range(4, int(found.group(1)))), out
     again = err.splitlines()[-1].split('peercache-sim ', 1)[1].split()
     assert again[again.index('--nodes') + 1] == found.group(1)
     assert again[again.index('--events') + 1] == found.group(2)
@@ -195,7 +197,7 @@ def seeds_that_once_failed_hold(_place):
 @case
 def wrong_usage_is_told(_place):
     for args in ([], ['no-such'], ['chaos', '--seed', 'x'], ['chaos', '--nodes', '2'], ['chaos', '--wrong'], ['chaos', 'month'],
-                 ['chaos', '--disk', 'tape'], ['chaos', '--shared', '2'], ['chaos', '--disk', 'json', '--shared', '0']):
+                 ['chaos', '--disk', 'tape'], ['chaos', '--fault', 'nope'], ['chaos', '--fault', 'sync'], ['chaos', '--shared', '2'], ['chaos', '--disk', 'json', '--shared', '0']):
         sim(*args, expect=2)
 
 

@@ -312,6 +312,11 @@ static inline bool machine_runs(const struct machine *machine)
 /* Whether somebody could reach it now. */
 bool machine_answers(const struct machine *machine);
 
+/* ----- hash.c: what a run is known by ----- */
+
+void hash_event(struct machine *machine, const struct pc_node_event *event, peercache_time now);
+void hash_action(struct world *world, const struct pc_node_action *action);
+
 /* ----- life.c: starts, ends and sleeps ----- */
 
 void life_start(struct machine *machine);
