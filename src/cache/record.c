@@ -178,9 +178,14 @@ static int64_t clamp_ms(int64_t at_ms, int64_t now_ms)
     return at_ms < 0 ? 0 : pc_base_time_min(at_ms, now_ms);
 }
 
+static bool is_of_wrong_clock(int64_t at_ms, int64_t now_ms)
+{
+    return pc_base_time_sub(at_ms, now_ms) > PC_CACHE_CLOCK_WRONG_MS;
+}
+
 int64_t pc_cache_removal_date(int64_t removed_ms, int64_t now_ms)
 {
-    return removed_ms > now_ms ? now_ms - 1 : removed_ms;
+    return is_of_wrong_clock(removed_ms, now_ms) ? now_ms - 1 : removed_ms;
 }
 
 static void clamp_history(struct pc_history *history, int64_t now_ms)
@@ -207,7 +212,7 @@ static bool apply_tombstone(struct pc_record *record, const struct pc_delta *del
         if (addr.size && !pc_bytes_equal(pc_addr_maddr_bytes(&record->addrs[i].addr), addr))
             continue;
         int64_t seen_ms = record->addrs[i].history.last_seen_ms;
-        if (seen_ms > delta->removed_ms && seen_ms < now_ms)
+        if (seen_ms > delta->removed_ms && !is_of_wrong_clock(seen_ms, now_ms))
             continue;
         pc_cache_record_take_out(record, i);
         changed = true;

@@ -18,8 +18,8 @@
  * of one that gave way are gone.
  *
  * Times are UTC milliseconds (wall_ms); 0 is never; one in the future is clamped to now by whoever takes it
- * in, and that of a removal to just before: a clock was ahead when it was written, and what is seen now comes
- * after it.
+ * in. A removal that is kept, and dated by a clock that was wrong, is of just before now: what is seen now
+ * comes after it.
  */
 #ifndef PC_CACHE_RECORD_H
 #define PC_CACHE_RECORD_H
@@ -30,6 +30,9 @@
 #include <peercache/types.h>
 
 #define PC_RTT_UNKNOWN UINT32_MAX
+/* A date so far in the future is of a clock that is or was wrong; one that is nearer may be seen by somebody who was told the time long
+ * ago. */
+#define PC_CACHE_CLOCK_WRONG_MS (3600 * INT64_C(1000))
 
 /* The history of one address; also the shape of a delta. */
 struct pc_history {
@@ -89,8 +92,8 @@ void pc_cache_delta_merge(struct pc_delta *into, const struct pc_delta *from);
 void pc_cache_record_init(struct pc_record *ret_record, const struct pc_peer_id *id);
 /* Apply a delta of the same peer id to a record; times in its future are clamped to now. Returns whether
  * anything changed. A ninth address replaces the least useful (fewest successes, then oldest last_seen) if it
- * is more useful. A tombstone goes first, and takes what was seen until then, or is dated by a clock that is ahead
- * of now; what the delta says besides counts only if seen after it. Addresses
+ * is more useful. A tombstone goes first, and takes what was seen until then, or is dated by a clock that was
+ * wrong; what the delta says besides counts only if seen after it. Addresses
  * are kept in the order of their bytes, and the state is set anew; the bucket is the owner's (bucket.h). */
 bool pc_cache_record_apply(struct pc_record *record, const struct pc_delta *delta, int64_t now_ms);
 /* The history of an address of the record, NULL when it has no such one. */

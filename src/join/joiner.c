@@ -379,7 +379,9 @@ bool pc_join_next(struct pc_joiner *joiner, int64_t now_us, uint64_t *ret_dial,
 /* Count the peer, and let go of its addresses that wait. */
 static void verified(struct pc_joiner *joiner, const struct pc_peer_id *id)
 {
-    if (id->size == 0 || is_over(joiner) || is_verified(joiner, id))
+    bool waits = joiner->options.tries_again && joiner->phase == PC_JOIN_TIMED_OUT &&
+                 joiner->verified_count < joiner->options.target;
+    if (id->size == 0 || (is_over(joiner) && !waits) || is_verified(joiner, id))
         return;
     size_t at = verified_rank(joiner, id);
     memmove(&joiner->verified[at + 1], &joiner->verified[at],

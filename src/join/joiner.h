@@ -21,7 +21,7 @@
  * - Candidates that cannot be dialled (family 0) are given out like all others, in their order, as if of a
  *   group without dials; the caller reports them at once as unsupported, without dialling.
  * - Time is the caller's and never goes back. Joined and timed out are final until pc_join_again: what is
- *   offered or verified later is ignored, only dials under way are still to be told ended. Exhaustion ends
+ *   offered or verified later is ignored (but who tries again counts who is verified after the time), only dials under way are still to be told ended. Exhaustion ends
  *   with a new candidate.
  */
 #ifndef PC_JOIN_JOINER_H

@@ -306,16 +306,16 @@ static void network_changed(struct pc_join_plan *plan, const struct pc_plan_even
         again(plan);
 }
 
-/* Between two rounds somebody is there after all: the next one begins with that peer. */
+/* Between two rounds somebody may be there after all, and no other is needed. */
 static void verified(struct pc_join_plan *plan, const struct pc_plan_event *event)
 {
     plan->peer_answered_at_us = plan->now_us;
-    if (plan->again_at_us != PC_TIME_NEVER)
-        again(plan);
     if (event->family)
         pc_join_reached(plan->joiner, event->family, plan->now_us);
     pc_join_verified_inbound(plan->joiner, event->id);
     note_verified(plan);
+    if (pc_join_verified_count(plan->joiner) >= plan->options.joiner.min)
+        plan->again_at_us = PC_TIME_NEVER;
 }
 
 static void note_clock(struct pc_join_plan *plan, int64_t ahead_ms)

@@ -141,9 +141,9 @@ static int take_removals(peercache *cache, const struct pc_json_document *docume
 int pc_library_own_take(peercache *cache, struct pc_bytes json)
 {
     struct pc_json_document *document;
-    const struct pc_json_wanted wanted = {
-        .network = cache->network, .mode = cache->mode, .is_import = true, .write = { .now_ms = INT64_MAX }
-    }; /* who takes them in dates them */
+    const struct pc_json_wanted wanted = { .network = cache->network,
+                                           .mode = cache->mode,
+                                           .is_import = true };
     struct pc_reason reason = { "" };
     int result = document_new(cache, &document);
     if (result)

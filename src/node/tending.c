@@ -66,7 +66,7 @@ static bool probe(struct pc_node *node, const struct pc_peer_id *id, const struc
 void pc_node_probe_ended(struct pc_node *node, struct connection *connection, peercache_outcome outcome)
 {
     node->probe_count--;
-    if (outcome != PEERCACHE_OK && connection->is_test)
+    if (outcome != PEERCACHE_OK && connection->is_test && !pc_node_pool_find(node, &connection->id))
         pc_node_table_remove(node, &connection->id);
     if (outcome == PEERCACHE_OK && connection->was_failing) {
         node->came_back = true;

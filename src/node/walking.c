@@ -186,6 +186,12 @@ void pc_node_walk_dial_ended(struct pc_node *node, struct connection *connection
             pc_node_find_node(node, connection, REQUEST_WALK);
         return;
     }
+    struct connection *other = pc_node_pool_find(node, &connection->id);
+    if (other) { /* it dialled us meanwhile */
+        if (node->lookup && !connection->cancelled)
+            pc_node_find_node(node, other, REQUEST_WALK);
+        return;
+    }
     /* A proven peer of another network is one at all its addresses. */
     bool proven = outcome == PEERCACHE_PROTOCOL_MISMATCH || outcome == PEERCACHE_DENIED;
     if (node->lookup && connection->target && !connection->cancelled && !proven) {

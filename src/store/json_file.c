@@ -83,7 +83,7 @@ static int new_document(struct pc_json_store *store, struct pc_json_document **r
     return result ? fail_with_path(store, result, &(struct pc_reason){ "" }) : 0;
 }
 
-/* What others wrote since we were told the time last is not of the future. */
+/* The dates of somebody's list are clamped to now, where that is known. */
 static struct pc_json_wanted wanted_of(const struct pc_json_store *store)
 {
     return (struct pc_json_wanted){

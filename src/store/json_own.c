@@ -268,7 +268,7 @@ static bool read_tombstone_members(struct pc_value *value, struct pc_peer_id *id
     return has_time && (id->size || addr->size);
 }
 
-static int read_tombstones(struct pc_value *value, struct pc_json_document *document, int64_t now_ms,
+static int read_tombstones(struct pc_value *value, struct pc_json_document *document,
                            struct pc_reason *ret_reason)
 {
     if (pc_format_value_kind(value) != '[')
@@ -282,9 +282,9 @@ static int read_tombstones(struct pc_value *value, struct pc_json_document *docu
         if (pc_format_value_kind(value) != '{' || !read_tombstone_members(value, &id, &addr, &removed_ms))
             return fail(ret_reason, "tombstones");
         pc_cache_key_of(&id, pc_addr_maddr_bytes(&addr), &key);
-        int result = pc_json_document_bury(document, pc_cache_key_bytes(&key),
-                                           id.size ? pc_addr_maddr_bytes(&addr) : pc_bytes_of(NULL, 0),
-                                           pc_cache_removal_date(removed_ms, now_ms));
+        int result =
+            pc_json_document_bury(document, pc_cache_key_bytes(&key),
+                                  id.size ? pc_addr_maddr_bytes(&addr) : pc_bytes_of(NULL, 0), removed_ms);
         if (result)
             return result;
     }
@@ -376,9 +376,8 @@ static bool read_mode(struct pc_value *value, struct identity *identity)
     return identity->is_local || is_word(text, "public");
 }
 
-static int read_member(struct pc_value *value, struct pc_bytes name, const struct pc_json_wanted *wanted,
-                       struct pc_json_document *document, struct identity *identity,
-                       struct pc_reason *ret_reason)
+static int read_member(struct pc_value *value, struct pc_bytes name, struct pc_json_document *document,
+                       struct identity *identity, struct pc_reason *ret_reason)
 {
     int64_t number = 0;
     if (is_word(name, "version")) {
@@ -403,7 +402,7 @@ static int read_member(struct pc_value *value, struct pc_bytes name, const struc
         return read_ledger(value, document, ret_reason);
     } else if (is_word(name, "tombstones")) {
         identity->seen |= SEEN_TOMBSTONES;
-        return read_tombstones(value, document, wanted->write.now_ms, ret_reason);
+        return read_tombstones(value, document, ret_reason);
     } else if (is_word(name, "meta")) {
         return read_meta(value, document, ret_reason);
     } else if (is_word(name, "bans")) {
@@ -442,7 +441,7 @@ static int read_members(struct pc_value *value, const struct pc_json_wanted *wan
     pc_format_value_enter(value);
     while (result == 0 && pc_format_value_next(value)) {
         struct pc_bytes name = pc_format_value_name(value);
-        result = read_member(value, name, wanted, document, &identity, ret_reason);
+        result = read_member(value, name, document, &identity, ret_reason);
     }
     int identified = judge_identity(&identity, wanted, document, ret_reason);
     if (identified || result)

@@ -36,7 +36,10 @@ static int take_addr(struct reading *reading, const struct pc_peer_id *id, const
             reading->document->first_bad = reason;
         return 0;
     }
-    return pc_json_document_add(reading->document, id, &normal, &reading->wanted->write);
+    struct pc_json_write write = reading->wanted->write;
+    if (reading->has_own)
+        write.now_ms = INT64_MAX; /* dated by who wrote it, as in every store */
+    return pc_json_document_add(reading->document, id, &normal, &write);
 }
 
 static void set_state(struct pc_json_document *document, const struct pc_record *record)

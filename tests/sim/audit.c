@@ -1,8 +1,6 @@
 /* The audit of a disk: see disk.h. Sums alone, and no merge, so that it can't err as the merge does. */
 #include "disk.h"
 
-#include "base/time.h"
-
 #include <stdlib.h>
 
 static struct pc_bytes line_key(const struct pc_map_node *n)
@@ -84,13 +82,14 @@ void audit_forget(struct audit *audit, const struct pc_record *record)
 
 static void count(struct audit_line *line, const struct pc_delta *delta, bool is_known, int64_t now_ms)
 {
-    if (line->removed_ms > now_ms)
+    if (line->removed_ms > now_ms + PC_CACHE_CLOCK_WRONG_MS)
         line->removed_ms = now_ms - 1; /* a clock was set back */
     line->ever_success += delta->history.success_count;
     line->ever_failure += delta->history.failure_count;
     if (delta->removed_ms > line->removed_ms)
         line->removed_ms = delta->removed_ms;
-    if (delta->removed_ms && (line->seen_ms <= delta->removed_ms || line->seen_ms >= now_ms)) {
+    if (delta->removed_ms &&
+        (line->seen_ms <= delta->removed_ms || line->seen_ms > now_ms + PC_CACHE_CLOCK_WRONG_MS)) {
         line->success = line->failure = 0;
         line->seen_ms = 0;
     }
@@ -181,24 +180,6 @@ const char *audit_applied(struct audit *audit, const struct disk *disk, const st
             return "more dials are committed than were made";
     }
     return audit_matches(audit, disk, deltas, delta_count);
-}
-
-void audit_date(struct audit *audit, const struct disk *disk)
-{
-    for (struct pc_map_node *n = pc_base_map_next(&audit->lines, NULL); n;
-         n = pc_base_map_next(&audit->lines, n)) {
-        struct audit_line *line = PC_CONTAINER_OF(n, struct audit_line, node);
-        struct pc_record record;
-        struct pc_maddr addr;
-        if (line->seen_ms == 0 || !disk_find(disk, &line->id, &record))
-            continue;
-        pc_addr_from_ip_port(&line->at, &addr);
-        const struct pc_record_addr *kept = pc_cache_record_find(&record, pc_addr_maddr_bytes(&addr));
-        if (kept && kept->history.last_seen_ms < line->seen_ms) {
-            line->seen_ms = kept->history.last_seen_ms;
-            line->removed_ms = pc_base_time_min(line->removed_ms, line->seen_ms - 1);
-        }
-    }
 }
 
 struct audit *audit_copy(const struct audit *audit)

@@ -121,8 +121,6 @@ const char *books_committed(struct books *books, struct disk *disk, const struct
         return NULL;
     audit_count(disk->audit, disk, deltas, count, now_ms);
     find_gone(disk, enter(books, disk, deltas, count, now_ms));
-    audit_date(disk->audit, disk);
-    audit_date(books->left, disk);
     const char *wrong = audit_applied(disk->audit, disk, deltas, count);
     return wrong && !is_acknowledged ? "a batch that failed is on the disk in part" : wrong;
 }

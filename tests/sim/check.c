@@ -269,7 +269,8 @@ static bool is_removed(const struct machine *machine, const struct pc_record *re
         return false;
     int64_t removed_ms = audit_line(machine->disk->audit, &record->id, &place)->removed_ms;
     return removed_ms >= addr->history.last_seen_ms ||
-           (removed_ms > 0 && addr->history.last_seen_ms > machine_wall_ms(machine));
+           (removed_ms > 0 &&
+            addr->history.last_seen_ms > machine_wall_ms(machine) + PC_CACHE_CLOCK_WRONG_MS);
 }
 
 static void check_kept_peer(struct machine *machine, const struct pc_record *record)

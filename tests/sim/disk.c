@@ -174,7 +174,7 @@ static int64_t date_of(struct disk_tomb *tomb, int64_t now_ms)
 {
     if (!tomb)
         return 0;
-    if (tomb->removed_ms > now_ms)
+    if (tomb->removed_ms > now_ms + PC_CACHE_CLOCK_WRONG_MS)
         tomb->removed_ms = now_ms - 1;
     return tomb->removed_ms;
 }

@@ -103,9 +103,6 @@ const char *audit_compare_all(struct audit *audit, const struct disk *disk);
 /* A record was turned out for want of room. */
 void audit_forget(struct audit *audit, const struct pc_record *record);
 void audit_clear(struct audit *audit);
-/* A clock was set back, and the store put what it had seen in the future at now, and removals before it: so do
- * the sums. */
-void audit_date(struct audit *audit, const struct disk *disk);
 /* Of what the disk should hold, and that again from a copy; what truly happened stays. */
 struct audit *audit_copy(const struct audit *audit);
 void audit_restore(struct audit *audit, struct audit *from);

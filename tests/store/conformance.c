@@ -366,6 +366,28 @@ static void a_removal_of_the_future_is_of_just_before_now(void **state)
     pc_store_close(store);
 }
 
+/* Who commits may have been told the time a while ago: what others wrote since is no work of a wrong clock. */
+static void who_knows_an_earlier_time_takes_nothing_back(void **state)
+{
+    (void)state;
+    const int64_t later_ms = NOW_MS + 600000;
+    struct pc_record record;
+    struct pc_store *early = conformance_open(1), *late = conformance_open(2);
+    struct pc_delta old = conformance_delta(1, 1, NOW_MS), fresh = conformance_delta(2, 1, later_ms), gone;
+    pc_cache_delta_init(&gone, &old.id, pc_bytes_of(NULL, 0));
+    gone.removed_ms = later_ms;
+    assert_int_equal(pc_store_commit(late, 1, &gone, 1, later_ms, 5000), 0);
+    conformance_commit(early, 1, &old);
+    assert_int_equal(conformance_find(late, 1, &record), 0);
+    assert_int_equal(pc_store_commit(late, 2, &fresh, 1, later_ms, 5000), 0);
+    pc_cache_delta_init(&gone, &fresh.id, pc_bytes_of(NULL, 0));
+    gone.removed_ms = NOW_MS - 3600000;
+    conformance_commit(early, 2, &gone);
+    assert_int_equal(conformance_find(late, 2, &record), 1);
+    pc_store_close(early);
+    pc_store_close(late);
+}
+
 static void an_address_without_id_moves_to_its_peer(void **state)
 {
     (void)state;
@@ -998,6 +1020,7 @@ int conformance_run(const char *suffix)
         CASE(what_others_saw_since_keeps_its_date),
         CASE(a_removed_peer_stays_removed),
         CASE(a_removal_of_the_future_is_of_just_before_now),
+        CASE(who_knows_an_earlier_time_takes_nothing_back),
         CASE(an_address_without_id_moves_to_its_peer),
         CASE(another_network_or_mode_is_refused),
         CASE(wrong_paths_are_refused_with_a_sentence),

@@ -367,28 +367,33 @@ static void it_tries_again_for_ever(void **state)
     pc_plan_free(sim.plan);
 }
 
-/* Between two rounds a peer dials us: it is in the next, which begins at once. */
-static void who_comes_between_rounds_is_in_the_next(void **state)
+/* Between two rounds peers dial us: each counts once, and with enough of them there is no other round. */
+static void who_comes_between_rounds_counts(void **state)
 {
     (void)state;
     static struct sim sim;
-    struct pc_plan_options options = options_of(0);
+    struct pc_plan_options options = options_of(1);
     struct pc_join_metrics metrics;
     memset(&sim, 0, sizeof(sim));
+    sim.endpoint = DOWN;
     sim.dead_percent = 100;
     options.joiner.tries_again = true;
+    options.joiner.min = 2;
     begin(&sim, &options, 20);
     assert_true(run(&sim) == PC_TIME_NEVER);
     assert_int_equal(pc_plan_phase(sim.plan), PC_JOIN_TIMED_OUT);
-    const struct pc_joiner_candidate stranger = candidate_of(FIRST_GIVEN, PEERCACHE_VIA_FLAG);
-    const struct pc_plan_event verified = { .kind = PC_PLAN_VERIFIED, .id = &stranger.id };
-    for (int i = 0; i < 2; i++) {
+    size_t fetches = sim.fetches;
+    for (uint32_t i = 0; i < 12; i++) {
+        const struct pc_joiner_candidate stranger = candidate_of(FIRST_GIVEN + i / 2, PEERCACHE_VIA_FLAG);
+        const struct pc_plan_event verified = { .kind = PC_PLAN_VERIFIED, .id = &stranger.id };
         tell(&sim, &verified);
-        pc_plan_metrics(sim.plan, &metrics);
-        assert_int_equal(metrics.rounds, 2);
-        assert_int_equal(pc_plan_phase(sim.plan), PC_JOIN_RUNNING);
-        assert_int_equal(pc_plan_verified_count(sim.plan), 1);
+        assert_int_equal(pc_plan_verified_count(sim.plan),
+                         i / 2 + 1 < 5 ? i / 2 + 1 : 5); /* up to the target */
+        assert_true((pc_plan_deadline(sim.plan) == PC_TIME_NEVER) == (i / 2 + 1 >= 2));
     }
+    pc_plan_metrics(sim.plan, &metrics);
+    assert_int_equal(metrics.rounds, 1);
+    assert_int_equal(sim.fetches, fetches);
     pc_plan_free(sim.plan);
 }
 
@@ -819,7 +824,7 @@ int main(void)
         cmocka_unit_test(the_bound_holds_in_every_cell),
         cmocka_unit_test(silent_peers_starve_nobody),
         cmocka_unit_test(it_tries_again_for_ever),
-        cmocka_unit_test(who_comes_between_rounds_is_in_the_next),
+        cmocka_unit_test(who_comes_between_rounds_counts),
         cmocka_unit_test(an_endpoint_is_spared_when_the_cache_serves),
         cmocka_unit_test(exclusive_uses_given_peers_only),
         cmocka_unit_test(denied_networks_are_not_dialled),

@@ -193,6 +193,34 @@ static void a_member_that_comes_as_a_client_leaves_the_table(void **state)
     stop();
 }
 
+/* Two dial each other, as when a cut heals, and only one of the dials comes through. */
+static void who_dials_us_while_we_dial_in_vain_stays_in_the_table(void **state)
+{
+    (void)state;
+    make_world(2, 0, false);
+    world->peers[0].neighbours[world->peers[0].neighbour_count++] = 1;
+    world->peers[1].habit = SILENT;
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    options.server = true;
+    options.once = false;
+    options.sources = &source;
+    options.source_count = 1;
+    options.target = 1;
+    start(&options);
+    run_until(world->now.mono_us + PC_US_PER_S);
+    assert_int_equal(pc_node_table_count(world->node), 1);
+    assert_true(world->pending_count > 0); /* the other is being dialled */
+    struct pending *inbound = push(0, PC_LIBP2P_OPENED, PC_LIBP2P_INBOUND | 1, &world->peers[1]);
+    inbound->event.id = world->peers[1].id;
+    inbound->event.remote = world->peers[1].at;
+    run_until(world->now.mono_us + PC_US_PER_S);
+    assert_int_equal(pc_node_table_count(world->node), 2);
+    run_until(world->now.mono_us + 10 * PC_US_PER_S);
+    assert_int_equal(pc_node_table_count(world->node), 2);
+    stop();
+}
+
 /* The host is told what is to be announced when the node starts and when it changes, and never else. */
 static void changes_of_what_it_listens_on_are_announced(void **state)
 {
@@ -519,6 +547,7 @@ int main(void)
         cmocka_unit_test_teardown(another_network_is_looked_at_at_once, tear_down),
         cmocka_unit_test_teardown(pushes_move_peers_of_the_table, tear_down),
         cmocka_unit_test_teardown(a_member_that_comes_as_a_client_leaves_the_table, tear_down),
+        cmocka_unit_test_teardown(who_dials_us_while_we_dial_in_vain_stays_in_the_table, tear_down),
         cmocka_unit_test_teardown(changes_of_what_it_listens_on_are_announced, tear_down),
         cmocka_unit_test_teardown(a_replacement_that_serves_no_more_is_forgotten, tear_down),
         cmocka_unit_test_teardown(feelers_find_out_who_of_the_new_lives, tear_down),
