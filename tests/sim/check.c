@@ -260,7 +260,8 @@ void check_all(struct world *world)
     }
 }
 
-/* Another process removed it since, of which this one has not heard. Dates before the clock was set back say nothing. */
+/* Another process removed it since, of which this one has not heard. The clock of one that stands still, for the host's was set back,
+ * dates what it sees after that. */
 static bool is_removed(const struct machine *machine, const struct pc_record *record, size_t at)
 {
     struct pc_ip_port place;
@@ -269,8 +270,7 @@ static bool is_removed(const struct machine *machine, const struct pc_record *re
         return false;
     int64_t removed_ms = audit_line(machine->disk->audit, &record->id, &place)->removed_ms;
     return removed_ms >= addr->history.last_seen_ms ||
-           (removed_ms > 0 &&
-            addr->history.last_seen_ms > machine_wall_ms(machine) + PC_CACHE_CLOCK_WRONG_MS);
+           (removed_ms > 0 && machine->clock.wall_ms > machine_wall_ms(machine));
 }
 
 static void check_kept_peer(struct machine *machine, const struct pc_record *record)
