@@ -9,7 +9,7 @@
  *         … the work, each call made again when it says that memory is out
  *         failing_memory_disarm();
  *         … look at what came of it
- *     } while (failing_memory_next(1));
+ *     } while (failing_memory_next());
  */
 #ifndef TESTS_UNIT_FAILING_MEMORY_H
 #define TESTS_UNIT_FAILING_MEMORY_H
@@ -29,7 +29,7 @@ void failing_memory_disarm(void);
 unsigned failing_memory_number(void);
 /* How many were asked for while armed. */
 unsigned failing_memory_count(void);
-/* Whether the work went so far that the one failed: then the turn is that of the one `step` later. */
-bool failing_memory_next(unsigned step);
+/* Whether the work went so far that the one failed: then the turn is that of the next. */
+bool failing_memory_next(void);
 
 #endif

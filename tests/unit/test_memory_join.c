@@ -206,7 +206,7 @@ static void a_join_survives_it(void **state)
         }
         failing_memory_disarm();
         pc_plan_free(run.plan);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     assert_true(failing_memory_count() > CACHED);
 }
 
@@ -233,7 +233,7 @@ static void the_memory_of_an_endpoint_survives_it(void **state)
         HOLDS(again.peer_count == 2 && pc_addr_peer_id_equal(&again.peers[1].id, &peers[1].id));
         pc_endpoint_memory_deinit(&again);
         pc_endpoint_memory_deinit(&memory);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     assert_int_equal(failing_memory_count(), 3);
 }
 

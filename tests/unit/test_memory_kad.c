@@ -49,7 +49,7 @@ static void a_map_survives_it(void **state)
         for (uint32_t i = 0; i < NODES; i++)
             HOLDS(pc_base_map_find(&map, pc_bytes_of((const uint8_t *)&i, sizeof(i))) == &nodes[i].node);
         pc_base_map_deinit(&map);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     assert_true(failing_memory_count() > 1);
 }
 
@@ -73,7 +73,7 @@ static void a_heap_survives_it(void **state)
             pc_base_heap_remove(&heap, first);
         }
         pc_base_heap_deinit(&heap);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     assert_true(failing_memory_count() > 1);
 }
 
@@ -123,7 +123,7 @@ static void a_table_survives_it(void **state)
         expected = expected ? expected : sum_of(table);
         HOLDS(sum_of(table) == expected);
         pc_kad_table_free(table);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     assert_true(failing_memory_count() > PEERS);
 }
 
@@ -150,7 +150,7 @@ static void candidates_survive_it(void **state)
         expected = expected ? expected : sum;
         HOLDS(sum == expected);
         pc_kad_candidates_free(candidates);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     assert_true(failing_memory_count() > PC_KAD_CANDIDATES_PER_BUCKET);
 }
 
@@ -203,7 +203,7 @@ static void a_lookup_survives_it(void **state)
         const struct pc_kad_entry *closest[20];
         HOLDS(pc_kad_lookup_closest(lookup, closest, 20) >= 18);
         pc_kad_lookup_free(lookup);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     assert_true(failing_memory_count() > PEERS);
 }
 
@@ -258,7 +258,7 @@ static void a_crawl_survives_it(void **state)
         const struct pc_kad_crawl_counts *counts = pc_kad_crawl_counts(crawl);
         HOLDS(counts->known >= 1 && counts->waiting == 0 && counts->under_way == 0);
         pc_kad_crawl_free(crawl);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     assert_true(failing_memory_count() > PEERS);
 }
 

@@ -116,7 +116,7 @@ static void hosts_survive_it(void **state)
         HOLDS(meet(&sim, 2) == PEERCACHE_OK);
         HOLDS(ask(&sim, 2, 11, true) && ask(&sim, 2, 12, false));
         sim_deinit(&sim);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     print_message("# %u allocations of a cycle, %u of which lost the connection or what was asked\n",
                   failing_memory_count(), lost);
     assert_true(failing_memory_count() > 20);
@@ -140,7 +140,7 @@ static void an_identity_survives_it(void **state)
                          0);
         HOLDS(pc_addr_peer_id_equal(&id, pc_libp2p_identity_id(identity)));
         pc_libp2p_identity_free(identity);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
 }
 
 static int make_identities(void **state)

@@ -185,7 +185,7 @@ static void remove_files(void)
         (void)closedir(entries);
 }
 
-static void survives(const char *name, unsigned step)
+static void survives(const char *name)
 {
     static struct text document, expected, after;
     char path[128];
@@ -214,28 +214,27 @@ static void survives(const char *name, unsigned step)
             expected = after;
         else if (strcmp(peers, strstr(expected.data, "\"peers\"")))
             fail_msg("allocation %u left another state behind:\n%s", failing_memory_number(), peers);
-    } while (failing_memory_next(step));
+    } while (failing_memory_next());
     print_message("# %u allocations of a cycle\n", failing_memory_count());
 }
 
 static void in_memory(void **state)
 {
     (void)state;
-    survives(NULL, 1);
+    survives(NULL);
 }
 
 static void on_a_json_file(void **state)
 {
     (void)state;
-    survives("peers.json", 1);
+    survives("peers.json");
 }
 
-/* SQLite makes thousands of its own, which the tests of the stores go through: each seventh, but for
- * PEERCACHE_STRESS. */
+/* Most are SQLite's own. */
 static void on_sqlite(void **state)
 {
     (void)state;
-    survives("peers.db", getenv("PEERCACHE_STRESS") ? 1 : 7);
+    survives("peers.db");
 }
 
 static int setup(void **state)

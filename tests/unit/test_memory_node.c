@@ -42,14 +42,13 @@ static void one_join_survives_it(void **state)
         HOLDS(world->stopped && world->done);
         failed += world->status == PEERCACHE_FAILED;
         tear_down(NULL);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     print_message("# %u allocations of a join, %u of which are its end\n", failing_memory_count(), failed);
     assert_true(failing_memory_count() > 50);
     assert_true(failed <= 8); /* those of the plan itself */
 }
 
-/* A server: walks, tests, feelers, lookups of targets, the first commit. A life makes thousands of allocations: each 23rd, but
- * for PEERCACHE_STRESS. */
+/* A server: walks, tests, feelers, lookups of targets, the first commit. */
 static void a_life_survives_it(void **state)
 {
     (void)state;
@@ -71,7 +70,7 @@ static void a_life_survives_it(void **state)
         run_until(PC_TIME_NEVER - 1);
         HOLDS(world->stopped);
         tear_down(NULL);
-    } while (failing_memory_next(getenv("PEERCACHE_STRESS") ? 1 : 23));
+    } while (failing_memory_next());
     print_message("# %u allocations of a life\n", failing_memory_count());
 }
 

@@ -55,7 +55,7 @@ static void ask_in_every_way(const struct pc_observe_request *request)
             HOLDS(answer.content_type != NULL);
         }
         pc_observe_text_deinit(&answer.body);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     assert_true(failing_memory_count() > 0);
     pc_observe_text_deinit(&expected.body);
 }
@@ -105,7 +105,7 @@ static void texts_survive_it(void **state)
             HOLDS(!is_told || strcmp(text.data, expected.data) == 0);
             HOLDS(text.error || is_told || line.redacted); /* what was to be redacted is left out */
             pc_observe_text_deinit(&text);
-        } while (failing_memory_next(1));
+        } while (failing_memory_next());
         assert_true(failing_memory_count() > 0);
         pc_observe_text_deinit(&expected);
     }

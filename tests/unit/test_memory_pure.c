@@ -172,7 +172,7 @@ static void a_working_set_survives_it(void **state)
         if (digest != expected)
             fail_msg("allocation %u left another state behind", failing_memory_number());
         pc_cache_set_free(set);
-    } while (failing_memory_next(1));
+    } while (failing_memory_next());
     print_message("# %u allocations of a cycle\n", failing_memory_count());
 }
 
@@ -255,7 +255,7 @@ static void readers_survive_it(void **state)
             assert_int_equal(seen.records, expected.records);
             assert_int_equal(seen.addrs, expected.addrs);
             assert_true(seen.digest == expected.digest);
-        } while (failing_memory_next(1));
+        } while (failing_memory_next());
         assert_true(failing_memory_count() > 0);
         free((void *)(uintptr_t)document.data);
     }
@@ -300,7 +300,7 @@ static void writers_survive_it(void **state)
             MUST(write_once(document, (enum pc_format)format, &bytes));
             failing_memory_disarm();
             assert_int_equal(bytes, expected);
-        } while (failing_memory_next(1));
+        } while (failing_memory_next());
     }
     free((void *)(uintptr_t)document.data);
 }
