@@ -260,17 +260,19 @@ void check_all(struct world *world)
     }
 }
 
-/* Another process removed it since, of which this one has not heard. The clock of one that stands still, for the host's was set back,
- * dates what it sees after that. */
+/* Another process removed it since this one began, which has not heard, or could not heed it: what is read while nobody knows whether
+ * the last batch is on the disk is left aside. The clock of one that stands still, for the host's was set back, dates what it sees
+ * after that. */
 static bool is_removed(const struct machine *machine, const struct pc_record *record, size_t at)
 {
     struct pc_ip_port place;
-    const struct pc_record_addr *addr = &record->addrs[at];
-    if (!machine->host || pc_addr_classify(pc_addr_maddr_bytes(&addr->addr), &place) != PC_ADDR_QUIC_V1)
+    if (!machine->host ||
+        pc_addr_classify(pc_addr_maddr_bytes(&record->addrs[at].addr), &place) != PC_ADDR_QUIC_V1)
         return false;
     int64_t removed_ms = audit_line(machine->disk->audit, &record->id, &place)->removed_ms;
-    return removed_ms >= addr->history.last_seen_ms ||
-           (removed_ms > 0 && machine->clock.wall_ms > machine_wall_ms(machine));
+    int64_t age_ms = (machine->world->now_us - machine->started_us) / 1000;
+    return removed_ms > 0 && (removed_ms >= machine_wall_ms(machine) - age_ms ||
+                              machine->clock.wall_ms > machine_wall_ms(machine));
 }
 
 static void check_kept_peer(struct machine *machine, const struct pc_record *record)
