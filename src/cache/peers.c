@@ -136,17 +136,6 @@ void pc_cache_peer_drop(struct pc_cache_set *set, struct pc_cache_peer *peer)
     free(peer);
 }
 
-int32_t pc_cache_record_score(const struct pc_record *record, int64_t now_ms)
-{
-    int32_t best = 0;
-    for (size_t i = 0; i < record->addr_count; i++) {
-        int32_t score = pc_cache_score(&record->addrs[i].history, now_ms);
-        if (score > best)
-            best = score;
-    }
-    return best;
-}
-
 static void key_of_peer(const struct pc_cache_peer *peer, struct pc_cache_key *ret_key)
 {
     ret_key->size = peer->key_size;

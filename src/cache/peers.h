@@ -33,7 +33,5 @@ const struct pc_cache_peer *pc_cache_peer_next(const struct pc_cache_set *set,
 int pc_cache_peers_collect(const struct pc_cache_set *set,
                            bool (*wanted)(const void *context, struct pc_record *record), const void *context,
                            struct pc_cache_key **ret_keys, size_t *ret_count);
-/* The best score of its addresses. */
-int32_t pc_cache_record_score(const struct pc_record *record, int64_t now_ms);
 
 #endif

@@ -1,6 +1,8 @@
 /* node_step on virtual time: sources, endpoints, names, routes, and what goes wrong with them. */
 #include "node_world.h"
 
+#include "cache/ban.h"
+
 static void an_empty_cache_is_filled_from_an_endpoint(void **state)
 {
     (void)state;
@@ -242,6 +244,36 @@ static void networks_are_allowed_and_denied(void **state)
     }
 }
 
+/* Neither what the cache had nor what others tell: by id, and by the network. */
+static void who_is_banned_is_not_remembered(void **state)
+{
+    (void)state;
+    char texts[2][PC_PEER_ID_TEXT_BYTES];
+    make_world(20, 19, true);
+    struct pc_node_options options = default_options(&self_peer);
+    options.mode = PC_NETGROUP_PUBLIC;
+    options.target = 20;
+    assert_int_equal(pc_node_new(&options, &world->node), 0);
+    pc_addr_peer_id_format(&world->peers[3].id, texts[0]);
+    const uint8_t *ip = world->peers[12].at.ip;
+    (void)snprintf(texts[1], sizeof(texts[1]), "%u.%u.0.0/16", ip[0], ip[1]);
+    load_peers(0, 10);
+    for (size_t i = 0; i < 2; i++) {
+        struct pc_ban ban;
+        assert_int_equal(pc_cache_ban_parse(texts[i], strlen(texts[i]), &ban, NULL), 0);
+        step(&(struct pc_node_event){ .kind = PC_NODE_BANNED, .ban = &ban });
+    }
+    step(&(struct pc_node_event){ .kind = PC_NODE_START });
+    run_until(PC_TIME_NEVER - 1);
+    assert_true(world->stopped);
+    assert_int_equal(world->status, PEERCACHE_JOINED);
+    for (size_t i = 0; i < world->committed; i++) {
+        assert_false(pc_addr_peer_id_equal(&world->deltas[i].id, &world->peers[3].id) &&
+                     world->deltas[i].history.success_count > 0);
+        assert_false(pc_addr_peer_id_equal(&world->deltas[i].id, &world->peers[12].id));
+    }
+}
+
 /* Whom a peer names and we may not dial is neither offered nor a failure. */
 static void who_is_denied_is_not_taken_from_others(void **state)
 {
@@ -397,6 +429,7 @@ int main(void)
         cmocka_unit_test_teardown(a_poisoned_cache_does_not_keep_us_out, tear_down),
         cmocka_unit_test_teardown(exclusive_dials_nobody_else, tear_down),
         cmocka_unit_test_teardown(networks_are_allowed_and_denied, tear_down),
+        cmocka_unit_test_teardown(who_is_banned_is_not_remembered, tear_down),
         cmocka_unit_test_teardown(who_is_denied_is_not_taken_from_others, tear_down),
         cmocka_unit_test_teardown(each_round_is_counted_by_itself, tear_down),
         cmocka_unit_test_teardown(a_black_hole_blames_nobody, tear_down),
