@@ -3,7 +3,8 @@
  *
  * - Refreshes, when the schedule says so (kad/schedule.h): a lookup of our own id, then of a target in each bucket that
  *   wants it. They are walks (walking.c).
- * - After each refresh a few of the cache that are not in the table are dialled for buckets that have room.
+ * - After each refresh a few of the cache that are not in the table are dialled for buckets that have room; before them, while the
+ *   table is small, the given peers that are not in it.
  * - Then candidates (kad/candidates.h), peers that answers told of, for the room that is left.
  * - Members that the table wants tested are pinged, or dialled when no connection is open; who does not answer leaves.
  * - Feelers: now and then a dial to one cached peer that is new, or whose place a newcomer wants, so that what the cache
@@ -200,6 +201,21 @@ static unsigned recall_some(struct pc_node *node, bool rested, unsigned most)
     return recalled;
 }
 
+/* Peers that were given, and are in neither table nor pool, in a network that looks small: it may be an island, of those who met while
+ * the others could not be reached. Names were the join's to resolve. */
+static void dial_given(struct pc_node *node)
+{
+    if (pc_kad_table_count(node->table) >= PC_KAD_K)
+        return;
+    for (size_t i = 0; i < node->options.source_count && probe_is_free(node) && pc_node_has_room(node, 0);
+         i++) {
+        const struct pc_node_source *source = &node->sources[i];
+        if (source->id.size > 0 && !pc_kad_table_find(node->table, &source->id) &&
+            !pc_node_pool_find(node, &source->id))
+            (void)probe(node, &source->id, &source->addr, 1, source->via, false);
+    }
+}
+
 void pc_node_recall(struct pc_node *node, unsigned most)
 {
     node->recalls_wanted = most;
@@ -217,13 +233,15 @@ static void recall(struct pc_node *node)
     unsigned most = node->recalls_wanted;
     node->recalls_wanted = 0;
     node->came_back = node->recall_begins = false;
+    if (begins)
+        dial_given(node);
     if (node->options.exclusive || !node->options.dial_cached)
         return;
     unsigned recalled = recall_some(node, !may_be_back, most);
-    if (recalled == 0 && begins && !may_be_back)
-        (void)recall_some(node, false, 1);
-    else if (!probe_is_free(node) || !pc_node_has_room(node, 0))
+    if (!probe_is_free(node) || !pc_node_has_room(node, 0))
         node->recalls_wanted = most - recalled; /* goes on when a probe has ended */
+    else if (recalled == 0 && begins && !may_be_back)
+        (void)recall_some(node, false, 1);
 }
 
 /* Those never verified first, so that the others come in as the newest, which stay. */

@@ -119,6 +119,36 @@ static void one_of_many_that_comes_back_is_found(void **state)
     stop();
 }
 
+/* Who was found while the given peer could not be reached may know nobody else. */
+static void an_island_finds_the_peer_that_was_given(void **state)
+{
+    (void)state;
+    make_world(12, 0, false);
+    for (size_t i = 4; i < 12; i++)
+        world->peers[0].neighbours[world->peers[0].neighbour_count++] = i;
+    world->peers[0].habit = SILENT;
+    struct pc_node_options options = default_options(&self_peer);
+    struct pc_node_source source = source_of(&world->peers[0]);
+    options.server = true;
+    options.once = false;
+    options.sources = &source;
+    options.source_count = 1;
+    options.refresh_period_us = 60 * PC_US_PER_S;
+    start(&options);
+    for (size_t i = 1; i < 4; i++) {
+        struct pending *inbound = push(0, PC_LIBP2P_OPENED, PC_LIBP2P_INBOUND | i, &world->peers[i]);
+        inbound->event.id = world->peers[i].id;
+        inbound->event.remote = world->peers[i].at;
+    }
+    run_until(world->now.mono_us + 600 * PC_US_PER_S);
+    assert_int_equal(world->status, PEERCACHE_DEGRADED);
+    assert_int_equal(pc_node_table_count(world->node), 3);
+    world->peers[0].habit = LIVES;
+    run_until(world->now.mono_us + 2 * 70 * PC_US_PER_S);
+    assert_int_equal(pc_node_table_count(world->node), 12);
+    stop();
+}
+
 /* Of another network nobody in the table may be within reach: that is found out at once, and not in ten minutes. */
 static void another_network_is_looked_at_at_once(void **state)
 {
@@ -544,6 +574,7 @@ int main(void)
         cmocka_unit_test_teardown(who_falls_silent_leaves_the_table, tear_down),
         cmocka_unit_test_teardown(a_node_that_lost_all_joins_again, tear_down),
         cmocka_unit_test_teardown(one_of_many_that_comes_back_is_found, tear_down),
+        cmocka_unit_test_teardown(an_island_finds_the_peer_that_was_given, tear_down),
         cmocka_unit_test_teardown(another_network_is_looked_at_at_once, tear_down),
         cmocka_unit_test_teardown(pushes_move_peers_of_the_table, tear_down),
         cmocka_unit_test_teardown(a_member_that_comes_as_a_client_leaves_the_table, tear_down),
