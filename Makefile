@@ -51,6 +51,7 @@ stress: build
 SIM_SHARE ?= 1
 
 sim: build
+	@PACKET_SEEDS=$$((1 + 99 / $(SIM_SHARE))) $(BUILD)/tests/sim/test_packets >$(BUILD)/packets.log 2>&1 || { cat $(BUILD)/packets.log; exit 1; }
 	@tests/sim/full.py $(BUILD)/tests/sim/peercache-sim $(SIM_SHARE)
 
 # What "make test" does for a minute, for an hour.
