@@ -2,7 +2,7 @@
  * The whole command with memory that fails: linked into a copy of it, this runs it once for each allocation of our own code
  * that it makes, as a child, in which that one fails, until one goes through without.
  *
- *   FAILING_STEP    each so many; without it the copy behaves like the original
+ *   FAILING_EACH    without it the copy behaves like the original
  *   FAILING_BEFORE  a command of the shell before each run, for the same beginning
  *   FAILING_STOP    what a line of its output holds when it is to be told to stop (SIGTERM)
  *
@@ -73,15 +73,14 @@ static int run_child(unsigned number, char *ret_last, size_t capacity)
 
 __attribute__((constructor)) static void fail_each(void)
 {
-    const char *step = getenv("FAILING_STEP");
     const char *before = getenv("FAILING_BEFORE");
     char last[512];
-    if (!step)
+    if (!getenv("FAILING_EACH"))
         return;
     reached = mmap(NULL, sizeof(*reached), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (reached == MAP_FAILED)
         abort();
-    for (unsigned number = 1; number < RUNS_MAX; number += (unsigned)strtoul(step, NULL, 10)) {
+    for (unsigned number = 1; number < RUNS_MAX; number++) {
         *reached = false;
         if (before && system(before) != 0)
             abort();
