@@ -254,14 +254,13 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
         return fail(ENOENT, SQLITE_CANTOPEN);
     how |= flags & SQLITE_OPEN_CREATE ? DRIVE_CREATE : 0;
     how |= flags & SQLITE_OPEN_EXCLUSIVE && flags & SQLITE_OPEN_CREATE ? DRIVE_ANEW : 0;
-    bool is_made = name && !drive_find(drive_of(drive_entered()), name);
     do
         error = drive_open(drive_entered(), name, how, 0600, &file->handle);
     while (error == EINTR);
     if (error)
         return fail(error, SQLITE_CANTOPEN);
     file->name = name;
-    file->handle->syncs_directory = is_made && flags & logs;
+    file->handle->syncs_directory = flags & SQLITE_OPEN_CREATE && flags & logs; /* made or found: as on Unix */
     base->pMethods = &methods;
     if (ret_flags)
         *ret_flags = flags;
