@@ -68,11 +68,6 @@ void pc_format_json_deinit(struct pc_json_split *split)
     split->buffer = NULL;
 }
 
-bool pc_format_json_is_ended(const struct pc_json_split *split)
-{
-    return split->state == END;
-}
-
 int pc_format_json_fail(struct pc_json_split *split, int error, const char *what)
 {
     pc_base_reason(&split->error, "line %" PRIu64 ", byte %" PRIu64 ": %s", split->line,

@@ -63,7 +63,6 @@ void pc_format_json_deinit(struct pc_json_split *split);
  * returned; the text is in split->error ("" for the visitor's). Not to be called again after an error. */
 int pc_format_json_feed(struct pc_json_split *split, struct pc_bytes piece);
 int pc_format_json_finish(struct pc_json_split *split);
-bool pc_format_json_is_ended(const struct pc_json_split *split);
 /* Say in split->error what is wrong where the splitter is; returns `error`. */
 int pc_format_json_fail(struct pc_json_split *split, int error, const char *what);
 

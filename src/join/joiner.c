@@ -41,7 +41,6 @@ struct pc_joiner {
     int64_t ends_us;
     unsigned phase;
     bool was_offered_anything;
-    bool has_lost_memory;
     struct pc_rng rng; /* of the jitter alone */
 
     struct pc_candidates candidates;
@@ -468,8 +467,8 @@ static void rest(struct pc_joiner *joiner, struct pc_candidate *candidate, int64
     if (candidate->failures < UINT32_MAX)
         candidate->failures++;
     int64_t wait_us = pc_join_backoff_squared(&joiner->rng, candidate->failures);
-    if (pc_candidates_rest(&joiner->candidates, candidate, pc_base_time_add(now_us, wait_us)) != 0)
-        joiner->has_lost_memory = true;
+    /* ENOMEM: it is not tried again in this round. */
+    (void)pc_candidates_rest(&joiner->candidates, candidate, pc_base_time_add(now_us, wait_us));
 }
 
 void pc_join_ended(struct pc_joiner *joiner, uint64_t dial, peercache_outcome outcome,
@@ -602,11 +601,6 @@ bool pc_join_is_hole(const struct pc_joiner *joiner, uint8_t family)
 bool pc_join_is_udp_hole(const struct pc_joiner *joiner)
 {
     return pc_black_holes_is_udp(&joiner->holes);
-}
-
-bool pc_join_has_lost_memory(const struct pc_joiner *joiner)
-{
-    return joiner->has_lost_memory;
 }
 
 size_t pc_join_waiting_count(const struct pc_joiner *joiner)

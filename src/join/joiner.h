@@ -137,8 +137,6 @@ void pc_join_again(struct pc_joiner *joiner, int64_t now_us);
 /* Nothing comes through this family (4 or 6): its failures should not be counted against peers. */
 bool pc_join_is_hole(const struct pc_joiner *joiner, uint8_t family);
 bool pc_join_is_udp_hole(const struct pc_joiner *joiner);
-/* Memory was out when a candidate was to be tried again later: it will not be. */
-bool pc_join_has_lost_memory(const struct pc_joiner *joiner);
 size_t pc_join_waiting_count(const struct pc_joiner *joiner);
 /* Those of this source; flag and env count as one. */
 size_t pc_join_waiting_of(const struct pc_joiner *joiner, peercache_via via);

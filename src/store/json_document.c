@@ -184,21 +184,6 @@ static int put(struct pc_json_peers *peers, const struct pc_record *record, cons
     return 0;
 }
 
-/* The key of a record that has an id or one address. */
-static void key_of(const struct pc_record *record, struct pc_cache_key *ret_key)
-{
-    struct pc_bytes addr =
-        record->addr_count ? pc_addr_maddr_bytes(&record->addrs[0].addr) : pc_bytes_of(NULL, 0);
-    pc_cache_key_of(&record->id, addr, ret_key);
-}
-
-int pc_json_document_put(struct pc_json_document *document, const struct pc_record *record, int64_t change)
-{
-    struct pc_cache_key key;
-    key_of(record, &key);
-    return put(&document->peers, record, &key, change);
-}
-
 int pc_json_document_add(struct pc_json_document *document, const struct pc_peer_id *id,
                          const struct pc_record_addr *addr, const struct pc_json_write *write)
 {

@@ -106,8 +106,6 @@ void pc_json_document_free(struct pc_json_document *document);
 /* Of the peers. NULL when there is none. */
 struct pc_json_peer *pc_json_document_find(const struct pc_json_document *document, struct pc_bytes key);
 void pc_json_peer_unpack(const struct pc_json_peer *peer, struct pc_record *ret_record);
-/* Put a record in the place of what is known of the peer, or behind all others. ENOMEM. */
-int pc_json_document_put(struct pc_json_document *document, const struct pc_record *record, int64_t change);
 /* Merge an address as a file gives it: a new peer, or more of one. ENOMEM. */
 int pc_json_document_add(struct pc_json_document *document, const struct pc_peer_id *id,
                          const struct pc_record_addr *addr, const struct pc_json_write *write);

@@ -260,7 +260,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
     if (error)
         return fail(error, SQLITE_CANTOPEN);
     file->name = name;
-    file->handle->syncs_directory = flags & SQLITE_OPEN_CREATE && flags & logs; /* made or found: as on Unix */
+    file->handle->syncs_directory =
+        flags & SQLITE_OPEN_CREATE && flags & logs; /* made or found: as on Unix */
     base->pMethods = &methods;
     if (ret_flags)
         *ret_flags = flags;
