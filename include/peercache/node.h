@@ -108,7 +108,8 @@ PEERCACHE_API void peercache_node_options_set_once(peercache_node_options *optio
  * 5,000 of one network group. Default: no crawl. EINVAL. */
 PEERCACHE_API int peercache_node_options_set_crawl(peercache_node_options *options, uint32_t concurrency,
                                                    uint32_t timeout_ms);
-/* The node stops cleanly on SIGINT and SIGTERM by itself. Default: false. */
+/* The node stops cleanly on SIGINT and SIGTERM by itself, from when it is made: one that comes before it is run ends the
+ * run as it begins. Default: false. */
 PEERCACHE_API void peercache_node_options_set_handle_signals(peercache_node_options *options, bool handle);
 /* Tell the service manager that the environment names (NOTIFY_SOCKET, as of sd_notify(3)) when the node is ready, which is when it
  * listens, how it is joined, and when it stops; and give signs of life as often as WATCHDOG_USEC asks. Default: false. */

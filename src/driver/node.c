@@ -505,6 +505,8 @@ int peercache_node_new(const peercache_node_options *options, peercache_node **r
     if (result != 0)
         return fail(node, result, "no lock can be made");
     result = make_all(node, options);
+    if (result == 0)
+        result = pc_driver_loop_start_signals(node);
     node->ready = result == 0;
     return result;
 }
@@ -630,8 +632,6 @@ int pc_driver_node_prepare(struct peercache_node *node)
     if (!node->ready || node->state != PC_DRIVER_NEW)
         return fail(node, PEERCACHE_ESTATE, "the node has been run already, or could not be made");
     int result = pc_driver_udp_start(node->udp, &node->error);
-    if (result == 0)
-        result = pc_driver_loop_start_signals(node);
     if (result != 0)
         return result;
     node->state = PC_DRIVER_RUNNING;
