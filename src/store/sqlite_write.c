@@ -324,7 +324,7 @@ int pc_sqlite_rebucket(struct pc_sqlite_write *write)
     return result;
 }
 
-/* Those of the future, of this address and its whole peer, are of this moment. */
+/* Those dated by a wrong clock, of this address and its whole peer, are of this moment. */
 static int tombstone_date(struct pc_sqlite_write *write, const struct pc_sqlite_key *key,
                           struct pc_bytes addr, int64_t removed_ms)
 {

@@ -174,8 +174,7 @@ static int64_t date_of(struct disk_tomb *tomb, int64_t now_ms)
 {
     if (!tomb)
         return 0;
-    if (tomb->removed_ms > now_ms + PC_CACHE_CLOCK_WRONG_MS)
-        tomb->removed_ms = now_ms - 1;
+    tomb->removed_ms = pc_cache_removal_date(tomb->removed_ms, now_ms);
     return tomb->removed_ms;
 }
 

@@ -909,6 +909,21 @@ static void the_cache_of_another_network_is_refused(void **state)
     peercache_node_options_free(options);
 }
 
+/* A signal between the making of a node and its run: the run ends as it begins. */
+static void a_signal_before_the_run_ends_it(void **state)
+{
+    (void)state;
+    struct witness w;
+    witness_init(&w);
+    peercache_node_options *options = local_options(PEERCACHE_MODE_SERVER);
+    peercache_node_options_set_handle_signals(options, true);
+    make(&w, options);
+    assert_int_equal(raise(SIGTERM), 0);
+    run_here(&w);
+    assert_int_equal(w.stopped, 1);
+    witness_deinit(&w);
+}
+
 /* What the forked server does: reads the peer to join, joins, tells, lives until SIGTERM. */
 static int forked_server(const char *path, int from_parent, int to_parent)
 {
@@ -1100,6 +1115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(sigterm_saves), /* first: it forks, and there must be no threads of uv's pool yet */
+        TEST(a_signal_before_the_run_ends_it),
         TEST(a_client_joins_and_pings_a_server),
         TEST(a_client_crawls_a_server),
         TEST(over_ipv6_and_with_wildcards),
